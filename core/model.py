@@ -1,0 +1,127 @@
+"""The records that every room shares, and the table of allowed moves. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+Json = dict[str, Any]
+
+
+class State(StrEnum):
+    """Where a rollback stands. The value is what the ledger stores."""
+
+    PLANNING = "planning"
+    WAITING = "waiting"  # for approval; the proofs go on meanwhile
+    APPROVED = "approved"  # starts when the proofs are complete
+    EXECUTING = "executing"  # past the point of no return
+    INTERRUPTED = "interrupted"  # restarted in execute; the database says: not committed
+    VERIFYING = "verifying"
+    DECIDE = "decide"  # committed, but the verification differs
+    NEEDS_A_PERSON = "needs_a_person"  # outcome unknown
+    DONE = "done"
+    REFUSED = "refused"  # a rule said no before anybody was asked
+    STOPPED = "stopped"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    REAPPLIED = "reapplied"
+    RESTORED = "restored"
+
+
+S = State
+MOVES: Mapping[State, frozenset[State]] = {
+    S.PLANNING: frozenset({S.WAITING, S.APPROVED, S.REFUSED, S.STOPPED, S.WITHDRAWN}),
+    S.WAITING: frozenset({S.APPROVED, S.DENIED, S.EXPIRED, S.WITHDRAWN, S.STOPPED, S.PLANNING}),
+    S.APPROVED: frozenset({S.EXECUTING, S.WAITING, S.STOPPED, S.WITHDRAWN, S.DENIED, S.PLANNING, S.EXPIRED}),
+    S.EXECUTING: frozenset({S.VERIFYING, S.STOPPED, S.INTERRUPTED, S.NEEDS_A_PERSON, S.PLANNING}),
+    S.INTERRUPTED: frozenset({S.APPROVED, S.STOPPED}),
+    S.VERIFYING: frozenset({S.DONE, S.DECIDE}),
+    S.DECIDE: frozenset({S.DONE, S.VERIFYING, S.REAPPLIED, S.RESTORED}),
+    S.NEEDS_A_PERSON: frozenset({S.VERIFYING, S.INTERRUPTED}),
+    S.DONE: frozenset({S.REAPPLIED, S.RESTORED}),
+}
+OPEN = frozenset(s for s in MOVES if s is not S.DONE)
+"""States in which the target is taken: one open rollback per target."""
+UNCHANGED = frozenset(
+    {S.PLANNING, S.WAITING, S.APPROVED, S.INTERRUPTED, S.REFUSED, S.STOPPED, S.DENIED, S.EXPIRED, S.WITHDRAWN}
+)
+"""States in which production is known not to have been changed."""
+
+STEPS = ("identify", "rehearse", "backup", "test restore", "execute", "verify")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who acts. `id` is a Slack user id, or `shell:ACCOUNT`; `name` is for reading only."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was typed: `latest`, a migration (and all after it), or `to` a migration (which stays)."""
+
+    what: Literal["latest", "from", "to"]
+    migration: str | None = None
+    only: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the audit trail. `digest` is the chain's head after it (64 hex digits)."""
+
+    id: int
+    at: datetime
+    run: str | None
+    kind: str
+    actor: Person | None
+    data: Json
+    digest: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's yes to one revision of the plan."""
+
+    person: Person
+    at: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One rollback as the ledger knows it: the present state and everything that was learnt.
+
+    `evidence` maps a step's name to what it found in the current revision (shapes: docs/ledger.md).
+    """
+
+    id: str
+    revision: int
+    state: State
+    target: str
+    request: Request
+    requester: Person
+    created_at: datetime
+    channel: str | None = None
+    reason: str = ""
+    incident: str = ""
+    digest: str = ""  # of the plan
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    needed: int = 1  # approvals besides the requester
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+    running: str | None = None  # the step under way
+    failed: Json | None = None  # {"step", "code", "message", "hint"} of the step that stopped it
+    approvals: tuple[Approval, ...] = ()
+    ending: Event | None = None  # the event that led to the present state
+    last: Event | None = None  # the newest event of this run
+
+    @property
+    def is_open(self) -> bool:
+        """Does it still hold its target?"""
+        return self.state in OPEN
