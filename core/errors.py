@@ -40,6 +40,7 @@ EXIT: dict[str, int] = {
     "E-FILE-MISSING": 3,
     "E-HISTORY": 3,
     "E-DIRECT": 3,
+    "E-RIGHTS": 3,
     "E-TOOLS": 3,
     "E-BUSY": 5,
     "E-REHEARSAL": 1,
@@ -52,7 +53,7 @@ EXIT: dict[str, int] = {
     "E-DISK": 1,
     "E-LEDGER": 1,
     "E-STOPPED": 1,
-    "E-NO-BOT": 4,
+    "E-NO-BOT": 69,
     "E-DB": 69,
     "E-SLACK": 69,
     "E-UNKNOWN": 7,
@@ -92,7 +93,11 @@ class StepFailed(Problem):
 
 
 class NeedsAPerson(Problem):
-    """The outcome is unknown, or a person must decide. Says exactly what is known."""
+    """The outcome is unknown, or a person must decide. `lists`: what is known, unknown, being done, and to be done."""
+
+    def __init__(self, code: str, message: str, hint: str = "", **lists: list[str]) -> None:
+        super().__init__(code, message, hint)
+        self.lists = lists
 
 
 class PlanChanged(Exception):

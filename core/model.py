@@ -82,6 +82,7 @@ class Event:
     actor: Person | None
     data: Json
     digest: str
+    state: State | None = None  # the state that it led to, where it moved the rollback
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ class Run:
     approvals: tuple[Approval, ...] = ()
     ending: Event | None = None  # the event that led to the present state
     last: Event | None = None  # the newest event of this run
+    opened_at: datetime | None = None  # when the approval opened
+    changed: tuple[str, ...] = ()  # what made this revision differ from the one before
 
     @property
     def is_open(self) -> bool:

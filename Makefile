@@ -1,0 +1,82 @@
+# Commands for people who work on Rollback Bot. They need python >= 3.11, make and a network for the first install.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint fmt lock clean
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+# Without a HOME that can be written, pip would warn, or create /.cache as root.
+ifneq ($(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export PIP_NO_CACHE_DIR := 1
+endif
+
+PY := .venv/bin/python
+T ?=
+UPGRADE ?=
+COMPILE = "$$uv" pip compile --universal --generate-hashes --python-version 3.11 -q $(UPGRADE) pyproject.toml
+
+# Sets $$python to the first interpreter that fits; pyenv's shims exist without working, hence the trial.
+define find_python
+python=; for p in "$$PYTHON" python3.13 python3.12 python3.11 python3; do \
+	[ -n "$$p" ] || continue; \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' </dev/null >/dev/null 2>&1 || continue; \
+	python=$$p; break; \
+done; \
+[ -n "$$python" ] || { \
+	echo "No Python 3.11 or newer with the venv module was found." \
+	     "Install one (Debian: python3 python3-venv), or name it: make PYTHON=/path/to/python3." >&2; \
+	exit 1; }
+endef
+
+# An interrupted `python -m venv` leaves an interpreter without pip; ensurepip mends it.
+define install
+@$(PY) -c 'import pip' 2>/dev/null || $(PY) -m ensurepip >/dev/null
+@echo "Installing $< into .venv"
+@$(PY) -m pip install -qq --require-hashes -r $<
+endef
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/installed-demo ## a whole rollback on this machine; STORY=only plays it once and ends
+	@$(PY) -m demo
+
+test: .venv/installed-dev ## all tests; T="..." goes to pytest (T="-k approve -n 0")
+	@$(PY) -m pytest $(T)
+
+lint: .venv/installed-dev ## style, types, the import rule, the Dockerfile
+	@$(PY) -m ruff check -q .
+	@$(PY) -m ruff format --check -q .
+	@$(PY) -m mypy --strict
+	@$(PY) -m pytest -n 0 tests/test_import_rule.py
+	@.venv/bin/hadolint Dockerfile
+
+fmt: .venv/installed-dev ## put the code in shape
+	@$(PY) -m ruff check --fix -q .
+	@$(PY) -m ruff format -q .
+
+lock: ## write requirements*.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	@uv=$$(command -v uv) || { uv=.venv-tools/bin/uv; [ -x "$$uv" ] || { \
+		$(find_python); \
+		"$$python" -m venv --clear .venv-tools && echo '*' > .venv-tools/.gitignore && \
+		.venv-tools/bin/python -m pip install -qq uv; }; } && \
+	$(COMPILE) -o requirements.lock >/dev/null && \
+	$(COMPILE) --extra demo -o requirements-demo.lock >/dev/null && \
+	$(COMPILE) --extra demo --group dev -o requirements-dev.lock >/dev/null
+
+clean: ## remove what these commands made (never .rollback: it may hold an audit trail and backups)
+	@rm -rf .venv .venv-tools .demo dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find bot core demo tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(PY):
+	@$(find_python); "$$python" -m venv --clear .venv
+
+.venv/installed-demo: requirements-demo.lock | $(PY)
+	$(install)
+	@touch $@
+
+# The development lock holds every pin of the demo's (a test sees to it), so one install serves both.
+.venv/installed-dev: requirements-dev.lock | $(PY)
+	$(install)
+	@touch .venv/installed-demo $@

@@ -1,0 +1,214 @@
+"""`/rollback …`: the words people type. What needs the database is answered from the pool, after the acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+
+import structlog
+from slack_bolt.response import BoltResponse
+
+from bot import messages
+from bot.context import context_of
+from bot.decisions import Decisions
+from bot.guard import place
+from bot.people import People
+from bot.reply import Reply
+from core import doctor, grammar, survey
+from core.desk import Desk
+from core.errors import Problem, Refused
+from core.grammar import Command
+from core.model import Json, Person, Request, Run
+from core.settings import Target
+
+log = structlog.get_logger()
+
+
+class Commands:
+    """One method per verb."""
+
+    def __init__(self, desk: Desk, people: People, pool: Executor, decisions: Decisions) -> None:
+        self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
+        self.settings, self.ledger = desk.settings, desk.ledger
+
+    def handle(self, body: Json, reply: Reply) -> BoltResponse:
+        """The listener of the command."""
+        command = grammar.parse(str(body.get("text") or ""))
+        person = self.people.person(str(body["user_id"]), str(body.get("user_name", "")))
+        verb = getattr(self, f"do_{command.verb}", None)
+        if verb is None:
+            raise Refused("E-USAGE", f"`{command.verb}` is not in this version.", "`/rollback help` lists what is.")
+        answer: BoltResponse = verb(command, person, body, reply)
+        return answer
+
+    def do_request(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        target = self.settings.target(command.target)
+        self.people.may_ask(person, target)
+        channel = self.channel(target, place(body))
+        request = asked(command)
+        run = self.desk.ask(
+            request, target, person, command.reason, command.incident, channel, f"command {body['trigger_id']}"
+        )
+        return reply.tell(messages.planning(run))
+
+    def channel(self, target: Target, typed_in: str | None) -> str:
+        """Where the card goes: the channel of the command if the target allows it. Raises Refused(E-CHANNEL)."""
+        names = [name for name in (target.channel, *target.channels) if name]
+        allowed = {self.people.channel_id(name): name for name in names}
+        if typed_in and (typed_in in allowed or not names):
+            return typed_in
+        home = self.people.channel_id(names[0])
+        if home is None:
+            raise Refused(
+                "E-CHANNEL",
+                f"Rollbacks of *{target.name}* are posted in {names[0]}, which I do not find. Nothing was started.",
+                "Invite me there, or correct the target's `channel`.",
+            )
+        raise Refused(
+            "E-CHANNEL", f"Rollbacks of *{target.name}* are posted in <#{home}>. Nothing was started.", "Type it there."
+        )
+
+    def do_plan(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        target, request = self.settings.target(command.target), asked(command)
+        self.people.may_ask(person, target)
+
+        def work() -> messages.Message:
+            run = survey.preview(request, target, self.settings, person, self.ledger.clock())
+            return messages.plan_private(run, context_of(run, target, self.people, self.ledger))
+
+        return self.looking(work, reply, f"Making a plan for {target.name}. Nothing is started; it follows here.")
+
+    def do_migrations(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        target = self.settings.target(command.target)
+
+        def work() -> messages.Message:
+            rows = [
+                messages.MigrationRow(one.name, one.applied_at, one.rollback) for one in survey.migrations(target) if one.applied
+            ]
+            return messages.migrations(rows, target.name, self.ledger.clock())
+
+        return self.looking(work, reply, f"Looking at {target.name}.")
+
+    def do_doctor(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.looking(lambda: doctor_message(doctor.examine(self.settings)), reply, "Checking the set-up.")
+
+    def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
+        """Acknowledge now, answer when the database has."""
+
+        def later() -> None:
+            try:
+                reply.later(work())
+            except Problem as problem:
+                reply.later(messages.refusal(problem))
+            except Exception as error:
+                log.exception("bug", error=type(error).__name__)
+                reply.later(messages.refusal(Problem("E-BUG", "Something broke on my side. Nothing was started.")))
+
+        self.pool.submit(later)
+        return reply.ack(text=meanwhile, response_type="ephemeral")
+
+    def do_status(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        if command.run:
+            return self.do_show(command, person, body, reply)
+
+        def work() -> messages.Message:
+            runs = self.ledger.open_runs()
+            links = {run.id: link for run in runs if (link := self.people.link(self.ledger, run.id))}
+            now = [
+                messages.TargetNow(one.name, one.name == self.settings.default_target, one.newest, one.problem)
+                for one in survey.targets(self.settings)
+            ]
+            return messages.status(runs, now, self.ledger.head()[1], links)
+
+        return self.looking(work, reply, "Looking.")
+
+    def do_history(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        runs = survey.history(self.ledger, command)
+        return reply.tell(messages.history(runs, command.target))
+
+    def do_show(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.run(command)
+        intact = self.ledger.verify().unbroken
+        return reply.tell(messages.timeline(run, self.ledger.events(run.id), intact=intact))
+
+    def do_audit(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        if command.run:
+            return self.do_show(command, person, body, reply)
+        if "export" in command.args:
+            raise Refused("E-USAGE", "The whole trail does not fit a message.", "In the shell: `rollback audit export`.")
+        verdict = self.ledger.verify()
+        ended = self.ledger.runs("ended_at IS NOT NULL AND state <> 'refused'", limit=1)
+        last = None
+        if ended and ended[0].last:
+            last = (ended[0].id, ended[0].last.digest, self.people.link(self.ledger, ended[0].id))
+        return reply.tell(messages.audit(verdict.events, verdict.head, "; ".join(verdict.faults[:3]), last))
+
+    def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return reply.tell(messages.help_(command.args[0] if command.args else None))
+
+    do_form = do_help  # the bare command
+
+    def do_whoami(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        targets = self.settings.targets.values()
+        ask = [target.name for target in targets if allowed(partial(self.people.may_ask, person, target))]
+        approve = [t.name for t in targets if allowed(partial(self.people.among_approvers, person, t))]
+        return reply.tell(messages.whoami(person, ask, approve))
+
+    def run(self, command: Command) -> Run:
+        """The run that was named. Raises Refused."""
+        if not command.run:
+            raise Refused("E-USAGE", "Say which run.", "For example `/rollback show RB-7K3M`; `history` lists them.")
+        return self.ledger.run(command.run)
+
+    # -- deciding, typed -----------------------------------------------------------------------------------
+
+    def do_approve(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.decisions.review(self.run(command), person, reply)
+
+    def do_deny(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.run(command)
+        if not command.text:
+            return self.decisions.ask_why(run, person, reply)
+        self.people.may_approve(person, run, self.settings.target(run.target))
+        self.desk.deny(run.id, person, command.text, f"command {body['trigger_id']}")
+        return reply.tell(noted(f"You denied {run.id}."))
+
+    def do_withdraw(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.desk.withdraw(self.run(command).id, person, command.text, f"command {body['trigger_id']}")
+        return reply.tell(noted(f"Withdrawn. {run.id} is {run.state}."))
+
+    def do_stop(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.run(command)
+        self.people.may_handle(person, run, self.settings.target(run.target))
+        self.desk.stop(run.id, person, f"command {body['trigger_id']}")
+        return reply.tell(noted(f"{run.id} is stopped. Nothing was changed."))
+
+
+def asked(command: Command) -> Request:
+    """What a request asks for. Raises Refused(E-USAGE)."""
+    if command.request is None:
+        raise Refused("E-USAGE", "Say which migration. Nothing was started.", "For example `/rollback latest`.")
+    return command.request
+
+
+def allowed(check: Callable[[], None]) -> bool:
+    """Does a rule say yes?"""
+    try:
+        check()
+    except Refused:
+        return False
+    return True
+
+
+def noted(text: str) -> messages.Message:
+    """A short confirmation; the card tells the rest."""
+    return {"text": text, "blocks": [messages.section(text)]}
+
+
+def doctor_message(findings: list[doctor.Finding]) -> messages.Message:
+    """What `doctor` found, a line each."""
+    lines = "\n".join(f"{':white_check_mark: ok' if f.ok else ':x: fault'} · *{f.what}*: {f.text}" for f in findings)
+    bad = sum(not f.ok for f in findings)
+    text = f"{len(findings)} checks, {bad} {'fault' if bad == 1 else 'faults'}."
+    return {"text": text, "blocks": [messages.section(f"*{text}*\n{lines}")]}

@@ -1,0 +1,31 @@
+"""What a message needs to know besides the run."""
+
+from __future__ import annotations
+
+from bot import messages
+from bot.people import People
+from core.ledger import Ledger
+from core.model import Run
+from core.settings import Target
+
+
+def context_of(run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = ()) -> messages.Context:
+    """Mentions, link and estimates, as of now."""
+    return messages.Context(
+        approvers_mention=people.mention(target.approvers),
+        approvers_text=people.called(target.approvers),
+        link=people.link(ledger, run.id),
+        keep_days=target.keep.days,
+        target_default=target.name == people.settings.default_target,
+        now=ledger.clock(),
+        estimates=estimates(run, ledger),
+        changed=run.changed,
+        asked=asked,
+    )
+
+
+def estimates(run: Run, ledger: Ledger) -> dict[str, float]:
+    """Seconds by step, from the last finished rollback of the target."""
+    for earlier in ledger.runs("target = ? AND state = 'done' AND id <> ?", (run.target, run.id), limit=1):
+        return {step: evidence["seconds"] for step, evidence in earlier.evidence.items() if "seconds" in evidence}
+    return {}

@@ -1,0 +1,168 @@
+"""Buttons and forms. A button's value names a run and a revision; everything else comes from the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from slack_bolt.response import BoltResponse
+
+from bot import messages
+from bot.context import context_of
+from bot.guard import place, who
+from bot.people import People
+from bot.reply import Reply
+from core import grammar
+from core.desk import Desk
+from core.errors import Refused
+from core.model import Json, Person, Run
+from core.runbook import Engine
+
+Handler = Callable[[Json, Reply], BoltResponse]
+Deed = Callable[[Run, Person, str], Run]
+
+
+class Decisions:
+    """What may be clicked or sent off."""
+
+    def __init__(self, desk: Desk, engine: Engine, people: People, pool: Executor) -> None:
+        self.desk, self.engine, self.people, self.pool = desk, engine, people, pool
+        self.settings, self.ledger = desk.settings, desk.ledger
+
+    def actions(self) -> dict[str, Handler]:
+        """action_id -> handler."""
+        desk = self.desk
+        return {
+            "rb.review": lambda body, reply: self.review(*self.clicked(body), reply),
+            "rb.deny": lambda body, reply: self.ask_why(*self.clicked(body), reply),
+            "rb.plan": self.full_plan,
+            "rb.timeline": self.timeline,
+            "rb.withdraw": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
+            "rb.unapprove": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
+            "rb.notme": self.deed(lambda run, who, key: desk.not_me(run.id, who, key), self.may_approve),
+            "rb.stop": self.deed(lambda run, who, key: desk.stop(run.id, who, key), self.may_handle),
+            "rb.resume": self.deed(lambda run, who, key: desk.resume(run.id, who, key), self.may_handle),
+            "rb.verify": self.deed(lambda run, who, key: desk.verify_again(run.id, who, key), self.may_handle),
+            "rb.keep": self.deed(lambda run, who, key: desk.keep(run.id, who, key), self.may_handle),
+            "rb.look": self.look,
+            "rb.again": self.again,
+        }
+
+    def submissions(self) -> dict[str, Handler]:
+        """callback_id -> handler."""
+        return {"rb.review": self.approve, "rb.deny": self.deny}
+
+    # -- opening forms -------------------------------------------------------------------------------------
+
+    def review(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
+        """The review form, if this person's yes could count now."""
+        self.may_approve(run, person)
+        self.desk.may_decide(run, person)
+        return reply.open(messages.review(run, self.context(run)))
+
+    def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
+        """The reason form of a denial."""
+        self.may_approve(run, person)
+        self.desk.may_decide(run, person)
+        return reply.open(messages.reason(run))
+
+    def full_plan(self, body: Json, reply: Reply) -> BoltResponse:
+        """Everything that is approved, page by page, only to the person who clicked."""
+        run, _ = self.clicked(body)
+        view = body.get("view") or {}
+        if view.get("type") == "modal":
+            page = messages.page_of(str(body["actions"][0].get("block_id"))) or 1
+            reply.client.views_update(view_id=view["id"], hash=view.get("hash"), view=messages.full_plan(run, page))
+            return reply.ack()
+        return reply.open(messages.full_plan(run, 1))
+
+    def timeline(self, body: Json, reply: Reply) -> BoltResponse:
+        """What happened, in order."""
+        run, _ = self.clicked(body)
+        return reply.tell(messages.timeline(run, self.ledger.events(run.id), intact=self.ledger.verify().unbroken))
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def approve(self, body: Json, reply: Reply) -> BoltResponse:
+        """The review form, sent off: yes to exactly what was shown."""
+        run, shown, values = self.submitted(body)
+        person = self.people.person(who(body))
+        self.may_approve(run, person)
+        word = messages.confirm_word(run)
+        if word and values.get("confirm", "").strip() != word:
+            wrong = f"Type {word} exactly. Nothing was approved. (E-TYPED)"
+            return reply.ack(response_action="errors", errors={"confirm": wrong})
+        note = values.get("note", "")
+        self.desk.approve(run.id, person, shown["rev"], shown["digest"], note, f"view {body['view']['id']}")
+        return reply.ack(response_action="clear")
+
+    def deny(self, body: Json, reply: Reply) -> BoltResponse:
+        """The reason form, sent off."""
+        run, _, values = self.submitted(body)
+        person = self.people.person(who(body))
+        self.may_approve(run, person)
+        self.desk.deny(run.id, person, values.get("reason", ""), f"view {body['view']['id']}")
+        return reply.ack(response_action="clear")
+
+    def deed(self, do: Deed, may: Callable[[Run, Person], None] | None = None) -> Handler:
+        """A click that changes the run and needs no form; the card tells the outcome."""
+
+        def handler(body: Json, reply: Reply) -> BoltResponse:
+            run, person = self.clicked(body)
+            if may:
+                may(run, person)
+            do(run, person, delivery(body))
+            return reply.ack()
+
+        return handler
+
+    def look(self, body: Json, reply: Reply) -> BoltResponse:
+        """Ask the database now."""
+        run, person = self.clicked(body)
+        self.may_handle(run, person)
+        self.pool.submit(self.engine.look, run.id)
+        return reply.ack()
+
+    def again(self, body: Json, reply: Reply) -> BoltResponse:
+        """The same request as a new run."""
+        run, person = self.clicked(body)
+        target = self.settings.target(run.target)
+        self.people.may_ask(person, target)
+        channel = place(body) or run.channel
+        new = self.desk.ask(run.request, target, person, run.reason, run.incident, channel, delivery(body))
+        return reply.tell(messages.planning(new))
+
+    # -- reading requests ----------------------------------------------------------------------------------
+
+    def clicked(self, body: Json) -> tuple[Run, Person]:
+        """The run that a button names, and who clicked. Raises Refused."""
+        run_id = grammar.run_id(str(body["actions"][0].get("value") or "").rpartition(".")[0])
+        return self.ledger.run(run_id), self.people.person(who(body))
+
+    def submitted(self, body: Json) -> tuple[Run, Json, dict[str, str]]:
+        """The run of a form, what it showed, and the typed values by block. Raises Refused."""
+        view = body["view"]
+        shown = json.loads(view.get("private_metadata") or "{}")
+        if not {"run", "rev"} <= shown.keys():
+            raise Refused("E-STALE", "This form is not one of mine.", "Open the card again.")
+        blocks = view["state"]["values"]
+        values = {block: (next(iter(v.values())).get("value") or "") for block, v in blocks.items() if v}
+        return self.ledger.run(grammar.run_id(shown["run"])), {"digest": "", **shown}, values
+
+    def context(self, run: Run) -> messages.Context:
+        return context_of(run, self.settings.target(run.target), self.people, self.ledger)
+
+    def may_approve(self, run: Run, person: Person) -> None:
+        self.people.may_approve(person, run, self.settings.target(run.target))
+
+    def may_handle(self, run: Run, person: Person) -> None:
+        self.people.may_handle(person, run, self.settings.target(run.target))
+
+
+def delivery(body: Json) -> str:
+    """Names one click, also when Slack delivers it twice."""
+    action = body["actions"][0]
+    container = body.get("container") or {}
+    ts = container.get("message_ts") or container.get("view_id")
+    return f"click {ts} {action['action_id']} {who(body)} {action.get('action_ts')}"

@@ -1,0 +1,177 @@
+"""Which event is told where: card, thread, channel, direct messages, or one person only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from slack_sdk import WebClient
+
+from bot import messages
+from bot.context import context_of
+from bot.people import People
+from core.errors import Problem, Refused
+from core.ledger import Ledger
+from core.model import Event, Run, State
+from core.settings import Settings
+
+DECIDED = {"approved", "denied", "withdrawn", "expired", "stopped", "executing", "plan_changed", "unapproved"}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message of one event. `place` names it within the event; `user` instead of `channel`: a direct message."""
+
+    place: str
+    message: messages.Message
+    channel: str | None = None
+    user: str | None = None
+    thread: str | None = None
+    broadcast: bool = False
+    update: str | None = None  # ts of the message to edit
+    only: str | None = None  # user id of the only reader
+
+    def send(self, client: WebClient, channel: str) -> Any:
+        """The Web API call."""
+        if self.update:
+            text, blocks = self.message["text"], self.message["blocks"]
+            return client.chat_update(channel=channel, ts=self.update, text=text, blocks=blocks)
+        if self.only:
+            text, blocks = self.message["text"], self.message["blocks"]
+            return client.chat_postEphemeral(channel=channel, user=self.only, text=text, blocks=blocks)
+        extra: dict[str, Any] = {"thread_ts": self.thread, "reply_broadcast": self.broadcast} if self.thread else {}
+        return client.chat_postMessage(channel=channel, **self.message, **extra, unfurl_links=False, unfurl_media=False)
+
+
+def deliveries(
+    event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger
+) -> Iterator[Delivery]:
+    """Everything that is to be sent for one event, in order. Read lazily: a thread line needs the card's address."""
+    if run is None:
+        if event.kind == "drill_due":
+            target = settings.target(event.data["target"])
+            channel = people.channel_id(target.channel) if target.channel else None
+            yield Delivery("drill", messages.drill_due(event), channel=channel)
+        return
+    target = settings.target(run.target)
+    ctx = context_of(run, target, people, ledger)
+    if event.kind == "opened" and card_of(ledger, run.id) is None:
+        yield Delivery("card", messages.card(run, ctx), channel=run.channel or home(settings, run, people))
+        for earlier in ledger.events(run.id):
+            line = messages.thread(run, earlier, ctx) if earlier.id < event.id else None
+            if line:
+                yield from in_thread(f"thread {earlier.id}", line, run, ledger, settings)
+    elif event.kind in ("refused", "stopped") and card_of(ledger, run.id) is None:
+        yield from privately(event, run)
+        return
+    if card_of(ledger, run.id) is None:
+        return
+    line = messages.thread(run, event, ctx)
+    if line:
+        yield from in_thread("thread", line, run, ledger, settings)
+    if event.kind == "reminded":
+        yield from reminders(event, run, ctx, people, settings, ledger)
+        return
+    call = messages.broadcast(run, event, ctx)
+    if call:
+        yield from in_thread("call", call, run, ledger, settings, broadcast=True)
+    if event.kind == "opened" and run.state is State.WAITING:
+        yield from ask_approvers(run, ctx, people, settings, ledger)
+    if event.kind in DECIDED:
+        yield from direct_updates(event, run, ctx, ledger)
+
+
+def card_of(ledger: Ledger, run_id: str) -> tuple[str, str] | None:
+    """Channel and ts of the first card: the thread's root."""
+    posts = ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,))
+    return (posts[0]["channel"], posts[0]["ts"]) if posts else None
+
+
+def home(settings: Settings, run: Run, people: People) -> str | None:
+    """The target's own channel: for requests from the shell."""
+    channel = settings.target(run.target).channel
+    return people.channel_id(channel) if channel else None
+
+
+def in_thread(
+    place: str, message: messages.Message, run: Run, ledger: Ledger, settings: Settings, broadcast: bool = False
+) -> Iterator[Delivery]:
+    """A reply in the card's thread."""
+    card = card_of(ledger, run.id)
+    if card:
+        shown = broadcast or settings.target(run.target).steps == "channel"
+        yield Delivery(place, message, channel=card[0], thread=card[1], broadcast=shown)
+
+
+def privately(event: Event, run: Run) -> Iterator[Delivery]:
+    """A request that came to nothing before it had a card: only who asked hears of it."""
+    if run.channel and not run.requester.id.startswith("shell:"):
+        data = event.data
+        problem = Problem(data["code"], data["message"], data.get("hint", ""), tuple(data.get("options", ())))
+        yield Delivery("ephemeral", messages.refusal(problem), channel=run.channel, only=run.requester.id)
+
+
+def ask_approvers(
+    run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
+) -> Iterator[Delivery]:
+    """A direct message to each approver; nobody reachable is said at once, not at expiry."""
+    try:
+        asked = people.reachable(run, settings.target(run.target))
+    except Refused:
+        return  # Slack does not tell who is in the group; the card's mention reaches them
+    for user in asked:
+        yield Delivery(f"dm {user}", messages.direct(run, ctx), user=user)
+    if not asked and run.last:
+        why = "none is active besides the requester"
+        event = Event(run.last.id, run.last.at, run.id, "no_approvers", None, {"why": why}, run.last.digest)
+        call = messages.broadcast(run, event, ctx)
+        if call:
+            yield from in_thread("no approvers", call, run, ledger, settings, broadcast=True)
+
+
+def reminders(
+    event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
+) -> Iterator[Delivery]:
+    """Direct messages first, the channel at last; only while it still waits."""
+    if run.state is not State.WAITING or (run.expires_at and ledger.clock() >= run.expires_at):
+        return
+    if event.data.get("last"):
+        call = messages.broadcast(run, event, ctx)
+        if call:
+            yield from in_thread("call", call, run, ledger, settings, broadcast=True)
+        return
+    not_me = {e.actor.id for e in ledger.events(run.id) if e.kind == "notme" and e.actor}
+    try:
+        asked = people.reachable(run, settings.target(run.target))
+    except Refused:
+        return
+    for user in asked:
+        if user not in not_me:
+            yield Delivery(f"dm {user}", messages.direct(run, ctx, reminder=True), user=user)
+
+
+def direct_updates(event: Event, run: Run, ctx: messages.Context, ledger: Ledger) -> Iterator[Delivery]:
+    """The moment it is decided: every copy loses its buttons; the approver's own can still be taken back."""
+    mine = {approval.person.id for approval in run.approvals}
+    again = run.state is State.WAITING
+    for post in ledger.posts("run = ? AND place LIKE 'dm %' AND ts IS NOT NULL", (run.id,)):
+        user = post["place"].removeprefix("dm ")
+        own = user in mine
+        message = messages.direct(run, ctx) if again and not own else messages.direct_decided(run, ctx, own, user)
+        yield Delivery(f"edit {post['event']} {post['place']}", message, channel=post["channel"], update=post["ts"])
+    if event.kind in ("unapproved", "plan_changed"):
+        for user in voided(event, ledger):
+            yield Delivery(f"void {user}", messages.direct_void(run, event, ctx), user=user)
+
+
+def voided(event: Event, ledger: Ledger) -> list[str]:
+    """Whose approval ended with this event, apart from who took it back himself."""
+    if event.kind == "unapproved":
+        person = event.data.get("person", "")
+        itself = event.actor is not None and event.actor.id == person and not event.data.get("by_rule")
+        return [] if itself or not person else [person]
+    given = [e.actor.id for e in ledger.events(event.run) if e.kind == "approved" and e.actor and e.id < event.id]
+    return list(dict.fromkeys(given))
+
+

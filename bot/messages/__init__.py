@@ -1,0 +1,61 @@
+"""Every word the bot says in Slack: ledger records in, Block Kit and plain text out. Pure.
+
+No input or output, no clock: what a message needs to know comes in as an argument.
+"""
+
+from bot.messages.answers import (
+    MigrationRow,
+    TargetNow,
+    audit,
+    drill_due,
+    history,
+    migrations,
+    plan_private,
+    slack_was_away,
+    status,
+    timeline,
+    whoami,
+)
+from bot.messages.blocks import Context, Message, section
+from bot.messages.card import card, planning
+from bot.messages.direct import direct, direct_decided, direct_void
+from bot.messages.full_plan import full_plan, page_of, pages
+from bot.messages.help import help_
+from bot.messages.refusals import refusal
+from bot.messages.thread import broadcast, thread
+from bot.messages.views import confirm_word, home, loading, reason, refused, review
+
+__all__ = [
+    "Context",
+    "Message",
+    "MigrationRow",
+    "TargetNow",
+    "audit",
+    "broadcast",
+    "card",
+    "confirm_word",
+    "direct",
+    "direct_decided",
+    "direct_void",
+    "drill_due",
+    "full_plan",
+    "help_",
+    "history",
+    "home",
+    "loading",
+    "migrations",
+    "page_of",
+    "pages",
+    "plan_private",
+    "planning",
+    "reason",
+    "refusal",
+    "refused",
+    "review",
+    "section",
+    "slack_was_away",
+    "status",
+    "thread",
+    "timeline",
+    "whoami",
+]

@@ -1,0 +1,132 @@
+"""Everything that is approved, in pages; nothing is cut."""
+
+from __future__ import annotations
+
+import json
+
+from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
+from bot.messages.facts import afterwards, names, undo
+from bot.messages.plan import difference, loss_line, losses
+from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
+from core.model import Json, Run
+
+_PIECE = 2700  # of a section's 2,800 characters, with room for the fences
+_PAGE = 90_000  # characters a page: Slack takes 250 kB for a view, and JSON doubles some of them
+_BLOCKS = 60  # of the 100 that a view may have
+
+
+def pages(run: Run) -> list[list[Json]]:
+    """All sections of the plan, page by page; at least one page."""
+    made: list[list[Json]] = [[]]
+    held = 0
+    for block in _sections(run):
+        weight = len(json.dumps(block))
+        if made[-1] and (held + weight > _PAGE or len(made[-1]) >= _BLOCKS):
+            made.append([])
+            held = 0
+        made[-1].append(block)
+        held += weight
+    return made
+
+
+def full_plan(run: Run, page: int = 1) -> Json:
+    """One page as a modal; a page that is not there becomes the nearest one.
+
+    The buttons to other pages carry `rb.plan` and `RUN.revision`; their block id is `page:N` (see `page_of`).
+    """
+    every = pages(run)
+    page = min(max(page, 1), len(every))
+    blocks = [*every[page - 1], context(f"Page {page} of {len(every)}", "Nothing is cut")]
+    if page < len(every):
+        blocks.append(_turn(run, page + 1, "Next page"))
+    if page > 1:
+        blocks.append(_turn(run, page - 1, "Previous page"))
+    return {
+        "type": "modal",
+        "callback_id": "rb.plan",
+        "private_metadata": json.dumps({"run": run.id, "rev": run.revision, "page": page}),
+        "title": plain(f"Plan {run.id}, rev. {run.revision}", 24),
+        "close": plain("Close", 24),
+        "blocks": blocks,
+    }
+
+
+def _turn(run: Run, page: int, words: str) -> Json:
+    label = f"{words} of the plan of {run.id}, page {page}"
+    return actions(f"page:{page}", button(words, "rb.plan", value(run), label))
+
+
+def page_of(block_id: str) -> int | None:
+    """The page that a button of `full_plan` leads to; None for buttons elsewhere."""
+    head, _, tail = block_id.partition(":")
+    return int(tail) if head == "page" and tail.isascii() and tail.isdigit() and len(tail) < 6 else None
+
+
+def _sections(run: Run) -> list[Json]:
+    return [_head(run), *_order(run), *_scripts(run), *_losses(run), *_differences(run), *_locks(run), *_history(run)]
+
+
+def _head(run: Run) -> Json:
+    found = run.evidence.get("identify", {}).get("database", {})
+    where = f"{code(str(found.get('name', '')))} at {code(str(found.get('host', '')))}"
+    identity = f"PostgreSQL {data(str(found.get('server_version', '')), 20)}, system identifier "
+    identity += code(str(found.get("system_identifier", "")))
+    plan = f"Plan {code(run.digest)}, revision {run.revision}"
+    return section(f"*{data(run.target, 60)}*: {where}, {identity}\n{plan}")
+
+
+def _order(run: Run) -> list[Json]:
+    lines = [f"{nth}. {code(one)}" for nth, one in enumerate(names(run), 1)]
+    return in_batches([*lines, afterwards(run)], 41, "*In this order*") if lines else []
+
+
+def _scripts(run: Run) -> list[Json]:
+    blocks: list[Json] = []
+    for nth, one in enumerate(undo(run), 1):
+        script = one["script"]
+        every = script.get("statements", [])
+        head = f"*{nth}.* {code(script['file'])} sha256 {code(str(script['sha256']))}, "
+        head += f"{plural(len(every), 'statement')}, {size(int(script.get('bytes', 0)))}"
+        blocks += in_batches([f":warning: {prose(str(word), 900)}" for word in one.get("warnings", [])], 40, head) or [
+            section(head)
+        ]
+        sql = "\n".join(_ended(sql_text(statement["sql"])) for statement in every)
+        blocks += [section(fence(piece)) for piece in split(sql, _PIECE)]
+    return blocks
+
+
+def _ended(sql: str) -> str:
+    stripped = sql.strip("\n").rstrip()
+    return stripped if stripped.endswith(";") else stripped + ";"
+
+
+def _losses(run: Run) -> list[Json]:
+    lines = [loss_line(one) for one in losses(run)]
+    if not lines:
+        return [section("*Will be deleted*: no table and no column")]
+    return in_batches(lines, 40, f"*Will be deleted*: {plural(len(lines), 'object')}")
+
+
+def _differences(run: Run) -> list[Json]:
+    found = run.evidence.get("rehearse", {})
+    lines = [difference(one) for one in found.get("differences", [])]
+    if not lines:
+        return []
+    return in_batches(lines, 40, f"*Differs from the schema before*: {plural(len(lines), 'difference')}")
+
+
+def _locks(run: Run) -> list[Json]:
+    lines = [
+        f"• {data(str(one['mode']), 60)} on {code(str(one['table']))}"
+        for one in run.evidence.get("rehearse", {}).get("locks", [])
+    ]
+    return in_batches(lines, 40, f"*Locks* ({number(len(lines))})") if lines else []
+
+
+def _history(run: Run) -> list[Json]:
+    table = run.evidence.get("identify", {}).get("history_table")
+    versions = [code(str(one["version"])) for one in undo(run)]
+    if not table or not versions:
+        return []
+    which = listed(versions) if len(versions) <= 40 else f"the rows of all {number(len(versions))} migrations"
+    return [section(f"*History table*: deletes {which} from {code(str(table))}, in the same transaction")]

@@ -1,0 +1,60 @@
+"""`/rollback help`, whole or for one verb. Only what this version does."""
+
+from __future__ import annotations
+
+from bot.messages.blocks import Message, context, message, section
+from bot.messages.text import bare, code, data
+
+_UNDO = (
+    "*Undo*\n"
+    "`/rollback 011_subscriptions` — that migration *and everything applied after it*, newest first\n"
+    "`/rollback latest` — only the newest\n"
+    "`/rollback to 010_rate_limits` — keep that one, undo everything after it\n"
+    "`/rollback plan …` — only show what would happen\n"
+    "_Add_ `--on staging` · `--reason text` · `--incident INC-418` · `--only` (exactly that one, if nothing later needs it)"
+)
+_DECIDE = (
+    "*Decide*\n"
+    "`/rollback approve RB-7K3M` · `deny RB-7K3M reason` · `withdraw RB-7K3M` · `stop RB-7K3M`\n"
+    "A second person always approves; who asked cannot."
+)
+_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `migrations` · `audit verify` · `whoami`"
+
+VERBS = {
+    "plan": ("plan <migration> | latest | to <migration>", "Shows the plan, only to you. Nothing is started."),
+    "latest": ("latest", "Undoes the newest migration, after a second person has approved."),
+    "to": ("to <migration>", "Keeps that migration and undoes everything applied after it."),
+    "status": ("status [RUN]", "What is open now, with the link to its card, and the newest migration of each target."),
+    "history": ("history [1..20] [--on TARGET] [--by PERSON]", "The last rollbacks."),
+    "show": ("show RUN", "The timeline of one rollback, with audit numbers."),
+    "migrations": ("migrations [--on TARGET]", "What is applied, newest first, and what has a rollback script."),
+    "approve": (
+        "approve RUN",
+        "Opens the review. The requester cannot approve; nothing is approved by the command alone.",
+    ),
+    "deny": ("deny RUN REASON", "Ends the run. Everyone in the channel sees the reason."),
+    "withdraw": ("withdraw RUN", "Takes back what is yours: your request, or your approval until step 5 starts."),
+    "stop": ("stop RUN", "Stops a run before it changes the target. `cancel` means the same."),
+    "audit": ("audit [RUN | verify]", "`verify` walks the whole chain of events and shows its head."),
+    "whoami": ("whoami", "What you may ask for and what you may approve."),
+    "help": ("help [VERB]", "This text, or one verb."),
+}
+
+
+def help_(verb: str | None = None) -> Message:
+    """All words, or one verb's; an unknown verb gets the whole."""
+    if verb and verb.lower() in VERBS:
+        usage, words = VERBS[verb.lower()]
+        line = f"/rollback {usage}"
+        rich = section(f"{code(line)}\n{words}")
+        return message(f"{data(line)} — {bare(words)}", [rich, context("`/rollback help` lists all")])
+    text = (
+        "Rollback Bot help. /rollback 011_subscriptions undoes that migration and everything applied after it. "
+        "Also: latest, to, plan, status, history, show, migrations, approve, deny, withdraw, stop, audit verify, whoami. "
+        "A second person always approves."
+    )
+    small = context(
+        "Commands do not work inside threads",
+        "The shell knows the same words: `rollback 011_subscriptions`",
+    )
+    return message(text, [section(_UNDO), section(_DECIDE), section(_LOOK), small])

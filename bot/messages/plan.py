@@ -1,0 +1,139 @@
+"""What a plan would do: what is lost, its SQL, and what must be seen before all else."""
+
+from __future__ import annotations
+
+from bot.messages.blocks import at_most
+from bot.messages.facts import oldest, undo
+from bot.messages.text import bare, code, data, fence, listed, number, plural, prose, sql_text
+from core.model import Json, Run
+
+IN_PLAN = "the rest in *Full plan*"
+_SQL_LINES, _SQL_SIZE = 15, 1500  # limits of the preview of the SQL
+
+
+def losses(run: Run) -> list[Json]:
+    """What the rehearsal saw go, the biggest first: tables, columns, then the rest."""
+    found = run.evidence.get("rehearse", {}).get("losses", [])
+    rank = {"table": 0, "column": 1}
+    return sorted(found, key=lambda one: (rank.get(one["kind"], 2), -int(one.get("rows") or 0)))
+
+
+def data_goes(run: Run) -> bool:
+    """Do rows or values go? An estimate of zero is no proof of an empty table."""
+    return any(one["kind"] in ("table", "column") and (one.get("rows") != 0 or one.get("about")) for one in losses(run))
+
+
+def loss_words(run: Run) -> str:
+    """57,333 rows in 2 tables and 1 column; empty when nothing goes."""
+    all_losses = losses(run)
+    tables = [one for one in all_losses if one["kind"] == "table"]
+    columns = sum(one["kind"] == "column" for one in all_losses)
+    others = len(all_losses) - len(tables) - columns
+    parts = []
+    if tables:
+        about = "about " if any(one.get("about") for one in tables) else ""
+        rows = sum(int(one.get("rows") or 0) for one in tables)
+        parts.append(f"{about}{plural(rows, 'row')} in {plural(len(tables), 'table')}")
+    if columns:
+        parts.append(plural(columns, "column"))
+    if others:
+        parts.append(plural(others, "other object") if parts else plural(others, "object"))
+    return listed(parts)
+
+
+def deletes(run: Run) -> str:
+    """The loss as a sentence."""
+    words = loss_words(run)
+    return f"Deletes {words}." if words else "Deletes no table and no column."
+
+
+def loss_line(one: Json) -> str:
+    """One lost object, with its rows where it has any."""
+    kind, about = str(one["kind"]), "about " if one.get("about") else ""
+    unit = {"table": "row", "column": "value"}.get(kind)
+    head = f"• {data(kind, 40)} {code(str(one['name']))}"
+    if unit is None:
+        return head
+    if one.get("rows") is None:
+        return f"{head}: {unit}s not counted"
+    rows = int(one["rows"])
+    return f"{head}: {about}*{number(rows)}* {unit if rows == 1 else unit + 's'}"
+
+
+def loss_section(run: Run) -> str:
+    """What will be deleted and where the only copy of it will be."""
+    lines = [loss_line(one) for one in losses(run)]
+    if not lines:
+        return "*Will be deleted*: no table and no column; the rehearsal saw nothing else go."
+    kept = ""
+    if data_goes(run):
+        kept = "\nThe only copy is then the backup of step 3; rows written after it are in no backup."
+    return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN)]) + kept
+
+
+def statements(run: Run) -> list[Json]:
+    """All statements, each with the file it stands in, in the order of execution."""
+    return [
+        {**statement, "file": one["script"]["file"]}
+        for one in undo(run)
+        for statement in one.get("script", {}).get("statements", [])
+    ]
+
+
+def sql_section(run: Run) -> str:
+    """The first statements, whole, in at most 15 lines and 1,500 characters, and how many are left."""
+    every = statements(run)
+    lines: list[str] = []
+    shown, file = 0, None
+    for one in every:
+        head = [] if one["file"] == file else ["-- " + data(one["file"], 200)]
+        body = _with_semicolon(sql_text(one["sql"][: _SQL_SIZE * 2])).split("\n")
+        more = [*lines, *head, *body]
+        if len(one["sql"]) > _SQL_SIZE or len(more) > _SQL_LINES or len("\n".join(more)) > _SQL_SIZE:
+            break
+        lines, shown, file = more, shown + 1, one["file"]
+    head_line = f"*Rollback SQL* ({number(shown)} of {plural(len(every), 'statement')}"
+    rest = ", " + IN_PLAN if shown < len(every) else ""
+    return f"{head_line}{rest})" + (f"\n{fence(chr(10).join(lines))}" if shown else "")
+
+
+def _with_semicolon(sql: str) -> str:
+    stripped = sql.rstrip()
+    return stripped if stripped.endswith(";") else stripped + ";"
+
+
+def warnings(run: Run) -> list[str]:
+    """What must be seen before all else: a changed plan, a schema that does not come back, doubts about a script."""
+    found = run.evidence.get("rehearse", {})
+    lines: list[str] = []
+    if found.get("restores") == "differs":
+        lines.append(f":warning: *The script does not restore the schema from before {code(oldest(run))}*")
+        lines += at_most([difference(one) for one in found.get("differences", [])], 12, IN_PLAN, 1500)
+        lines.append("Approving accepts this difference; it is written to the audit trail.")
+    if found.get("restores") == "unknown":
+        why = prose(found.get("why_unknown") or "the rehearsal could not compare it", 400)
+        lines.append(f":warning: *Not proven that the schema from before {code(oldest(run))} comes back*: {why}")
+    doubts = [
+        f"• {code(one['script']['file'])}: {prose(word, 200)}" for one in undo(run) for word in one.get("warnings", [])
+    ]
+    if doubts:
+        lines += [":warning: *About the scripts*", *at_most(doubts, 6, IN_PLAN, 800)]
+    return lines
+
+
+def difference(one: Json) -> str:
+    """One difference as the rehearsal words it."""
+    words = one.get("message") or f"{one.get('change', '')} {one.get('kind', '')} `{one.get('object', '')}`"
+    return f"• {prose(str(words).strip(), 300)}"
+
+
+def differs_words(run: Run) -> str:
+    """The warning for texts without markup; empty when the schema comes back."""
+    found = run.evidence.get("rehearse", {})
+    if found.get("restores") == "differs":
+        first = found.get("differences") or [{}]
+        told = bare(str(first[0].get("message", "")), 90)
+        return f"Warning: the script does not restore the schema from before {data(oldest(run), 40)}: {told}."
+    if found.get("restores") == "unknown":
+        return "Warning: not proven that the schema from before comes back."
+    return ""

@@ -1,0 +1,85 @@
+"""States and events in a few words, for lists."""
+
+from __future__ import annotations
+
+from bot.messages.blocks import who
+from bot.messages.facts import approvals_missing
+from bot.messages.steps import place, step_name, under_way
+from bot.messages.text import data, duration, prose
+from core.model import UNCHANGED, Event, Run, State
+
+STATES = {
+    State.PLANNING: (":mag:", "planning"),
+    State.WAITING: (":hourglass_flowing_sand:", "waiting"),
+    State.APPROVED: (":arrows_counterclockwise:", "approved"),
+    State.EXECUTING: (":arrows_counterclockwise:", "executing"),
+    State.INTERRUPTED: (":electric_plug:", "interrupted"),
+    State.VERIFYING: (":arrows_counterclockwise:", "verifying"),
+    State.DECIDE: (":rotating_light:", "not verified"),
+    State.NEEDS_A_PERSON: (":rotating_light:", "needs a person"),
+    State.DONE: (":white_check_mark:", "done"),
+    State.REFUSED: (":no_entry_sign:", "refused"),
+    State.STOPPED: (":octagonal_sign:", "stopped"),
+    State.DENIED: (":no_entry_sign:", "denied"),
+    State.EXPIRED: (":hourglass:", "expired"),
+    State.WITHDRAWN: (":leftwards_arrow_with_hook:", "withdrawn"),
+    State.REAPPLIED: (":white_check_mark:", "re-applied"),
+    State.RESTORED: (":white_check_mark:", "restored"),
+}
+"""Sign and word of each state."""
+
+
+def state_words(run: Run) -> str:
+    """approved, step 4 of 6, test restore; production is not changed yet."""
+    word = STATES[run.state][1]
+    if run.state is State.WAITING:
+        word = f"waiting for {approvals_missing(run)}"
+    if not run.is_open:
+        return word
+    name = data(run.target, 60)
+    step = f", step {place(under_way(run))} of 6, {step_name(under_way(run)).lower()}"
+    if run.state in (State.DECIDE, State.NEEDS_A_PERSON, State.INTERRUPTED):
+        step = ""
+    if run.state in UNCHANGED:
+        return f"{word}{step}; {name} is not changed yet"
+    return f"{word}{step}; committed" if run.state in (State.VERIFYING, State.DECIDE) else f"{word}{step}"
+
+
+def event_words(event: Event) -> str:
+    """One event of a timeline."""
+    told, kind = event.data, event.kind
+    step = step_name(str(told.get("step", ""))).lower()
+    detail = str(told.get("reason") or told.get("note") or told.get("why") or told.get("message") or "")
+    tail = f": {prose(detail, 160)}" if detail else ""
+    if kind == "step_done":
+        seconds = told.get("evidence", {}).get("seconds")
+        return f"{step} done" + (f", {duration(float(seconds))}" if seconds is not None else "")
+    if kind in ("step_started", "step_failed"):
+        return f"{data(step, 40)} {'started' if kind == 'step_started' else 'failed'}{tail}"
+    actor = f"{who(event.actor)} " if event.actor else ""
+    return f"{actor}{_KINDS.get(kind, data(kind.replace('_', ' '), 40))}{tail}"
+
+
+_KINDS = {
+    "asked": "asked",
+    "opened": "plan shown, approval opened",
+    "approved": "approved",
+    "unapproved": "approval no longer counts",
+    "denied": "denied",
+    "withdrawn": "withdrew the request",
+    "expired": "expired",
+    "stopped": "stopped",
+    "refused": "refused",
+    "executing": "execution started",
+    "interrupted": "restarted in step 5; the database says: not committed",
+    "resumed": "lets step 5 run again",
+    "found_committed": "restarted in step 5; the database says: committed",
+    "plan_changed": "the plan changed, approvals are void",
+    "done": "done",
+    "differs": "verification differs",
+    "kept": "kept as is",
+    "unknown": "outcome unknown",
+    "reminded": "reminded the approvers",
+    "no_approvers": "nobody who may approve is reachable",
+    "notme": "said: not me",
+}

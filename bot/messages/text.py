@@ -1,0 +1,221 @@
+"""Words for Slack: escaping, dates, durations, sizes, honest cuts. Pure.
+
+Everything that is data (names, reasons, SQL, errors) passes `data`, `code`, `prose` or `fence` before it
+stands in a message. Slack asks for `& < >` to be escaped (docs.slack.dev, "Formatting message text");
+formatting signs, emoji names and invisible characters are neutralised as well, because an approver decides
+on what he reads here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+SECTION = 2800
+"""Characters in a section: Slack takes 3,000, the rest is reserve."""
+TEXT = 400
+"""Characters in the top-level `text` of a message."""
+
+# Controls, bidi marks, zero-width and filler characters, surrogates, tags: all that shows as nothing or turns text.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180e"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_EMOJI = re.compile(r":(?=[\w+'-]*[A-Za-z])([\w+'-]+):")
+_EDGE_UNDERSCORE = re.compile(r"(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
+_MARKED = re.compile(r"`([^`\n]+)`|\*([\w.@#-]{1,64})\*")
+_FENCES = re.compile(r"`{3,}")
+_ENTITY = re.compile(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|.", re.DOTALL)
+
+
+def _shown(match: re.Match[str]) -> str:
+    number = ord(match.group())
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def visible(text: str) -> str:
+    """Make bidi, zero-width and control characters visible as `\\u202e`. Line ends become a newline."""
+    return _UNSEEN.sub(_shown, text.replace("\r\n", "\n"))
+
+
+def escape(text: str) -> str:
+    """Escape the three characters that Slack's markup is made of."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cut(text: str, limit: int) -> str:
+    """Shorten escaped text to `limit` characters, never inside `&amp;` or `\\u202e`; a cut ends in an ellipsis."""
+    if len(text) <= limit:
+        return text
+    kept, size = [], 0
+    for piece in _ENTITY.finditer(text):
+        size += len(piece.group())
+        if size > limit - 1:
+            break
+        kept.append(piece.group())
+    return "".join(kept).rstrip() + "…"
+
+
+def data(text: str, limit: int = 500) -> str:
+    """One line of somebody's words: nothing in it mentions, links, formats or shows an emoji."""
+    line = visible(" ".join(str(text)[: limit * 2].split())) + ("…" if len(text) > limit * 2 else "")
+    line = line.replace("*", "∗").replace("~", "∼").replace("`", "ˋ")
+    line = _EMOJI.sub("∶\\1∶", _EDGE_UNDERSCORE.sub("ˍ", line))
+    return cut(escape(line), limit)
+
+
+def code(name: str, limit: int = 300) -> str:
+    """A name as inline code; backticks in it cannot end the span."""
+    line = visible(" ".join(str(name).split())).replace("`", "ˋ") or " "
+    return f"`{cut(escape(line), limit)}`"
+
+
+def prose(text: str, limit: int = 900) -> str:
+    """A sentence of our own core: `code` and single *words* stay marked, everything else is data."""
+    parts, at = [], 0
+    for match in _MARKED.finditer(text):
+        parts.append(_kept_spaces(text[at : match.start()]))
+        parts.append(code(match[1]) if match[1] else f"*{escape(match[2])}*")
+        at = match.end()
+    return cut_marked("".join([*parts, _kept_spaces(text[at:])]).strip(), limit)
+
+
+def _kept_spaces(text: str) -> str:
+    inner = data(text, 2000)
+    lead = " " if text[:1].isspace() else ""
+    tail = " " if inner and text[-1:].isspace() else ""
+    return lead + inner + tail
+
+
+def cut_marked(text: str, limit: int) -> str:
+    """Cut mrkdwn and close an inline code span that the cut left open."""
+    short = cut(text, limit - 1)
+    return short + "`" if short != text and short.count("`") % 2 else short
+
+
+def bare(text: str, limit: int = 300) -> str:
+    """The same sentence for the top-level text: no marks, one line."""
+    return data(_MARKED.sub(lambda found: found[1] or found[2], text), limit)
+
+
+def sql_text(sql: str) -> str:
+    """SQL as it may stand between fences: escaped, unseen characters shown, no run of three backticks."""
+    return escape(_FENCES.sub(lambda run: " ".join(run.group()), visible(sql.replace("\t", "    "))))
+
+
+def fence(rendered: str) -> str:
+    """Put text that `sql_text` made between code fences."""
+    inner = rendered.strip("\n")
+    if inner.startswith("`"):
+        inner = " " + inner
+    if inner.endswith("`"):
+        inner += " "
+    return f"```{inner or ' '}```"
+
+
+def split(rendered: str, size: int) -> list[str]:
+    """Split escaped text into pieces of at most `size` characters, at line ends where there are any."""
+    pieces: list[str] = []
+    while len(rendered) > size:
+        at = rendered.rfind("\n", size // 2, size)
+        if at < 0:
+            at = size
+            for match in re.finditer(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}", rendered[size - 12 : size + 12]):
+                start, end = match.start() + size - 12, match.end() + size - 12
+                if start < size < end:
+                    at = start
+        pieces.append(rendered[:at])
+        rendered = rendered[at:].removeprefix("\n")
+    return [*pieces, rendered]
+
+
+def number(value: int) -> str:
+    """48213 -> 48,213."""
+    return f"{value:,}"
+
+
+def plural(count: int, word: str, many: str | None = None) -> str:
+    """2, "table" -> "2 tables"."""
+    return f"{number(count)} {word if count == 1 else many or word + 's'}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """a, b and c."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 0.4 s, 38 s, 1 min 55 s, 1 h 4 min."""
+    if seconds < 0.05:
+        return "under 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h" + (f" {minutes} min" if minutes else "")
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: 412 MB, 2.1 GB."""
+    if count < 1000:
+        return plural(count, "byte")
+    value, units = count / 1000, ["kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return (f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}") + f" {units[0]}"
+
+
+def short_hash(digest: str) -> str:
+    """A long hash for reading: its first six and last four digits."""
+    return code(f"{digest[:6]}…{digest[-4:]}" if len(digest) > 12 else digest)
+
+
+def moment(value: str | datetime) -> datetime:
+    """An RFC 3339 time, or a datetime, as an aware datetime in UTC. Raises ValueError for anything else."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _date(at: datetime, form: str, fallback: str) -> str:
+    return f"<!date^{int(at.timestamp())}^{form}|{fallback}>"
+
+
+def utc(at: datetime) -> str:
+    """14:31 UTC: for texts without markup."""
+    return f"{moment(at):%H:%M} UTC"
+
+
+def utc_day(at: datetime) -> str:
+    """10 Dec: for texts without markup."""
+    return f"{moment(at).day} {moment(at):%b}"
+
+
+def clock(at: datetime) -> str:
+    """The time of day, in each reader's own zone."""
+    return _date(moment(at), "{time}", utc(at))
+
+
+def clock_secs(at: datetime) -> str:
+    """The time of day with seconds, in each reader's own zone."""
+    return _date(moment(at), "{time_secs}", f"{moment(at):%H:%M:%S} UTC")
+
+
+def day(at: datetime) -> str:
+    """The date, in each reader's own zone."""
+    return _date(moment(at), "{date_short}", f"{utc_day(at)} {moment(at).year}")
+
+
+def when(at: datetime, now: datetime) -> str:
+    """The time of day, with the date when it was not today (both UTC)."""
+    at, now = moment(at), moment(now)
+    if at.date() == now.date():
+        return clock(at)
+    return _date(at, "{date_short} {time}", f"{utc_day(at)} {at.year} {utc(at)}")

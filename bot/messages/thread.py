@@ -1,0 +1,142 @@
+"""The thread under the card: one line per finished step, and new messages where somebody must look.
+
+`thread` is a quiet reply; `broadcast` goes to the channel as well (`reply_broadcast`) and mentions people.
+An event has one of the two, or neither, never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.messages import attention
+from bot.messages.blocks import Context, Message, audit, context, mention, message, name, say, section, who
+from bot.messages.facts import unchanged, untouched
+from bot.messages.steps import place, step_name, thread_words
+from bot.messages.text import bare, clock_secs, cut, data, plural, prose
+from core.model import Event, Run
+
+Line = Callable[[Run, Event, Context], Message | None]
+
+
+def thread(run: Run, event: Event, ctx: Context) -> Message | None:
+    """The thread line of an event, or None where the thread has nothing to say."""
+    make = _LINES.get(event.kind)
+    return make(run, event, ctx) if make else None
+
+
+def broadcast(run: Run, event: Event, ctx: Context) -> Message | None:
+    """The new message that calls somebody, or None where nobody need be called."""
+    make = attention.CALLS.get(event.kind)
+    return make(run, event, ctx) if make else None
+
+
+def _line(run: Run, event: Event, text: str, rich: str, *small: str) -> Message:
+    stamps = context(*small, audit(event), clock_secs(event.at))
+    return message(text, [section(rich), stamps], run=run.id, event=event)
+
+
+def _step_done(run: Run, event: Event, ctx: Context) -> Message | None:
+    step = str(event.data["step"])
+    if not place(step):
+        return None
+    done, told = thread_words(run, step, event.data["evidence"])
+    head = f"{run.id} step {place(step)} of 6, {step_name(step).lower()}, {done}:"
+    rich = f":white_check_mark: *{run.id} {place(step)}/6 {step_name(step)}* {done}\n{told}"
+    return _line(run, event, say(head, bare(told), ""), rich)
+
+
+def _approved(run: Run, event: Event, ctx: Context) -> Message:
+    note = str(event.data.get("note", ""))
+    exactly = f"exactly plan {run.digest[:12]}, revision {run.revision}"
+    missing = max(run.needed - len(run.approvals), 0)
+    more = f" {plural(missing, 'more approval')} needed." if missing and not event.data.get("complete") else ""
+    rich = (
+        f":ballot_box_with_check: *{run.id} approved* by {who(event.actor)}, "
+        f"exactly plan `{run.digest[:12]}` revision {run.revision}.{more}"
+    )
+    text = say(f"{run.id} approved by {name(event.actor)}: {exactly}.{more}", f"Note: {data(note)}" if note else "", "")
+    return _line(run, event, text, rich + (f"\n>{data(note)}" if note else ""))
+
+
+def _unapproved(run: Run, event: Event, ctx: Context) -> Message:
+    why = str(event.data.get("why", ""))
+    by = f" of {name(event.actor)}" if event.actor else ""
+    rich_by = f" of {who(event.actor)}" if event.actor else ""
+    said = f"{run.id}: the approval{by} no longer counts:"
+    rich = f":leftwards_arrow_with_hook: *{run.id}*: the approval{rich_by} no longer counts: {prose(why)}"
+    return _line(run, event, say(said, bare(why), untouched(run)), rich, unchanged(run, yet=True))
+
+
+def _plan_changed(run: Run, event: Event, ctx: Context) -> Message:
+    told = [str(one) for one in event.data.get("what", [])]
+    lines = [f"• {prose(one, 300)}" for one in told[:8]]
+    lines += [f"• and {len(told) - 8} more"] if len(told) > 8 else []
+    head = f":warning: *{run.id}: the plan changed.* Earlier approvals no longer count; a new plan is made."
+    before = f"{run.id}: the plan changed, earlier approvals no longer count."
+    text = say(before, bare(told[0]) if told else "", untouched(run))
+    return _line(run, event, text, "\n".join([head, *lines]), unchanged(run, yet=True))
+
+
+def _denied(run: Run, event: Event, ctx: Context) -> Message:
+    reason = str(event.data.get("reason", ""))
+    rich = f":no_entry_sign: {mention(run.requester)} *{run.id} was denied* by {who(event.actor)}: {data(reason)}"
+    text = say(f"{run.id} was denied by {name(event.actor)}:", data(reason, 250), untouched(run))
+    return _line(run, event, text, rich, unchanged(run, yet=False))
+
+
+def _withdrawn(run: Run, event: Event, ctx: Context) -> Message:
+    reason = str(event.data.get("reason", ""))
+    why = f": {data(reason, 300)}" if reason else "."
+    rich = f":leftwards_arrow_with_hook: *{run.id} was withdrawn* by {who(event.actor)}{why}"
+    text = say(f"{run.id} was withdrawn by {name(event.actor)}.", data(reason, 250), untouched(run))
+    return _line(run, event, text, rich, unchanged(run, yet=False))
+
+
+def _expired(run: Run, event: Event, ctx: Context) -> Message:
+    rich = (
+        f":hourglass: {mention(run.requester)} *{run.id} expired*: not enough approvals in time. Ask again on the card."
+    )
+    text = f"{run.id} expired: not enough approvals in time. {untouched(run)}"
+    return _line(run, event, text, rich, unchanged(run, yet=False))
+
+
+def _stopped(run: Run, event: Event, ctx: Context) -> Message | None:
+    if not event.data.get("by_person"):
+        return None
+    rich = f":octagonal_sign: {mention(run.requester)} *{run.id} was stopped* by {who(event.actor)}, before execution."
+    text = f"{run.id} was stopped by {name(event.actor)}, before execution. {untouched(run)}"
+    return _line(run, event, text, rich, unchanged(run, yet=False))
+
+
+def _resumed(run: Run, event: Event, ctx: Context) -> Message:
+    rich = f":arrow_forward: *{run.id}*: {who(event.actor)} lets step 5 run again, with the same approval."
+    text = f"{run.id}: {name(event.actor)} lets step 5 run again, with the same approval."
+    return _line(run, event, text, rich)
+
+
+def _kept(run: Run, event: Event, ctx: Context) -> Message:
+    words = "keeps the rolled-back state; it was not verified. The backup stays."
+    rich = f":warning: *{run.id}*: {who(event.actor)} {words}"
+    return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
+
+
+def _not_me(run: Run, event: Event, ctx: Context) -> Message:
+    words = "cannot look at it now; the others are asked."
+    return _line(
+        run, event, f"{run.id}: {name(event.actor)} {words}", f"*{run.id}*: {cut(name(event.actor), 80)} {words}"
+    )
+
+
+_LINES: Mapping[str, Line] = {
+    "step_done": _step_done,
+    "approved": _approved,
+    "unapproved": _unapproved,
+    "plan_changed": _plan_changed,
+    "denied": _denied,
+    "withdrawn": _withdrawn,
+    "expired": _expired,
+    "stopped": _stopped,
+    "resumed": _resumed,
+    "kept": _kept,
+    "notme": _not_me,
+}

@@ -1,0 +1,189 @@
+"""Modals and the Home tab. Opened with ledger data only; the digest that was shown is the one approved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from bot.messages import buttons
+from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
+from bot.messages.facts import inner, migrations, oldest, target, title
+from bot.messages.plan import data_goes, loss_section, loss_words, sql_section, warnings
+from bot.messages.refusals import refused
+from bot.messages.said import STATES, state_words
+from bot.messages.steps import NAMES, done_words
+from bot.messages.text import clock, cut, data, day, listed, plural
+from core.model import Json, Run
+
+__all__ = ["confirm_word", "home", "loading", "reason", "refused", "review"]
+
+
+def confirm_word(run: Run) -> str | None:
+    """What must be typed to approve: the version of the oldest migration that goes; None when no data goes."""
+    return oldest(run) if data_goes(run) else None
+
+
+def review(run: Run, ctx: Context) -> Json:
+    """Review and approve: the loss first, then who and why, the order, the proofs, the SQL, what it is bound to."""
+    notes = warnings(run)
+    why = f"\n>{data(run.reason)}" if run.reason else "\nreason: none given"
+    bound = (
+        f"*You approve* exactly plan `{run.digest[:12]}`, revision {run.revision}. If the scripts, the database or the "
+        "applied migrations change before it runs, your approval is cancelled and you are asked again."
+    )
+    word = confirm_word(run)
+    blocks = [
+        section(_loss_first(run)),
+        *([section("\n".join(notes))] if notes else []),
+        section(f"{mention(run.requester)} asks: {inner(run)}{why}"),
+        *migrations(run),
+        *([section(loss_section(run))] if word else []),
+        section(_proof_so_far(run)),
+        section(sql_section(run)),
+        section(bound),
+        *([_confirm_input(word)] if word else []),
+        _input("note", "Note for the channel and the audit trail", optional=True),
+    ]
+    return _modal(
+        "rb.review",
+        {"run": run.id, "rev": run.revision, "digest": run.digest},
+        f"Approve {run.id}?",
+        blocks,
+        submit="Approve rollback",
+        close="Not now",
+        notify_on_close=True,
+    )
+
+
+def _loss_first(run: Run) -> str:
+    if not data_goes(run):
+        return f"*No rows go* on {target(run)}, as far as the rehearsal shows. Point of no return: step 5."
+    return f":warning: *This deletes {loss_words(run)} on {data(run.target, 60)}.* Point of no return: step 5."
+
+
+def _proof_so_far(run: Run) -> str:
+    lines = ["*Proof so far*"]
+    for step in ("rehearse", "backup", "test restore"):
+        if step in run.evidence:
+            lines.append(f":white_check_mark: {NAMES[step]}: {done_words(run, step)}")
+        else:
+            running = run.running == step
+            mark = ":arrows_counterclockwise:" if running else ":white_circle:"
+            lines.append(f"{mark} {NAMES[step]}: {'running' if running else 'not yet'}")
+    return "\n".join([*lines, "You need not wait. Execution starts only when all of them pass."])
+
+
+def _confirm_input(word: str) -> Json:
+    shown = data(word, 100)
+    made = _input(
+        "confirm", f"Type the migration number to confirm: {shown}", hint="Asked because data will be deleted."
+    )
+    made["element"] = {
+        "type": "plain_text_input",
+        "action_id": "v",
+        "max_length": max(64, min(len(word), 3000)),
+        "placeholder": plain(shown, 150),
+    }
+    return made
+
+
+def _input(block: str, label: str, *, optional: bool = False, least: int = 0, hint: str = "") -> Json:
+    element: Json = {"type": "plain_text_input", "action_id": "v", "max_length": 500, "multiline": True}
+    if least:
+        element["min_length"] = least
+    made: Json = {"type": "input", "block_id": block, "label": plain(label, 200), "element": element}
+    if optional:
+        made["optional"] = True
+    if hint:
+        made["hint"] = plain(hint, 200)
+    return made
+
+
+def _modal(
+    callback: str, private: Json, title_words: str, blocks: list[Json], *, submit: str, close: str, **more: bool
+) -> Json:
+    return {
+        "type": "modal",
+        "callback_id": callback,
+        "private_metadata": json.dumps(private),
+        "title": plain(title_words, 24),
+        "submit": plain(submit, 24),
+        "close": plain(close, 24),
+        **more,
+        "blocks": blocks,
+    }
+
+
+def reason(run: Run) -> Json:
+    """Deny: one field, and everyone sees it."""
+    ask = _input("reason", "Why? Everyone in the channel sees this.", least=3)
+    private = {"run": run.id, "rev": run.revision}
+    return _modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
+
+
+def loading(run: str = "") -> Json:
+    """Opened at once when the answer needs longer than the trigger lives; replaced with `views.update`."""
+    return {
+        "type": "modal",
+        "callback_id": "rb.loading",
+        "private_metadata": json.dumps({"run": run}),
+        "title": plain("One moment", 24),
+        "close": plain("Close", 24),
+        "blocks": [section(":hourglass_flowing_sand: Asking the database. This takes a few seconds.")],
+    }
+
+
+def home(
+    waiting: Sequence[Run],
+    running: Sequence[Run],
+    last: Sequence[Run],
+    ask: Sequence[str],
+    approve: Sequence[str],
+    links: Mapping[str, str] | None = None,
+) -> Json:
+    """The Home tab of one person: what waits for him, what runs, the last runs, his rights (names of targets)."""
+    cards = links or {}
+    may = f"You may *ask* on {_targets(ask)}, and *approve* on {_targets(approve)}."
+    blocks: list[Json] = [
+        {"type": "header", "text": plain("Rollback Bot", 150)},
+        section(f"*Waiting for you ({len(waiting)})*" + ("" if waiting else "\nNothing waits for you.")),
+        *[_waiting_row(run, cards.get(run.id), first=nth == 0) for nth, run in enumerate(waiting[:20])],
+        *_more(len(waiting) - 20),
+        section(
+            "\n".join(
+                [f"*Running ({len(running)})*", *([_row(run, cards) for run in running[:10]] or ["Nothing runs."])]
+            )
+        ),
+        *_more(len(running) - 10),
+        section("\n".join(["*Last runs*", *([_last_row(run) for run in last[:10]] or ["None yet."])])),
+        context(may, "Times are in your time zone"),
+    ]
+    return {"type": "home", "callback_id": "home", "blocks": blocks}
+
+
+def _targets(names: Sequence[str]) -> str:
+    return listed([data(one, 60) for one in names[:10]]) or "no target"
+
+
+def _more(left: int) -> list[Json]:
+    return [context(f"and {plural(left, 'more', 'more')}: `/rollback status` lists all")] if left > 0 else []
+
+
+def _row(run: Run, cards: Mapping[str, str]) -> str:
+    card = link(cards.get(run.id), "Card")
+    return cut(f"{STATES[run.state][0]} {run.id} on {target(run)}: {state_words(run)}", 240) + (
+        f". {card}" if card else ""
+    )
+
+
+def _waiting_row(run: Run, url: str | None, *, first: bool) -> Json:
+    expires = f", expires {clock(run.expires_at)}" if run.expires_at else ""
+    card = link(url, "Card")
+    words = f":hourglass_flowing_sand: {run.id}: {title(run)}{expires}" + (f". {card}" if card else "")
+    row: Json = {"type": "section", "text": mrkdwn(words)}
+    return {**row, "accessory": buttons.review(run, primary=first)}
+
+
+def _last_row(run: Run) -> str:
+    mark, word = STATES[run.state]
+    return f"{mark} {run.id} {title(run)}: {word}, {day(run.ended_at or run.created_at)}"

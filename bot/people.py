@@ -1,0 +1,201 @@
+"""Who is who in the workspace, read live from Slack and kept for half a minute. What cannot be asked is refused."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from core.settings import Settings, Target
+from core.errors import Refused
+from core.ledger import Ledger
+from core.model import Person, Run
+
+log = structlog.get_logger()
+KEPT = 30.0  # seconds
+T = TypeVar("T")
+AWAY = (SlackApiError, OSError)
+"""What slack_sdk raises when Slack does not answer, or answers no."""
+
+
+class People:
+    """Users, groups and channels, and what follows from them: who may ask and approve (core.runbook.Rights)."""
+
+    def __init__(self, client: WebClient, settings: Settings) -> None:
+        self.client, self.settings = client, settings
+        self._kept: dict[str, tuple[float, Any]] = {}
+        self._guard = threading.Lock()
+
+    def _live(self, key: str, ask: Callable[[], T]) -> T:
+        with self._guard:
+            at, value = self._kept.get(key, (0.0, None))
+        if value is not None and time.monotonic() - at < KEPT:
+            known: T = value
+            return known
+        fresh = ask()
+        with self._guard:
+            self._kept[key] = (time.monotonic(), fresh)
+        return fresh
+
+    # -- facts ---------------------------------------------------------------------------------------------
+
+    def user(self, user_id: str) -> dict[str, Any]:
+        """Slack's record of a user. Raises one of AWAY."""
+        return self._live(f"user {user_id}", lambda: dict(self.client.users_info(user=user_id)["user"]))
+
+    def person(self, user_id: str, fallback: str = "") -> Person:
+        """A person with the name that the channel knows."""
+        try:
+            user = self.user(user_id)
+        except AWAY:
+            return Person(user_id, fallback or user_id)
+        profile = user.get("profile") or {}
+        return Person(user_id, profile.get("real_name") or user.get("real_name") or user.get("name") or user_id)
+
+    def channel(self, channel_id: str) -> dict[str, Any]:
+        """Slack's record of a channel. Raises one of AWAY."""
+        return self._live(f"channel {channel_id}", lambda: dict(self.client.conversations_info(channel=channel_id)["channel"]))
+
+    def channel_id(self, name: str) -> str | None:
+        """`#incidents` -> `C…`; an id stays what it is. None: no such channel here, or it is hidden from the bot."""
+        if not name.startswith("#"):
+            return name
+        return self._live("channels", self._channels).get(name[1:])
+
+    def _channels(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for page in self.client.conversations_list(types="public_channel,private_channel", limit=1000):
+            found |= {channel["name"]: channel["id"] for channel in page["channels"]}
+        return found
+
+    def group(self, handle: str) -> tuple[str, list[str]]:
+        """A user group by id or @handle: its id and its members. Raises one of AWAY, KeyError if there is none."""
+        ids = self._live("groups", lambda: {g["handle"]: g["id"] for g in self.client.usergroups_list()["usergroups"]})
+        group = ids[handle[1:]] if handle.startswith("@") else handle
+        members = self._live(f"group {group}", lambda: list(self.client.usergroups_users_list(usergroup=group)["users"]))
+        return group, members
+
+    def members(self, names: Sequence[str]) -> list[str]:
+        """The user ids behind ids and groups, in order. Raises Refused(E-CANNOT-CHECK)."""
+        found: list[str] = []
+        for name in names:
+            try:
+                found += [name] if is_user(name) else self.group(name)[1]
+            except KeyError:
+                raise Refused("E-CANNOT-CHECK", f"There is no user group {name}.", "Correct the target's settings.") from None
+            except AWAY:
+                raise cannot_check(name) from None
+        return list(dict.fromkeys(found))
+
+    def mention(self, names: Sequence[str]) -> str:
+        """As Slack notifies them: `<!subteam^S…>`, `<@U…>`."""
+        marks = []
+        for name in names:
+            try:
+                marks.append(f"<@{name}>" if is_user(name) else f"<!subteam^{self.group(name)[0]}>")
+            except (KeyError, *AWAY):
+                marks.append(name)
+        return " ".join(marks)
+
+    def called(self, names: Sequence[str]) -> str:
+        """As people read them, without a notification."""
+        return ", ".join(self.person(name).name if is_user(name) else name for name in names) or "anyone"
+
+    def link(self, ledger: Ledger, run_id: str) -> str | None:
+        """The permalink of a run's card; None while there is none or Slack does not tell."""
+        for post in ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,), newest=True):
+            key = f"link {post['channel']} {post['ts']}"
+            try:
+                return self._live(key, lambda p=post: str(self.client.chat_getPermalink(channel=p["channel"], message_ts=p["ts"])["permalink"]))  # type: ignore[misc]
+            except AWAY:
+                return None
+        return None
+
+    # -- rules ---------------------------------------------------------------------------------------------
+
+    def may_act(self, user_id: str) -> None:
+        """Raises Refused(E-GUEST) for guests, apps, deactivated people and strangers, E-CANNOT-CHECK if Slack is silent."""
+        try:
+            user = self.user(user_id)
+        except AWAY:
+            raise cannot_check("you") from None
+        outside = ("is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger", "is_workflow_bot")
+        if any(user.get(mark) for mark in outside):
+            raise Refused("E-GUEST", "Guests, apps and people of other workspaces cannot ask or approve here.")
+
+    def may_ask(self, person: Person, target: Target) -> None:
+        """Requesters of the target; everybody where none are named. Raises Refused."""
+        if person.id.startswith("shell:"):
+            raise Refused(
+                "E-NOT-ALLOWED",
+                f"The account {person.name} is not mapped to a person. Nothing was started.",
+                "Map it to a Slack user id under [people] in the settings.",
+            )
+        self.may_act(person.id)
+        if target.requesters and not self._among(person.id, target.requesters):
+            raise Refused(
+                "E-NOT-ALLOWED",
+                f"You may not ask for rollbacks on *{target.name}*. Nothing was started.",
+                f"{self.called(target.requesters)} may.",
+            )
+
+    def may_approve(self, person: Person, run: Run, target: Target) -> None:
+        """Approvers of the target, never the requester. Raises Refused."""
+        self.may_act(person.id)
+        if person.id == run.requester.id:
+            raise Refused("E-SELF", f"You asked for *{run.id}*, so somebody else must approve it.")
+        self.among_approvers(person, target, run.id)
+
+    def among_approvers(self, person: Person, target: Target, run_id: str = "it") -> None:
+        """Raises Refused(E-NOT-APPROVER)."""
+        if not self._among(person.id, target.approvers):
+            raise Refused(
+                "E-NOT-APPROVER",
+                f"Only {self.called(target.approvers)} may decide on *{run_id}*.",
+                "Your click was not counted.",
+            )
+
+    def may_handle(self, person: Person, run: Run, target: Target) -> None:
+        """Requesters and approvers: stop, execute again, check again, keep. Raises Refused."""
+        if person.id == run.requester.id:
+            self.may_act(person.id)
+            return
+        try:
+            self.may_approve(person, run, target)
+        except Refused as no:
+            if no.code != "E-NOT-APPROVER":
+                raise
+            self.may_ask(person, target)
+
+    def _among(self, user_id: str, names: Sequence[str]) -> bool:
+        # ids first: people who are listed by id can act while Slack does not tell who is in a group
+        return user_id in names or user_id in self.members([name for name in names if not is_user(name)])
+
+    def reachable(self, run: Run, target: Target) -> list[str]:
+        """Approvers who can be asked: not the requester, not deactivated."""
+        found = []
+        for user_id in self.members(target.approvers):
+            try:
+                self.may_act(user_id)
+            except Refused as no:
+                if no.code == "E-GUEST":
+                    continue
+            if user_id != run.requester.id:
+                found.append(user_id)
+        return found
+
+
+def is_user(name: str) -> bool:
+    """Slack user ids begin with U or W."""
+    return name[:1] in "UW"
+
+
+def cannot_check(what: str) -> Refused:
+    return Refused(
+        "E-CANNOT-CHECK", f"Slack did not tell me who is {'in ' if what != 'you' else ''}{what}.", "I refuse rather than guess. Try again in a minute."
+    )

@@ -1,0 +1,75 @@
+"""How to answer one person, whatever they did: typed, clicked, or sent a form off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_bolt import Ack, Respond
+from slack_bolt.response import BoltResponse
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot import messages
+from core.desk import Duplicate
+from core.errors import Problem
+from core.model import Json
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One request's way back. The response URL lives here and nowhere else: never stored, never logged."""
+
+    body: Json
+    ack: Ack
+    respond: Respond
+    client: WebClient
+
+    def answer(self, handler: Callable[[Json, Reply], BoltResponse]) -> BoltResponse:
+        """Run a handler; a refusal becomes an answer."""
+        try:
+            return handler(self.body, self)
+        except Duplicate:
+            return self.ack()  # the first delivery was answered
+        except Problem as problem:
+            return self.refuse(problem)
+
+    def tell(self, message: messages.Message) -> BoltResponse:
+        """An answer that only this person sees."""
+        if "command" in self.body:
+            return self.ack(text=message["text"], blocks=message["blocks"], response_type="ephemeral")
+        self.later(message)
+        return self.ack()
+
+    def later(self, message: messages.Message) -> None:
+        """The same after the acknowledgement, through the response URL."""
+        try:
+            self.respond(
+                text=message["text"], blocks=message["blocks"], response_type="ephemeral", replace_original=False
+            )
+        except (SlackApiError, OSError, ValueError) as error:
+            log.warning("answer not delivered", error=type(error).__name__)
+
+    def refuse(self, problem: Problem) -> BoltResponse:
+        """What, that nothing was started, what to do, the code."""
+        log.info("refused", code=problem.code)
+        kind = self.body.get("type")
+        if kind == "view_submission":
+            return self.ack(response_action="update", view=messages.refused(problem))
+        if kind in ("event_callback", "view_closed"):
+            return self.ack()
+        if "response_url" not in self.body and "trigger_id" in self.body:
+            self.open(messages.refused(problem))  # a click on the Home tab or in a form has no channel to answer in
+            return self.ack()
+        return self.tell(messages.refusal(problem))
+
+    def open(self, view: Json) -> BoltResponse:
+        """Open a form; the trigger lives three seconds, so this comes before anything slow."""
+        stacked = (self.body.get("view") or {}).get("type") == "modal"
+        show = self.client.views_push if stacked else self.client.views_open
+        show(trigger_id=str(self.body["trigger_id"]), view=view)
+        return self.ack()

@@ -1,0 +1,69 @@
+"""Walks what is due, in threads of its own: nothing runs inside a listener, and one rollback never waits for another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Executor
+
+import structlog
+
+from core.errors import Problem
+from core.ledger import Ledger
+from core.model import State
+from core.runbook import Engine, due
+
+log = structlog.get_logger()
+LOOK = 10.0  # seconds between two questions to a database that did not answer
+REST = 5.0  # seconds before a walk that broke is tried again
+
+
+class Worker:
+    """One loop over the ledger; the shell's requests arrive the same way as Slack's."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, pool: Executor) -> None:
+        self.engine, self.ledger, self.pool = engine, ledger, pool
+        self.stop = threading.Event()
+        self._busy: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._guard = threading.Lock()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        seen = -1
+        while not self.stop.is_set():
+            head = self.ledger.head()[0]
+            if head != seen or self._not_before:
+                seen = head
+                self.start_what_is_due()
+            self.ledger.wait(head, 0.5)
+
+    def start_what_is_due(self) -> None:
+        """Hand every rollback with something to do to a thread, unless one has it already."""
+        now = time.monotonic()
+        for run in self.ledger.open_runs():
+            looking = run.state is State.NEEDS_A_PERSON
+            with self._guard:
+                wait = self._not_before.get(run.id, 0.0) > now
+                if run.id in self._busy or wait or not (looking or due(run)):
+                    continue
+                self._busy.add(run.id)
+            self.pool.submit(self.walk, run.id, looking)
+
+    def walk(self, run_id: str, looking: bool) -> None:
+        """One walk; a fault of our own is logged and tried again later, it never ends the loop."""
+        again = 0.0
+        try:
+            run = self.engine.look(run_id) if looking else self.engine.walk(run_id)
+            again = LOOK if run.state is State.NEEDS_A_PERSON else REST if due(run) else 0.0
+        except Problem as problem:
+            log.warning("walk ended", run=run_id, code=problem.code)
+            again = REST
+        except Exception:
+            log.exception("bug", run=run_id)
+            again = REST
+        with self._guard:
+            self._busy.discard(run_id)
+            self._not_before.pop(run_id, None)
+            if again:
+                self._not_before[run_id] = time.monotonic() + again

@@ -1,0 +1,187 @@
+"""A full backup with pg_dump, custom format: written aside, fsynced, hashed, then renamed into place.
+
+A killed pg_dump leaves a plausible file: only a renamed one with its manifest beside it is a backup. The rows are
+fingerprinted in the very snapshot that pg_dump reads, so that the test restore can be compared exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from core import pgtools, postgres
+from core.errors import StepFailed
+from core.model import Json
+from core.pgtools import ToolFailed, Tools
+
+COMPRESSIONS = ("zstd:1", "lz4", "1")
+"""Best first; the default gzip takes eight times as long. Which ones a pg_dump knows depends on its build."""
+
+TABLES: LiteralString = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+       AND n.nspname !~ '^pg_(toast|temp)'
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+     ORDER BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where a run's backup lies: `RB-….dump` and its manifest `RB-….json`."""
+
+    folder: Path
+    run: str
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.run}.dump"
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / f"{self.run}.json"
+
+    @property
+    def schema(self) -> Path:
+        """The schema as it must be after the rollback."""
+        return self.folder / f"{self.run}.after.json"
+
+    def prepare(self) -> None:
+        """The folder, writable, for us alone. Raises StepFailed(E-BACKUP)."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = self.folder / f".{self.run}.probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            why = os.strerror(error.errno or 0).lower()
+            raise StepFailed(
+                "E-BACKUP",
+                f"I cannot write to the backup folder: {why}. Production was not changed.",
+                "Check `backup_dir`.",
+            ) from None
+
+    def enough_room(self, needed: int) -> None:
+        """Raises StepFailed(E-DISK) where fewer than `needed` bytes are free."""
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise StepFailed(
+                "E-DISK",
+                f"The backup needs up to {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free. Production was not changed.",
+                "Free the disk, or set `backup_dir` to a bigger one.",
+            )
+
+
+def dump(tools: Tools, url: str, snapshot: str, file: Path, cancelled: Callable[[], bool]) -> str:
+    """Write the dump of one snapshot to `file`; the compression that was used. Raises ToolFailed."""
+    for compression in COMPRESSIONS if tools.major >= 16 else COMPRESSIONS[-1:]:
+        arguments = ["-Fc", "-Z", compression, f"--snapshot={snapshot}", "--lock-wait-timeout=10s", "-f", str(file)]
+        try:
+            tools.run("pg_dump", arguments, url, cancelled)
+        except ToolFailed as error:
+            if compression != COMPRESSIONS[-1] and "compress" in error.said:
+                continue
+            raise
+        return "gzip:1" if compression == "1" else compression
+    raise AssertionError("the last compression is always known")
+
+
+def settle(partial: Path, final: Path) -> tuple[int, str]:
+    """fsync, hash, rename, fsync the folder; size in bytes and SHA-256."""
+    digest = sha256(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    partial.rename(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return size, digest
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file, in constant memory."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(archive: Archive, manifest: Json) -> str:
+    """Write what the backup holds beside it; SHA-256 of the text."""
+    partial = archive.manifest.with_suffix(".json.partial")
+    partial.write_text(json.dumps(manifest, sort_keys=True))
+    partial.chmod(0o600)
+    return settle(partial, archive.manifest)[1]
+
+
+def fingerprints(url: str, run: str, snapshot: str | None = None, workers: int = 2) -> dict[str, list[str]]:
+    """Rows and hash of each table: {"schema.table": [count, sum of row hashes]}.
+
+    Reads in `snapshot` (exported by another transaction), or as of now. Text forms are pinned, so that two servers
+    print the same row the same way.
+    """
+    with _reader(url, run, snapshot) as conn:
+        tables = postgres.execute(conn, TABLES)
+    shares = [tables[i::workers] for i in range(workers)]
+    with ThreadPoolExecutor(workers) as pool:
+        parts = pool.map(lambda share: _fingerprint(url, run, snapshot, share), shares)
+    return {name: mark for part in parts for name, mark in sorted(part.items())}
+
+
+def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[Any, ...]]) -> dict[str, list[str]]:
+    marks: dict[str, list[str]] = {}
+    if not tables:
+        return marks
+    query = sql.SQL(
+        "SELECT count(*)::text, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ONLY {} t"
+    )
+    with _reader(url, run, snapshot) as conn:
+        for schema, table in tables:
+            row = conn.execute(query.format(sql.Identifier(schema, table))).fetchone()
+            marks[f"{schema}.{table}"] = list(row or ())
+    return marks
+
+
+class _reader:
+    """A read-only transaction, in an exported snapshot where one is given."""
+
+    def __init__(self, url: str, run: str, snapshot: str | None) -> None:
+        self.conn = postgres.connect(url, f"rollback-bot {run} reading")
+        self.snapshot = snapshot
+
+    def __enter__(self) -> postgres.Connection:
+        self.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if self.snapshot:
+            self.conn.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot)))
+        for setting in (
+            "timezone = 'UTC'",
+            "datestyle = 'ISO, MDY'",
+            "intervalstyle = 'postgres'",
+            "extra_float_digits = 1",
+            "bytea_output = 'hex'",
+            "xmloption = 'content'",
+            "row_security = off",  # an error instead of a part of the rows
+        ):
+            self.conn.execute(f"SET LOCAL {setting}".encode())
+        return self.conn
+
+    def __exit__(self, *_: object) -> None:
+        self.conn.close()
+
+
+def restore(tools: Tools, file: Path, url: str, options: list[str], cancelled: Callable[[], bool]) -> None:
+    """Put a backup into an empty database. Raises ToolFailed at the first error."""
+    jobs = str(min(4, os.cpu_count() or 1))
+    tools.run("pg_restore", ["--exit-on-error", "-j", jobs, *options, str(file)], url, cancelled)
+
+
+__all__ = ["Archive", "dump", "fingerprints", "pgtools", "restore", "settle", "sha256", "write_manifest"]

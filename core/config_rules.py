@@ -1,0 +1,78 @@
+"""What settings must be to each other. Each rule says its fault at the key that should change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+from core.address import address
+from core.settings import Settings, SlackSettings, Target
+
+Say = Callable[[tuple[str, ...], str], None]
+LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
+
+
+def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: bool) -> None:
+    """All rules over all settings; `say(path, sentence)` is called for each fault."""
+    if settings.default_target not in settings.targets:
+        near = get_close_matches(settings.default_target, settings.targets, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(settings.targets)}"
+        say(("default_target",), f"names a target that does not exist; {hint}")
+    for target in settings.targets.values():
+        _database(target, settings, say, env)
+        _people(target, settings, say)
+        _tables(target, say)
+        if check_paths and not target.migrations.is_dir():
+            say(("targets", target.name, "migrations"), "names a folder that does not exist")
+    _slack(settings.slack, say)
+    if check_paths and settings.pg_bin is not None and not settings.pg_bin.is_dir():
+        say(("pg_bin",), "names a folder that does not exist")
+
+
+def _database(target: Target, settings: Settings, say: Say, env: Mapping[str, str]) -> None:
+    path = ("targets", target.name)
+    libpq = len(settings.targets) == 1 and any(env.get(name) for name in LIBPQ)
+    named = [t for t in settings.targets.values() if libpq or f"targets.{t.name}.database_url" in settings.origins]
+    if target not in named:
+        say((*path, "database_url"), "is missing; set it, or DATABASE_URL, or libpq's PGHOST for a single target")
+    if target.scratch_url is None:
+        return
+    scratch = address(target.scratch_url.get_secret_value(), env)
+    for other in named:
+        # rehearsals drop and create: on another target's database they would be as bad as on this one's
+        if scratch.same(address(other.database_url.get_secret_value(), env)):
+            own = "`database_url`" if other is target else f"`targets.{other.name}.database_url`"
+            say((*path, "scratch_url"), f"names the same database as {own}; rehearsals never run on a target")
+
+
+def _people(target: Target, settings: Settings, say: Say) -> None:
+    path = ("targets", target.name, "approvers")
+    if target.approvals and not target.approvers:
+        say(path, "names nobody; say who may approve, or set `approvals` to 0 for a throw-away target")
+        return
+    groups = [who for who in target.approvers if who.startswith(("S", "@"))]
+    people = {settings.one_person(who) for who in target.approvers}
+    if not groups and len(people) < target.approvals:
+        say(path, f"names {len(people)} person, but `approvals` asks for {target.approvals}")
+
+
+def _tables(target: Target, say: Say) -> None:
+    path = ("targets", target.name)
+    if target.drill is not None and not target.drill.schedule:
+        say((*path, "drill", "schedule"), "is missing; write it, such as `first monday 10:00`")
+    services = target.services
+    if services.kind == "command" and not (services.stop and services.start):
+        say((*path, "services", "stop"), "and `start` are needed with the kind `command`")
+    if services.kind in ("compose", "systemd", "kubernetes") and not services.names:
+        say((*path, "services", "names"), f"is missing; the kind `{services.kind}` needs it")
+
+
+def _slack(slack: SlackSettings, say: Say) -> None:
+    bot = slack.bot_token.get_secret_value() if slack.bot_token else ""
+    app = slack.app_token.get_secret_value() if slack.app_token else ""
+    if bot.startswith("xapp-"):
+        say(("slack", "bot_token"), "holds an app-level token; the bot's token begins with xoxb-")
+    if app.startswith("xox"):
+        say(("slack", "app_token"), "holds a bot's or user's token; the app-level token begins with xapp-")
+    if slack.mode == "http" and bot and not slack.signing_secret:
+        say(("slack", "signing_secret"), "is missing; over HTTP it is the only proof that Slack is asking")

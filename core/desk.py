@@ -1,0 +1,269 @@
+"""Everything people may ask. Each answer is one transaction of the ledger: compare-and-set, event, done.
+
+Rights are checked by the door that the person came through (Slack or shell) before the desk is asked; what the desk
+checks itself is what must hold whoever asks: state, revision, digest, and that nobody approves a request of their own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+
+from core import grammar
+from core.config import Settings, Target
+from core.errors import Problem, Refused
+from core.ledger import Ledger, Lost, Transaction
+from core.model import OPEN, Json, Person, Request, Run, State
+
+STARTED = frozenset({State.EXECUTING, State.VERIFYING, State.DECIDE, State.NEEDS_A_PERSON})
+
+
+class Desk:
+    """Asked by listeners and by the shell. Every method returns the rollback as it then stands, or raises Refused."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self.ledger, self.settings = ledger, settings
+
+    def ask(
+        self,
+        request: Request,
+        target: Target,
+        who: Person,
+        reason: str = "",
+        incident: str = "",
+        channel: str | None = None,
+        delivery: str | None = None,
+    ) -> Run:
+        """A new rollback, in state planning. `delivery` names Slack's delivery: the second of the same is refused."""
+        if target.reason == "required" and len(reason.strip()) < 5:
+            raise Refused("E-REASON", "Say why, with `--reason`, in at least 5 characters. Nothing was started.")
+        try:
+            with self.ledger.transaction() as t:
+                self._new(t, delivery)
+                holder = t.open_run(target.name)
+                if holder:
+                    raise busy(t.run(holder))
+                run_id = grammar.new_run_id(t.taken)
+                t.create(
+                    {
+                        "id": run_id,
+                        "target": target.name,
+                        "what": request.what,
+                        "migration": request.migration,
+                        "only_one": int(request.only),
+                        "requester": who.id,
+                        "requester_name": who.name,
+                        "reason": reason.strip(),
+                        "incident": incident.strip(),
+                        "channel": channel,
+                        "needed": target.approvals,
+                    },
+                    who,
+                )
+        except sqlite3.IntegrityError:
+            holder = next(run.id for run in self.ledger.open_runs() if run.target == target.name)
+            raise busy(self.ledger.run(holder)) from None
+        return self.ledger.run(run_id)
+
+    def approve(self, run_id: str, who: Person, revision: int, digest: str, note: str = "", delivery: str = "") -> Run:
+        """One person's yes to exactly the plan that they were shown. Enough of them: approved."""
+
+        def write(t: Transaction, run: Run) -> None:
+            self.may_decide(run, who)
+            if any(self.same(a.person, who) for a in run.approvals):
+                raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
+            if run.revision != revision or run.digest != digest:
+                raise stale(run, revision)
+            complete = len(run.approvals) + 1 >= run.needed
+            data: Json = {"note": note.strip(), "complete": complete, "revision": revision, "digest": digest}
+            if complete:
+                t.move(run, State.APPROVED, "approved", data, who)
+            else:
+                t.append(run.id, "approved", data, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def may_decide(self, run: Run, who: Person) -> None:
+        """Raises Refused where this person's yes or no cannot count now."""
+        if self.same(run.requester, who):
+            raise Refused(
+                "E-SELF", f"You asked for *{run.id}*, so somebody else must approve it.", "Your click was not counted."
+            )
+        if run.state is not State.WAITING:
+            raise closed(run, who)
+        if run.expires_at and self.ledger.clock() >= run.expires_at:
+            raise expired(run)
+
+    def deny(self, run_id: str, who: Person, reason: str, delivery: str = "") -> Run:
+        """One denial ends the run."""
+        if len(reason.strip()) < 3:
+            raise Refused("E-REASON", "Say why, in at least 3 characters: everyone in the channel sees it.")
+
+        def write(t: Transaction, run: Run) -> None:
+            self.may_decide(run, who)
+            t.move(run, State.DENIED, "denied", {"reason": reason.strip()}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def withdraw(self, run_id: str, who: Person, reason: str = "", delivery: str = "") -> Run:
+        """The requester takes the request back, an approver the approval: both until execution starts."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.state in STARTED:
+                raise too_late(run)
+            if run.state not in (State.PLANNING, State.WAITING, State.APPROVED):
+                raise closed(run, who)
+            if run.requester.id == who.id:
+                t.move(run, State.WITHDRAWN, "withdrawn", {"reason": reason.strip()}, who)
+            elif any(a.person.id == who.id for a in run.approvals):
+                data = {"why": reason.strip(), "person": who.id}
+                if run.state is State.APPROVED:
+                    t.move(run, State.WAITING, "unapproved", data, who)
+                else:
+                    t.append(run.id, "unapproved", data, who)
+            else:
+                raise Refused(
+                    "E-NOT-YOURS",
+                    f"Only {run.requester.name} can withdraw *{run.id}*, and approvers their own approval.",
+                    "Your click was not counted.",
+                )
+
+        return self._decide(run_id, write, delivery)
+
+    def stop(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """Stop safely: until the point of no return, or after an interruption that did not commit."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.state in STARTED:
+                raise too_late(run)
+            if not run.is_open:
+                raise closed(run, who)
+            message = f"{who.name} stopped it"
+            t.move(run, State.STOPPED, "stopped", {"code": "E-STOPPED", "message": message, "by_person": True}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def resume(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """Execute again after an interruption that did not commit, while the approval is still valid."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.state is not State.INTERRUPTED:
+                raise closed(run, who)
+            t.move(run, State.APPROVED, "resumed", {}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def verify_again(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """Look once more: reads only."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.state is not State.DECIDE:
+                raise closed(run, who)
+            t.move(run, State.VERIFYING, "checking_again", {}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def keep(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """Accept a result whose verification differs."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.state is not State.DECIDE:
+                raise closed(run, who)
+            t.move(run, State.DONE, "kept", {}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def not_me(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """An approver asks not to be reminded of this one."""
+        return self._decide(run_id, lambda t, run: t.append(run.id, "notme", {}, who), delivery)
+
+    def expire(self) -> list[Run]:
+        """Close what has waited too long; by the stored time, so that a restart or a lost timer changes nothing."""
+        ended = []
+        for run in self.ledger.open_runs():
+            if run.state is State.WAITING and run.expires_at and self.ledger.clock() >= run.expires_at:
+                try:
+                    with self.ledger.transaction() as t:
+                        t.move(run, State.EXPIRED, "expired")
+                except Lost:
+                    continue
+                ended.append(self.ledger.run(run.id))
+        return ended
+
+    def remind(self, who_was_asked: Callable[[Run], list[str]]) -> None:
+        """Write down the reminders that are due, each once. `who_was_asked` names people for the third."""
+        for run in self.ledger.open_runs():
+            if run.state is not State.WAITING or not run.opened_at or not run.expires_at:
+                continue
+            waited = self.ledger.clock() - run.opened_at
+            after: tuple[timedelta, ...] = self.settings.target(run.target).remind_after
+            for number, moment in enumerate(after, 1):
+                left = (run.expires_at - self.ledger.clock()).total_seconds() / 60
+                if waited < moment or left <= 0:
+                    continue
+                with self.ledger.transaction() as t:
+                    if t.claim(f"remind {run.id}.{run.revision}", str(number)):
+                        data: Json = {"minutes_left": max(1, round(left)), "asked": who_was_asked(run)}
+                        t.append(run.id, "reminded", {**data, "number": number, "last": number == len(after)})
+
+    def same(self, one: Person, other: Person) -> bool:
+        """Is it one person, also under another account that the settings name?"""
+        return one.id == other.id or any({one.id, other.id} <= set(alias) for alias in self.settings.aliases)
+
+    def _decide(self, run_id: str, write: Callable[[Transaction, Run], object], delivery: str) -> Run:
+        try:
+            with self.ledger.transaction() as t:
+                self._new(t, delivery)
+                write(t, t.run(run_id))
+        except Lost as lost:
+            raise closed(lost.run, None) from None
+        return self.ledger.run(run_id)
+
+    def _new(self, t: Transaction, delivery: str | None) -> None:
+        if delivery and not t.first_time(delivery):
+            raise Duplicate
+
+
+class Duplicate(Problem):
+    """Slack delivered the same thing twice; the first one was answered."""
+
+    def __init__(self) -> None:
+        super().__init__("E-ALREADY", "This was delivered twice; the first one counts.")
+
+
+def busy(run: Run) -> Refused:
+    """One rollback per target."""
+    return Refused("E-BUSY", f"*{run.id}* is open on *{run.target}*. One at a time.", "`status` shows it.")
+
+
+def expired(run: Run) -> Refused:
+    at = f"{run.expires_at:%H:%M} UTC" if run.expires_at else "before"
+    return Refused("E-EXPIRED", f"*{run.id}* expired at {at}.", "Ask again: nothing was changed.")
+
+
+def stale(run: Run, revision: int) -> Refused:
+    return Refused(
+        "E-STALE",
+        f"The plan changed while you read it (revision {revision} → {run.revision}). Your click was not counted.",
+        f"Review revision {run.revision}.",
+    )
+
+
+def too_late(run: Run) -> Refused:
+    return Refused("E-TOO-LATE", f"*{run.id}* is past the point of no return.", "`status` shows how far it is.")
+
+
+def closed(run: Run, who: Person | None) -> Refused:
+    """Somebody was faster, or it has ended; says who and when."""
+    if run.state is State.EXPIRED:
+        return expired(run)
+    end = run.ending
+    by = f" by {end.actor.name}" if end and end.actor else ""
+    at = f" at {end.at:%H:%M:%S} UTC" if end else ""
+    if run.state in OPEN:
+        code, words = "E-ALREADY", run.state.replace("_", " ")
+        return Refused(code, f"*{run.id}* is already {words}{by}{at}.", "Nothing to do. `status` shows it.")
+    again = run.request.migration or run.request.what
+    hint = f"`/rollback {again}` asks again." if run.state is not State.DONE else "`history` lists it."
+    return Refused("E-CLOSED", f"*{run.id}* is already {run.state.replace('_', ' ')}{by}{at}.", hint)

@@ -1,0 +1,114 @@
+"""A request from the shell: followed to its end, or walked here where no approval is needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from core import printing
+from core.desk import Desk
+from core.errors import Refused
+from core.grammar import Command
+from core.model import Person, Request, Run, State
+from core.roll_back import ROLL_BACK
+from core.runbook import Engine
+from core.settings import Settings, Target
+
+SETTLED = frozenset({State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON})
+"""Open, but waiting for a named person: the shell does not wait with them."""
+
+
+class Nobody:
+    """Rights where nobody besides the requester has a say."""
+
+    def may_ask(self, person: Person, target: Target) -> None:
+        """Whoever can run the shell command on a throw-away target may."""
+
+    def may_approve(self, person: Person, run: Run, target: Target) -> None:
+        """Nobody approves here."""
+        raise Refused("E-NOT-APPROVER", "No approval is needed here.")
+
+
+def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, command: Command) -> Run:
+    """Write the request; the running bot shows it in Slack and walks it; print the steps until the end."""
+    if who.id.startswith("shell:"):
+        raise Refused(
+            "E-NOT-ALLOWED",
+            f"The account {who.name} is not mapped to a person, so it may look, not ask. Nothing was started.",
+            "Map it to a Slack user id under [people] in the settings.",
+        )
+    if not desk.ledger.held("bot"):
+        raise Refused(
+            "E-NO-BOT",
+            f"No bot is running on this audit trail, so nobody could approve on *{target.name}*. Nothing was started.",
+            "Start it (`rollback-bot`), then ask again.",
+        )
+    run = desk.ask(request, target, who, reason(target, command), command.incident)
+    follower = Follower(desk, target)
+    try:
+        return follower.follow(run.id)
+    except KeyboardInterrupt:
+        say(f"\nStopped watching. {run.id} goes on: `rollback status {run.id}`.")
+        raise SystemExit(130) from None
+
+
+def alone(
+    desk: Desk, settings: Settings, request: Request, target: Target, who: Person, command: Command
+) -> Run:
+    """Walk it in this process, after a typed confirmation of exactly the plan that was shown."""
+    follower = Follower(desk, target)
+
+    def confirm(run: Run) -> bool:
+        follower.catch_up(run.id)
+        word = run.evidence["identify"]["database"]["name"]
+        say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
+        return sys.stdin.readline().strip() == word
+
+    engine = Engine(ROLL_BACK, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
+    engine.close_abandoned()
+    run = desk.ask(request, target, who, reason(target, command), command.incident)
+    try:
+        run = engine.walk(run.id)
+    except KeyboardInterrupt:
+        engine.close_abandoned()
+        raise
+    follower.catch_up(run.id)
+    return run
+
+
+def reason(target: Target, command: Command) -> str:
+    """The reason, asked for on a terminal where the target requires one."""
+    if command.reason or target.reason == "optional" or not sys.stdin.isatty():
+        return command.reason
+    say("Why? ", end="")
+    return sys.stdin.readline().strip()
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Progress is for people: stderr."""
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+class Follower:
+    """Prints what the ledger says, as it says it."""
+
+    def __init__(self, desk: Desk, target: Target, out: Callable[[str], None] = say) -> None:
+        self.desk, self.target, self.out = desk, target, out
+        self.seen = 0
+
+    def follow(self, run_id: str) -> Run:
+        """Until it has ended or waits for somebody else than an approver."""
+        while True:
+            run = self.catch_up(run_id)
+            if not run.is_open or run.state in SETTLED:
+                return run
+            self.desk.ledger.wait(self.desk.ledger.head()[0], 1.0)
+
+    def catch_up(self, run_id: str) -> Run:
+        """Print the new events."""
+        run = self.desk.ledger.run(run_id)
+        for event in self.desk.ledger.events(run_id, after=self.seen):
+            for line in printing.step_lines(event, run, self.target):
+                self.out(line)
+            self.seen = event.id
+        return run

@@ -1,0 +1,100 @@
+"""Rows of the ledger -> records. A rollback is its row and what its events say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from core.model import Approval, Event, Json, Person, Request, Run, State
+
+
+def moment(text: str | None) -> datetime | None:
+    """RFC 3339 -> aware datetime."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def event(row: Mapping[str, Any]) -> Event:
+    """A row of `events`."""
+    actor = json.loads(row["actor"]) if row["actor"] else None
+    return Event(
+        id=int(row["id"]),
+        at=datetime.fromisoformat(row["at"]),
+        run=row["run"],
+        kind=row["kind"],
+        actor=Person(actor["id"], actor["name"]) if actor else None,
+        data=json.loads(row["data"]),
+        digest=row["digest"],
+        state=State(row["state"]) if row["state"] else None,
+    )
+
+
+def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
+    """A row of `rollbacks` with its events, oldest first."""
+    told = Told()
+    for item in events:
+        told.hear(item)
+    return Run(
+        id=row["id"],
+        revision=row["revision"],
+        state=State(row["state"]),
+        target=row["target"],
+        request=Request(row["what"], row["migration"], bool(row["only_one"])),
+        requester=Person(row["requester"], row["requester_name"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        channel=row["channel"],
+        reason=row["reason"] or "",
+        incident=row["incident"] or "",
+        digest=row["plan_digest"] or "",
+        expires_at=moment(row["expires_at"]),
+        ended_at=moment(row["ended_at"]),
+        needed=row["needed"],
+        evidence=told.evidence,
+        running=told.running,
+        failed=told.failed,
+        approvals=tuple(told.approvals),
+        ending=told.ending,
+        last=events[-1] if events else None,
+        opened_at=told.opened_at,
+        changed=told.changed,
+    )
+
+
+class Told:
+    """What the events say, heard one after the other."""
+
+    def __init__(self) -> None:
+        self.evidence: dict[str, Json] = {}
+        self.running: str | None = None
+        self.failed: Json | None = None
+        self.approvals: list[Approval] = []
+        self.ending: Event | None = None
+        self.opened_at: datetime | None = None
+        self.changed: tuple[str, ...] = ()
+
+    def hear(self, item: Event) -> None:
+        """Each kind of event that changes the picture has one line here."""
+        if item.state:
+            self.ending = item
+        match item.kind:
+            case "step_started":
+                self.running = item.data["step"]
+            case "step_done":
+                self.evidence[item.data["step"]] = item.data["evidence"]
+                self.running = None
+            case "step_failed":
+                self.failed, self.running = item.data, None
+            case "opened":
+                self.opened_at = item.at
+            case "approved" if item.actor:
+                self.approvals.append(Approval(item.actor, item.at, item.data.get("note", "")))
+            case "unapproved" if item.actor:
+                self.approvals = [
+                    a for a in self.approvals if a.person.id != item.data.get("person", item.actor.id)
+                ]
+            case "plan_changed":
+                self.evidence, self.running, self.approvals = {}, None, []
+                self.changed = tuple(item.data["what"])
+            case "interrupted":
+                self.running = None

@@ -1,0 +1,156 @@
+"""Finds and runs pg_dump and pg_restore of the right major.
+
+Connection parameters travel in a service file (0600, in a folder of 0700), never in argv or the environment, and
+the child gets an environment of its own: a script could read the bot's tokens from an inherited one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from core.errors import Refused, StepFailed
+
+PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The client programs of one major."""
+
+    folder: Path
+    major: int
+
+    def run(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        url: str,
+        cancelled: Callable[[], bool] = lambda: False,
+        timeout: float | None = None,
+    ) -> str:
+        """Run to its end; the last lines of its stderr. Raises ToolFailed, or Cancelled when asked to stop."""
+        with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
+            service = Path(folder) / "service"
+            service.touch(mode=0o600)
+            service.write_text(service_file(url))
+            log = Path(folder) / "log"
+            with log.open("wb") as err:
+                child = subprocess.Popen(
+                    [str(self.folder / program), *arguments, "-d", "service=rollback"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=err,
+                    env={"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", "HOME": folder},
+                )
+                code = _wait(child, cancelled, timeout)
+            text = log.read_text(errors="replace")
+        if code:
+            raise ToolFailed(program, said(text))
+        return text
+
+
+class ToolFailed(Exception):
+    """A client program ended with an error; `said` is its first complaint, without details."""
+
+    def __init__(self, program: str, said: str) -> None:
+        super().__init__(f"{program}: {said}")
+        self.said = said
+
+
+class Cancelled(Exception):
+    """The rollback was closed while a step was running."""
+
+
+def _wait(child: subprocess.Popen[bytes], cancelled: Callable[[], bool], timeout: float | None) -> int:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        while True:
+            try:
+                return child.wait(0.2)
+            except subprocess.TimeoutExpired:
+                if cancelled():
+                    raise Cancelled from None
+                if deadline is not None and time.monotonic() > deadline:
+                    return 124
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def said(text: str) -> str:
+    """The first error line of a client program, without its DETAIL, paths and row content; at most 200 characters."""
+    for line in text.splitlines():
+        match = re.search(r"(?:error|fatal): *(.*)", line, re.IGNORECASE)
+        if match:
+            return re.sub(r'"(/[^"]*)"', "its file", match.group(1)).strip()[:200]
+    return "it ended without a reason"
+
+
+def service_file(url: str) -> str:
+    """libpq's service file for a URL. Source: PostgreSQL documentation, "The Connection Service File"."""
+    parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    if any("\n" in value for value in parameters.values()):
+        raise Refused("E-DB", "The address of the database holds a line break.", "Correct the target's `database_url`.")
+    return "[rollback]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())
+
+
+def find(server_major: int, pg_bin: Path | None = None) -> Tools:
+    """The tools for a server: exactly its major, else the nearest newer one. Raises Refused(E-TOOLS)."""
+    found = sorted({tools.major: tools for tools in installed(pg_bin)}.items())
+    usable = [tools for major, tools in found if major >= server_major]
+    if usable:
+        return usable[0]
+    older = f" I found {', '.join(str(major) for major, _ in found)} only." if found else ""
+    raise Refused(
+        "E-TOOLS",
+        f"I need pg_dump and pg_restore of PostgreSQL {server_major}.{older} Nothing was started.",
+        f"Install the client programs of PostgreSQL {server_major}, or name their folder in `pg_bin`.",
+    )
+
+
+def installed(pg_bin: Path | None = None) -> list[Tools]:
+    """Every set of client programs here; a folder that the settings name comes alone."""
+    if pg_bin:
+        folders = [pg_bin]
+    else:
+        folders = [Path(place.format(major=major)) for place in PLACES for major in range(14, 30)]
+        folders += [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    return [Tools(folder, major) for folder in folders if (major := major_of(folder))]
+
+
+@cache
+def major_of(folder: Path) -> int | None:
+    """The major of the pg_dump and pg_restore in a folder; None where there are none.
+
+    Debian's programs on PATH are Perl wrappers that would swallow our signals: they do not count.
+    """
+    for program in ("pg_dump", "pg_restore"):
+        path = folder / program
+        if not path.is_file() or path.read_bytes()[:2] == b"#!":
+            return None
+    try:
+        text = subprocess.run(
+            [str(folder / "pg_dump"), "--version"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"\(PostgreSQL\) (\d+)", text)
+    return int(match.group(1)) if match else None
+
+
+def stopped(error: ToolFailed, code: str, doing: str) -> StepFailed:
+    """A step's answer to a tool that failed."""
+    disk = "No space left on device" in error.said
+    hint = "Free the disk, or set `backup_dir` to a bigger one." if disk else "Production was not changed."
+    return StepFailed("E-DISK" if disk else code, f"{doing}: {error.said}.", hint)

@@ -1,0 +1,174 @@
+"""The funnel for everything that leaves the program: logs, channel, shell, audit trail.
+
+Secrets are taken out by value, in every spelling in which libraries print them, and by shape (`user:password@`,
+Slack's tokens), since a message may hold a secret that no setting names. Characters that deceive a reader are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus, unquote
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from core.config import Settings
+
+MASK = "•••"
+SHORTEST = 4
+"""Characters. A shorter secret is only taken out by shape: by value it would blot out ordinary words."""
+
+SHAPES = (
+    re.compile(r"(?<=://)[^\s/@:]*:(?!\d+(?:[/\"',]|$))[^\s\"'<>|]*@"),
+    re.compile(r"(?i)\b(?:ssl)?password\s*=\s*(?:'(?:\\.|[^'\\])*'|[^\s'&]+)"),
+    re.compile(r"\bxox[a-z](?:\.xox[a-z])?-[\w-]+|\bxapp-[\w-]+"),
+    re.compile(r"https://hooks\.slack\.com/\S+"),
+)
+PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@:]*:([^@]*)@")
+INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # blank, although Unicode calls them letters or marks
+
+
+class SecretStr:
+    """A text that shows itself only to `get_secret_value()`; the same face as pydantic's, without its import."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def get_secret_value(self) -> str:
+        """The secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "SecretStr('•••')"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStr) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Redactor:
+    """Replaces known secrets, and what looks like one, by `•••`."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """`secrets`: passwords and tokens; of a URL give `passwords(url)`."""
+        found = {form for secret in secrets for form in spellings(secret)}
+        known = sorted((s for s in found if len(s) >= SHORTEST), key=lambda s: (-len(s), s))
+        self._known = re.compile("|".join(re.escape(s) for s in known)) if known else None
+
+    @classmethod
+    def of(cls, settings: Settings, env: Mapping[str, str] = os.environ) -> Redactor:
+        """Every secret in the settings, and libpq's PGPASSWORD."""
+        slack = settings.slack
+        tokens = [s for s in (slack.bot_token, slack.app_token, slack.signing_secret) if s is not None]
+        secrets = [env.get("PGPASSWORD", ""), *(s.get_secret_value() for s in tokens)]
+        for target in settings.targets.values():
+            for url in (target.database_url, target.scratch_url):
+                secrets += passwords(url.get_secret_value() if url is not None else "")
+            secrets += passwords(target.health_url or "")
+        return cls(secrets)
+
+    def redact(self, text: str) -> str:
+        """The text without secrets."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        for shape in SHAPES:
+            text = shape.sub(lambda m: MASK + ("@" if m[0].endswith("@") else ""), text)
+        return text
+
+
+def passwords(url: str) -> list[str]:
+    """The passwords in a URL or a libpq connection string, as written there and as meant."""
+    found = [m[1] for m in [PASSWORD.match(url)] if m]
+    if "password" in url and not url.startswith("http"):
+        found += from_libpq(url)
+    return found
+
+
+def from_libpq(conninfo: str) -> list[str]:
+    """Passwords in a connection string; all of it where libpq cannot read it."""
+    from psycopg import Error
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        fields = conninfo_to_dict(conninfo)
+    except (Error, UnicodeError):
+        return [conninfo]
+    return [str(fields[key]) for key in ("password", "sslpassword") if fields.get(key)]
+
+
+def spellings(secret: str) -> set[str]:
+    """The ways in which a URL, JSON, Python's repr, libpq and Slack's escaping write one secret."""
+    plain = {secret, unquote(secret)}
+    forms = set(plain)
+    for text in plain:
+        encoded = {quote(text, safe=""), quote(text), quote_plus(text)}
+        forms |= encoded | {re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), e) for e in encoded}
+        forms |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
+        forms.add(text.replace("\\", "\\\\").replace("'", "\\'"))
+        forms.add(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return forms
+
+
+def visible(text: str) -> str:
+    """The text with control, bidi, zero-width and other invisible characters written as `\\u202e`.
+
+    Line breaks and tabs stay; CR LF becomes LF. Ordinary spaces of other scripts stay.
+    """
+    text = text.replace("\r\n", "\n")
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(ch if _plain(ch) else _named(ch) for ch in text)
+
+
+def _plain(ch: str) -> bool:
+    if ch in "\n\t":
+        return True
+    return (ch.isprintable() or unicodedata.category(ch) == "Zs") and ch not in INVISIBLE
+
+
+def _named(ch: str) -> str:
+    code = ord(ch)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def pg_error(exc: psycopg.Error) -> str:
+    """`42P01 relation "plans" does not exist`: SQLSTATE and first line, at most 200 characters.
+
+    DETAIL and CONTEXT hold row content and are left out; so are the quoted values of data exceptions (class 22,
+    `invalid input syntax for type integer: "…"`). Where no server answered, the reason alone: libpq puts paths and
+    pieces of malformed URLs around it.
+    """
+    state = exc.sqlstate or ""
+    said = exc.diag.message_primary
+    if not said:
+        said = _unreachable(exc)
+    line = next(iter(said.strip().splitlines()), "")
+    if state.startswith("22"):
+        line = re.sub(r'".*"', '"…"', line)
+    line = visible(" ".join(f"{state} {line}".split()))
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _unreachable(exc: psycopg.Error) -> str:
+    from psycopg import ProgrammingError
+
+    if isinstance(exc, ProgrammingError):  # raised by psycopg itself: its text quotes the connection string
+        return "the connection settings or the query were not understood"
+    first = next(iter(str(exc).strip().splitlines()), "")
+    reason = re.split(r"failed: (?:FATAL: +)?", first)[-1].strip()
+    return reason or "no reason given"

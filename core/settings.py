@@ -1,0 +1,180 @@
+# ruff: noqa: RUF009  (put() builds dataclasses.field, which the rule does not see)
+"""The settings as frozen records. Each field carries its kind, its sentence for the page, and its variables.
+
+Plain dataclasses, since the shell must start fast: pydantic-settings takes 100 ms of CPU time before it reads
+anything, ignores unknown variables, and knows no line numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from core import values
+from core.errors import Refused
+from core.redact import SecretStr
+
+MIN, DAY = timedelta(minutes=1), timedelta(days=1)
+TIMEOUT = values.lasting(DAY * 24)  # PostgreSQL keeps timeouts as milliseconds in 32 bits: 24.8 days
+WAIT = values.lasting(DAY * 7)
+
+
+def put(kind: values.Kind, text: str, default: object = None, env: tuple[str, ...] = ()) -> Any:
+    """One setting. `env`: names of variables that people know already, besides our own."""
+    return field(default=default, metadata={"kind": kind, "text": text, "env": env})
+
+
+def state_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """Where state is kept unless settings say otherwise (XDG base directories)."""
+    base = env.get("XDG_STATE_HOME", "")
+    home = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    return (Path(base) if base.startswith("/") else home / ".local" / "state") / "rollback-bot"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A rehearsed emergency: when it is due, and who is asked to start it."""
+
+    schedule: str = put(
+        values.SCHEDULE, "`first monday 10:00`, `monday 10:00`, `daily 10:00`, or a cron line with names of days", ""
+    )
+    timezone: str = put(values.TIMEZONE, "whose clock the schedule means", "UTC")
+    owners: tuple[str, ...] = put(values.WHO, "who is asked; without it the approvers", ())
+
+
+@dataclass(frozen=True)
+class Services:
+    """What must not write while a backup is put back. Used by `restore` only."""
+
+    kind: Literal["none", "compose", "systemd", "kubernetes", "command"] = put(
+        values.choice("none", "compose", "systemd", "kubernetes", "command"), "how they are stopped and started", "none"
+    )
+    names: tuple[str, ...] = put(values.WORDS, "services, units or deployments", ())
+    stop: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that stop them", ())
+    start: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that start them", ())
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database whose migrations can be undone, and the rules for it. Durations are timedeltas."""
+
+    name: str
+    database_url: SecretStr = put(
+        values.DATABASE,
+        "the database; without it libpq's own variables (`PGHOST`, `PGSERVICE`, ...)",
+        SecretStr(""),
+        ("DATABASE_URL",),
+    )
+    scratch_url: SecretStr | None = put(
+        values.DATABASE,
+        "where rehearsals run: a role there that may create databases; never the target's own database",
+        None,
+        ("TEST_DATABASE_URL", "TEST_DB"),
+    )
+    migrations: Path = put(values.PATH, "the folder of the migrations", Path("apps/api/migrations"))
+    layout: str = put(values.TEXT, "how the project keeps its migrations", "paired")
+    health_url: str | None = put(
+        values.WEB, "asked after a rollback; `API_BASE_URL` gives it with `/health` at the end", None, ("API_BASE_URL",)
+    )
+    channel: str | None = put(values.CHANNEL, "the Slack channel in which rollbacks are asked for and posted")
+    channels: tuple[str, ...] = put(values.CHANNELS, "more channels in which people may ask", ())
+    approvals: int = put(
+        values.whole(0, 3), "people who must agree, besides the requester; 0 only for throw-away targets", 1
+    )
+    approvers: tuple[str, ...] = put(
+        values.WHO, "who may approve: Slack user ids (U…), group ids (S…) or a group's @handle", ()
+    )
+    requesters: tuple[str, ...] = put(values.WHO, "who may ask; empty: everyone in the channel", ())
+    reason: Literal["optional", "required"] = put(
+        values.choice("optional", "required"), "`required`: nobody is asked before a reason stands there", "optional"
+    )
+    approval_expires: timedelta = put(WAIT, "how long a request waits for people", 15 * MIN)
+    approval_valid: timedelta = put(WAIT, "how long an approval holds while proofs run", 60 * MIN)
+    remind_after: tuple[timedelta, ...] = put(
+        values.DURATIONS, "when approvers are reminded; the last time in the channel", (2 * MIN, 5 * MIN, 9 * MIN)
+    )
+    drift_rows_percent: int = put(values.whole(0, 100), "a plan is new when its row counts moved by more than this", 5)
+    keep: timedelta = put(values.lasting(DAY * 3650), "how long saved rows and backups are kept", 30 * DAY)
+    steps: Literal["thread", "channel"] = put(
+        values.choice("thread", "channel"), "`channel`: the line of each step is shown in the channel too", "thread"
+    )
+    lock_timeout: timedelta = put(TIMEOUT, "how long one try waits for a lock", timedelta(seconds=2))
+    lock_tries: int = put(values.whole(1, 100), "tries to get the locks", 3)
+    statement_timeout: timedelta = put(TIMEOUT, "longest run of one statement of a script", MIN)
+    count_budget: timedelta = put(
+        values.lasting(DAY, zero=True), "time for exact row counts; estimates after it", timedelta(seconds=5)
+    )
+    health_tries: int = put(values.whole(1, 100), "how often the application is asked", 3)
+    health_timeout: timedelta = put(values.lasting(MIN * 10), "how long one answer may take", timedelta(seconds=5))
+    services: Services = field(default_factory=Services, metadata={"table": Services})
+    drill: Drill | None = field(default=None, metadata={"table": Drill})
+
+
+@dataclass(frozen=True)
+class SlackSettings:
+    """The door to Slack. The shell alone needs none of it."""
+
+    bot_token: SecretStr | None = put(values.SECRET, "the bot's token (xoxb-…)", None, ("SLACK_BOT_TOKEN",))
+    app_token: SecretStr | None = put(
+        values.SECRET, "the app-level token (xapp-…), for Socket Mode", None, ("SLACK_APP_TOKEN",)
+    )
+    signing_secret: SecretStr | None = put(
+        values.SECRET, "the signing secret, for HTTP", None, ("SLACK_SIGNING_SECRET",)
+    )
+    api_url: str = put(
+        values.SLACK_API, "another Slack Web API, for tests and proxies", "https://slack.com/api/", ("SLACK_API_URL",)
+    )
+    mode: Literal["socket", "http"] = put(
+        values.choice("socket", "http"), "how Slack reaches the bot", "socket", ("SLACK_MODE",)
+    )
+    http_host: str = put(values.TEXT, "mode `http`: the address to listen on", "127.0.0.1")
+    http_port: int = put(values.whole(1, 65535), "mode `http`: the port to listen on", 3000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is configured. `origins`: dotted key -> where its value came from."""
+
+    default_target: str = put(values.TEXT, "the target meant when none is named", "production", ("ROLLBACK_TARGET",))
+    targets: Mapping[str, Target] = field(default_factory=dict, metadata={"map": Target})
+    slack: SlackSettings = field(default_factory=SlackSettings, metadata={"table": SlackSettings})
+    ledger: Path = field(
+        default_factory=lambda: state_dir() / "ledger.db",
+        metadata={"kind": values.PATH, "text": "the audit trail, a SQLite file", "env": ()},
+    )
+    backup_dir: Path = field(
+        default_factory=lambda: state_dir() / "backups",
+        metadata={"kind": values.PATH, "text": "where backups and saved rows are kept", "env": ()},
+    )
+    people: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"kind": values.PEOPLE, "text": "operating system account -> Slack user id (the shell)", "env": ()},
+    )
+    aliases: tuple[tuple[str, ...], ...] = put(values.ALIASES, "user ids of one person, who counts once", ())
+    pg_bin: Path | None = put(values.PATH, "the folder of pg_dump and pg_restore, instead of a search")
+    log_level: str = put(
+        values.choice("debug", "info", "warning", "error"), "how much is logged", "info", ("LOG_LEVEL",)
+    )
+    log_format: str = put(values.choice("console", "json"), "how it is logged", "console", ("LOG_FORMAT",))
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def target(self, name: str | None = None) -> Target:
+        """A target by name, the default one without. Raises Refused(E-TARGET-UNKNOWN)."""
+        name = name or self.default_target
+        if name in self.targets:
+            return self.targets[name]
+        known = ", ".join(f"{t} (default)" if t == self.default_target else t for t in self.targets)
+        near = get_close_matches(name, self.targets, n=1)
+        hint = f"Did you mean `{near[0]}`? " if near else ""
+        raise Refused(
+            "E-TARGET-UNKNOWN", f"I know no target `{name}`. Targets: {known}.", f"{hint}Nothing was started."
+        )
+
+    def one_person(self, user: str) -> str:
+        """The id under which a person counts: the first of the aliases, or the id itself."""
+        return next((group[0] for group in self.aliases if user in group), user)

@@ -1,0 +1,5 @@
+-- Text search parsers; their functions are told by name.
+SELECT 'text search parser', s.name || '.' || quote_ident(p.prsname),
+       (to_jsonb(p) - ARRAY['oid', 'prsname', 'prsnamespace'])::text, NULL, NULL
+  FROM pg_ts_parser p JOIN spaces s ON s.oid = p.prsnamespace
+ WHERE (p.tableoid, p.oid) NOT IN (SELECT classid, objid FROM members)

@@ -1,0 +1,146 @@
+"""Step 2: run the scripts on an empty copy of the schema, and say what they do."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from core import layouts, pgtools, plan, postgres, schema, trial
+from core.errors import Refused, StepFailed
+from core.losses import losses
+from core.model import Json
+from core.pgtools import Tools
+from core.redact import pg_error
+from core.runbook import Work
+
+
+def rehearse(work: Work) -> Json:
+    """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
+    started = time.monotonic()
+    with copy(work) as url:
+        done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy")
+    proof = goes_back(work, done)
+    evidence = {
+        **done.evidence(),
+        **proof,
+        "losses": losses(work, done),
+        "health_url": work.target.health_url is not None,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return {**evidence, "digest": plan.digest(work.run, work.target, evidence)}
+
+
+def tools(work: Work) -> Tools:
+    """The client programs for the target's server."""
+    version = work.run.evidence["identify"]["database"]["server_version"]
+    return pgtools.find(int(version.split(".")[0]), work.settings.pg_bin)
+
+
+def scratch_url(work: Work) -> str:
+    """The scratch server. Raises Refused(E-SCRATCH)."""
+    if work.target.scratch_url is None:
+        raise Refused(
+            "E-SCRATCH",
+            f"I have no scratch server for *{work.target.name}*, so I cannot rehearse. Nothing was started.",
+            "Set `scratch_url` (or TEST_DATABASE_URL) to a server where I may create databases.",
+        )
+    return work.target.scratch_url.get_secret_value()
+
+
+@contextmanager
+def copy(work: Work) -> Iterator[str]:
+    """A scratch database with the target's schema and no rows."""
+    programs, source = tools(work), work.target.database_url.get_secret_value()
+    with postgres.scratch(scratch_url(work), work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "schema.dump"
+        try:
+            wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds():.0f}s"
+            programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
+            programs.run("pg_restore", ["--exit-on-error", *ownership(work), str(file)], url, work.cancelled)
+        except pgtools.ToolFailed as error:
+            raise pgtools.stopped(error, "E-REHEARSAL", "I could not copy the schema to the scratch server") from None
+        yield url
+
+
+def ownership(work: Work) -> list[str]:
+    """Restore owners and privileges where the scratch server knows the roles, else leave them out (and say so)."""
+    return ["--no-owner", "--no-privileges"] if missing_roles(work) else []
+
+
+def missing_roles(work: Work) -> list[str]:
+    """Roles of the target that the scratch server lacks."""
+    query = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"
+    with postgres.connect(work.target.database_url.get_secret_value(), "rollback-bot", work.target.name) as conn:
+        there = {row[0] for row in postgres.execute(conn, query)}
+    with postgres.connect(scratch_url(work), "rollback-bot", "the scratch server") as conn:
+        return sorted(there - {row[0] for row in postgres.execute(conn, query)})
+
+
+def goes_back(work: Work, done: trial.Done) -> Json:
+    """Is the schema afterwards the one that stood before the migration?
+
+    Built from the forward migrations on a scratch database, once up to the ones that stay and once up to all that are
+    applied: what differs already in the second is drift of the target's own, and not the script's fault.
+    """
+    try:
+        with postgres.scratch(scratch_url(work), work.run.id, "before") as url:
+            before, applied = forward(work, url)
+    except (StepFailed, psycopg.Error) as error:
+        why = error.message if isinstance(error, StepFailed) else pg_error(error)
+        return {"restores": "unknown", "why_unknown": why, "differences": []}
+    history = work.run.evidence["identify"]["history_table"]
+    drift = {trial.key(change) for change in compare(applied, done.before, history)}
+    found = [change for change in compare(before, done.after, history) if trial.key(change) not in drift]
+    harmful = any(change.severity == "harmful" for change in found)
+    return {
+        "restores": "differs" if harmful else "exact",
+        "why_unknown": "",
+        "differences": [trial.told(change) for change in found],
+    }
+
+
+def compare(one: schema.Snapshot, other: schema.Snapshot, history: str) -> list[schema.Change]:
+    """Differences apart from the history table (its owner makes it, not the migrations), owners and privileges."""
+    aside = ("owner", "privileges")
+    found = schema.difference(schema.without(one, aside), schema.without(other, aside))
+    return [change for change in found if history not in (change.table, change.object)]
+
+
+def forward(work: Work, url: str) -> tuple[schema.Snapshot, schema.Snapshot]:
+    """Apply the forward migrations; the schema without those that go, and with them."""
+    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    undo = {item["name"] for item in work.run.evidence["identify"]["undo"]}
+    applied = layouts.forward_of(layout, work.run.evidence["identify"]["applied"])
+    with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
+        timeout(conn, work)
+        for migration in applied:
+            if migration.name not in undo:
+                apply(conn, migration)
+        before = schema.snapshot(conn)
+        for migration in applied:
+            if migration.name in undo:
+                apply(conn, migration)
+        return before, schema.snapshot(conn)
+
+
+def apply(conn: postgres.Connection, migration: layouts.Migration) -> None:
+    """One forward migration. Raises StepFailed where its file is missing or fails."""
+    if migration.forward is None:
+        raise StepFailed("E-REHEARSAL", f"the forward migration of `{migration.name}` is missing")
+    text = layouts.read_bytes(migration.forward).decode("utf-8-sig")
+    try:
+        conn.execute(text.encode())
+    except psycopg.Error as error:
+        raise StepFailed(
+            "E-REHEARSAL", f"`{migration.name}` does not apply to an empty database: {pg_error(error)}"
+        ) from None
+
+
+def timeout(conn: postgres.Connection, work: Work) -> None:
+    """The target's statement timeout, for everything that runs on a scratch database."""
+    conn.execute(f"SET statement_timeout = {int(work.target.statement_timeout.total_seconds() * 1000)}".encode())

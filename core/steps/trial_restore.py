@@ -1,0 +1,106 @@
+"""Step 4: prove that the backup can be put back, and run the scripts on what came back."""
+
+from __future__ import annotations
+
+import json
+
+from core import pgtools, postgres, schema, trial
+from core.backups import dump
+from core.errors import StepFailed
+from core.model import Json
+from core.runbook import Work
+from core.steps.rehearse import missing_roles, scratch_url, tools
+
+
+def trial_restore(work: Work) -> Json:
+    """Restore into a scratch database, compare every table and the schema, run the scripts on today's data."""
+    archive = dump.Archive(work.settings.backup_dir, work.run.id)
+    manifest = unharmed(archive, work.run.evidence["backup"])
+    roles = missing_roles(work)
+    options = ["--no-owner", "--no-privileges"] if roles else []
+    with postgres.scratch(scratch_url(work), work.run.id, "restored") as url:
+        try:
+            dump.restore(tools(work), archive.file, url, options, work.cancelled)
+        except pgtools.ToolFailed as error:
+            raise pgtools.stopped(error, "E-BACKUP", "The backup could not be restored") from None
+        equal = same_rows(manifest["tables"], dump.fingerprints(url, work.run.id))
+        with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
+            same_schema(manifest["schema"], schema.snapshot(conn), bool(roles))
+        done = trial.run(work, url, "E-TRIAL-RUN", "The script fails on the restored copy")
+    surprise(work.run.evidence["rehearse"], done)
+    return {
+        "tables": len(manifest["tables"]),
+        "equal": equal,
+        "trial_seconds": round(done.seconds, 3),
+        "rows_deleted": gone(work.run.evidence["rehearse"], manifest["tables"], done),
+        "touched": {name: list(counts) for name, counts in sorted(done.touched.items())},
+        "notes": [f"owners and privileges were left out: the scratch server lacks {', '.join(roles)}"] if roles else [],
+    }
+
+
+def unharmed(archive: dump.Archive, evidence: Json) -> Json:
+    """The manifest, after both files were found to be the ones that were written. Raises StepFailed(E-BACKUP)."""
+    for file, digest in ((archive.file, evidence["sha256"]), (archive.manifest, evidence["manifest_sha256"])):
+        if not file.exists() or dump.sha256(file) != digest:
+            raise StepFailed(
+                "E-BACKUP", "The backup is not the file that was written.", "Production was not changed. Ask again."
+            )
+    manifest: Json = json.loads(archive.manifest.read_text())
+    return manifest
+
+
+def same_rows(before: dict[str, list[str]], after: dict[str, list[str]]) -> int:
+    """How many tables are equal: all of them, else StepFailed(E-BACKUP) names the first that is not."""
+    for name, mark in before.items():
+        other = after.get(name)
+        if other != mark:
+            what = "is missing" if other is None else f"has {other[0]} rows, was {mark[0]}"
+            if other and other[0] == mark[0]:
+                what = "has other rows"
+            raise StepFailed(
+                "E-BACKUP",
+                f"The restored copy is not the original: table `{schema.plain(name)}` {what}.",
+                "Production was not changed.",
+            )
+    return len(before)
+
+
+def same_schema(before: list[list[str]], after: schema.Snapshot, without_roles: bool) -> None:
+    """Raises StepFailed(E-BACKUP) where the restored schema differs in effect."""
+    original = {schema.Key(kind, identity): text for kind, identity, text in before}
+    aside = ("owner", "privileges", "settings") if without_roles else ("settings",)
+    found = schema.difference(schema.without(original, aside), schema.without(after, aside))
+    harmful = [change.message for change in found if change.severity == "harmful"]
+    if harmful:
+        more = f" and {len(harmful) - 3} more" if len(harmful) > 3 else ""
+        raise StepFailed(
+            "E-BACKUP",
+            f"The restored schema is not the original: {'; '.join(harmful[:3])}{more}.",
+            "Production was not changed.",
+        )
+
+
+def surprise(rehearsed: Json, done: trial.Done) -> None:
+    """Raises StepFailed(E-TRIAL-RUN) where the scripts did something else than in the rehearsal."""
+    if trial.effect(done.changes) == rehearsed["effect"]:
+        return
+    known = {(change["kind"], change["object"], change["change"]) for change in rehearsed["changes"]}
+    new = [change.message for change in done.changes if trial.key(change) not in known] or [
+        "some changes did not happen"
+    ]
+    raise StepFailed(
+        "E-TRIAL-RUN",
+        f"With today's data the scripts do something else than in the rehearsal: {'; '.join(new[:3])}.",
+        "Production was not changed. Read the script: it depends on the data.",
+    )
+
+
+def gone(rehearsed: Json, tables: dict[str, list[str]], done: trial.Done) -> int:
+    """Rows that were there before and not after: of dropped tables, and deleted ones."""
+    dropped = {
+        change["table"]
+        for change in rehearsed["changes"]
+        if change["kind"] == "table" and change["change"] == "missing"
+    }
+    deleted = sum(counts[2] for name, counts in done.touched.items() if name not in dropped)
+    return deleted + sum(int(tables[name][0]) for name in dropped if name in tables)

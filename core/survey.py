@@ -1,0 +1,95 @@
+"""What both doors show without starting anything: a plan, the targets, the migrations, the history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core import layouts, postgres
+from core.errors import Problem
+from core.grammar import Command
+from core.ledger import Ledger
+from core.model import Person, Request, Run, State
+from core.runbook import Work
+from core.settings import Settings, Target
+
+PREVIEW = "RB-PLAN"
+"""Stands for a run that does not exist: no run id has these symbols."""
+
+
+def preview(request: Request, target: Target, settings: Settings, who: Person, now: datetime) -> Run:
+    """Identify and rehearse, and write nothing down. Raises Refused, StepFailed."""
+    from core.steps.identify import identify
+    from core.steps.rehearse import rehearse
+
+    run = Run(PREVIEW, 1, State.PLANNING, target.name, request, who, now, needed=target.approvals)
+    for name, step in (("identify", identify), ("rehearse", rehearse)):
+        started = datetime.now(now.tzinfo)
+        evidence = step(Work(run, target, settings))
+        evidence.setdefault("seconds", round((datetime.now(now.tzinfo) - started).total_seconds(), 3))
+        run = replace(run, evidence={**run.evidence, name: evidence})
+    return replace(run, digest=run.evidence["rehearse"]["digest"])
+
+
+@dataclass(frozen=True)
+class TargetNow:
+    """A target's newest migration, or why it could not be asked."""
+
+    name: str
+    newest: str | None = None
+    problem: str = ""
+
+
+def targets(settings: Settings) -> list[TargetNow]:
+    """Each target, asked now."""
+    found = []
+    for target in settings.targets.values():
+        try:
+            applied = [one for one in migrations(target) if one.applied]
+            found.append(TargetNow(target.name, applied[0].name if applied else None))
+        except Problem as problem:
+            found.append(TargetNow(target.name, problem=problem.message))
+    return found
+
+
+@dataclass(frozen=True)
+class MigrationNow:
+    """A migration as the target and the folder know it."""
+
+    version: str
+    name: str
+    applied: bool
+    applied_at: datetime | None
+    forward: bool
+    rollback: bool
+
+
+def migrations(target: Target) -> list[MigrationNow]:
+    """Newest first: pending ones, then applied ones. Raises Refused."""
+    layout = layouts.layout_for(target.migrations, target.layout)
+    with postgres.target(target.database_url.get_secret_value(), "survey", target.name) as conn:
+        history = layout.history(conn)
+    files = layout.migrations()
+    known = {layouts.matching(files, row): row for row in history.applied}
+    rows = [
+        MigrationNow(m.version, m.name, m in known, known[m].applied_at if m in known else None, bool(m.forward), bool(m.rollback))
+        for m in files
+    ]
+    lost = [row for row in history.applied if layouts.matching(files, row) is None]
+    rows += [MigrationNow(row.version, row.version, True, row.applied_at, False, False) for row in lost]
+    order = {row.version: place for place, row in enumerate(history.applied)}
+    place_of = {m.name: order[known[m].version] for m in files if m in known} | {row.version: order[row.version] for row in lost}
+    return sorted(rows, key=lambda row: (row.applied, -place_of.get(row.name, 0), [-ord(c) for c in row.version]))
+
+
+def history(ledger: Ledger, command: Command) -> Sequence[Run]:
+    """The newest rollbacks, as asked for."""
+    where, values = "state <> 'refused'", []
+    for column, wanted in (("target", command.target), ("requester", command.by)):
+        if wanted:
+            where += f" AND {column} = ?" if column == "target" else " AND (requester = ? OR requester_name = ?)"
+            values += [wanted] if column == "target" else [wanted, wanted]
+    return ledger.runs(where, tuple(values), limit=command.count or 10)
+
+

@@ -1,0 +1,1 @@
+"""The sample application that the demonstration and the tests roll back."""

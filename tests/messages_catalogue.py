@@ -1,0 +1,283 @@
+"""Every message and view of the story, by the name of its golden file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import messages_story as s
+
+from bot import messages as m
+from core.errors import NeedsAPerson, Refused, StepFailed
+from core.model import Person, Request, State
+
+S = State
+CLICKED = s.event(2100, "approved", 76, s.BOB, note="Looks right, payments are down", complete=True)
+WAITING = s.run(S.WAITING, running="backup")
+APPROVED = s.run(S.APPROVED, CLICKED, approvals=s.YES, evidence={**s.PLAN, "backup": s.BACKUP}, running="test restore")
+DONE = s.run(
+    S.DONE,
+    s.event(2106, "done", 115),
+    approvals=s.YES,
+    evidence={**s.EXECUTED, "verify": s.VERIFY},
+    ended_at=s.NOON + timedelta(seconds=115),
+)
+DIFFER = s.event(2105, "differs", 115, differences=s.SICK["differences"])
+DECIDE = s.run(S.DECIDE, DIFFER, approvals=s.YES, evidence={**s.EXECUTED, "verify": s.SICK})
+FAIL = s.event(2101, "step_failed", 96, **s.FAILED)
+STOPPED = s.run(
+    S.STOPPED,
+    s.event(2102, "stopped", 96, by_person=False, **s.FAILED),
+    failed=s.FAILED,
+    approvals=s.YES,
+    evidence={**s.PLAN, "backup": s.BACKUP},
+)
+UNKNOWN = s.event(2104, "unknown", 121, **s.UNKNOWN)
+LOST = s.run(S.NEEDS_A_PERSON, UNKNOWN, approvals=s.YES, evidence=s.PROVEN)
+CUT_OFF = s.event(2104, "interrupted", 118, since=s.at(110))
+INTERRUPTED = s.run(S.INTERRUPTED, CUT_OFF, approvals=s.YES, evidence=s.PROVEN)
+DENIED = s.run(S.DENIED, s.event(2100, "denied", 76, s.BOB, reason="wait for the replica to catch up"))
+TYPED = {
+    "latest": Request("latest"),
+    "to": Request("to", "010_rate_limits"),
+    "only": Request("from", "011_subscriptions", True),
+}
+
+
+def _only() -> Any:
+    identify = {**s.IDENTIFY, "undo": s.IDENTIFY["undo"][1:], "kept_after": ["012_stripe_events"]}
+    return s.run(S.WAITING, request=TYPED["only"], evidence={**s.PLAN, "identify": identify})
+
+
+def _latest() -> Any:
+    identify = {**s.IDENTIFY, "undo": s.IDENTIFY["undo"][:1], "stays": "011_subscriptions", "named": None}
+    rehearse = {**s.REHEARSE, "losses": [], "statements": 1, "health_url": False}
+    evidence = {"identify": identify, "rehearse": rehearse}
+    return s.run(S.WAITING, request=TYPED["latest"], reason="", incident="", evidence=evidence)
+
+
+CARDS = {
+    "card_waiting": (WAITING, s.ESTIMATED),
+    "card_waiting_proven": (s.run(S.WAITING, evidence=s.PROVEN), replace(s.CTX, reading=("Bob Lee",))),
+    "card_waiting_schema_differs": (s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}), s.CTX),
+    "card_waiting_two_approvals": (s.run(S.WAITING, CLICKED, needed=2, approvals=s.YES), s.CTX),
+    "card_waiting_latest": (_latest(), s.CTX),
+    "card_waiting_only": (_only(), s.CTX),
+    "card_waiting_to": (s.run(S.WAITING, request=TYPED["to"]), s.CTX),
+    "card_stale": (
+        s.run(
+            S.WAITING,
+            s.event(2102, "opened", 90),
+            revision=2,
+            digest="a08d55e1903c" * 5,
+            changed=("rows in `subscriptions`: 48,213 → 51,940", "the table `invoices` is new"),
+        ),
+        s.CTX,
+    ),
+    "card_waiting_again": (s.run(S.WAITING, s.event(2101, "unapproved", 90, s.BOB, why="Bob Lee took it back")), s.CTX),
+    "card_approved_throw_away": (s.run(S.APPROVED, needed=0, target="scratch", evidence=s.PROVEN), s.CTX),
+    "card_replanning": (
+        s.run(
+            S.PLANNING, s.event(2101, "plan_changed", 88, what=["`013_refunds` was applied"]), revision=2, evidence={}
+        ),
+        s.CTX,
+    ),
+    "card_approved": (APPROVED, s.ESTIMATED),
+    "card_executing": (
+        s.run(S.EXECUTING, s.event(2102, "executing", 108), approvals=s.YES, evidence=s.PROVEN),
+        s.ESTIMATED,
+    ),
+    "card_interrupted": (INTERRUPTED, s.CTX),
+    "card_verifying": (
+        s.run(S.VERIFYING, s.event(2103, "step_done", 111), approvals=s.YES, evidence=s.EXECUTED),
+        s.CTX,
+    ),
+    "card_done": (DONE, s.CTX),
+    "card_done_kept": (replace(DECIDE, state=S.DONE, ending=s.event(2107, "kept", 300, s.ANA)), s.CTX),
+    "card_not_verified": (DECIDE, s.CTX),
+    "card_stopped_proof": (STOPPED, s.CTX),
+    "card_stopped_execute": (
+        s.run(
+            S.STOPPED,
+            s.event(2103, "stopped", 130, by_person=False, **s.LOCK),
+            failed=s.LOCK,
+            approvals=s.YES,
+            evidence=s.PROVEN,
+        ),
+        s.CTX,
+    ),
+    "card_stopped_by_person": (
+        s.run(S.STOPPED, s.event(2101, "stopped", 90, s.CHEN, by_person=True), approvals=s.YES, evidence=s.PROVEN),
+        s.CTX,
+    ),
+    "card_denied": (DENIED, s.CTX),
+    "card_expired": (
+        s.run(S.EXPIRED, s.event(2108, "expired", 908), evidence=s.PROVEN, opened_at=s.NOON + timedelta(seconds=8)),
+        replace(s.CTX, asked=("Bob Lee", "Chen Wu")),
+    ),
+    "card_withdrawn": (s.run(S.WITHDRAWN, s.event(2099, "withdrawn", 40, s.ANA)), s.CTX),
+    "card_needs_a_person": (LOST, s.CTX),
+    "card_refused": (
+        s.run(
+            S.REFUSED, s.event(2102, "refused", 60, message="`013_refunds` has no rollback script.", hint="Add one.")
+        ),
+        s.CTX,
+    ),
+}
+
+
+def _done(number: int, seconds: float, step: str, evidence: Any) -> Any:
+    return s.event(number, "step_done", seconds, step=step, evidence=evidence)
+
+
+THREAD = {
+    "thread_identify": (WAITING, _done(2093, 1, "identify", s.IDENTIFY)),
+    "thread_rehearse": (WAITING, _done(2095, 7, "rehearse", s.REHEARSE)),
+    "thread_backup": (WAITING, _done(2098, 46, "backup", s.BACKUP)),
+    "thread_approved": (APPROVED, CLICKED),
+    "thread_test_restore": (
+        APPROVED,
+        _done(2101, 108, "test restore", {**s.TRIAL, "notes": ["1 sequence was not compared"]}),
+    ),
+    "thread_execute": (DONE, _done(2103, 111, "execute", s.EXECUTE)),
+    "thread_verify": (DONE, _done(2105, 115, "verify", s.VERIFY)),
+    "thread_unapproved": (WAITING, s.event(2101, "unapproved", 90, s.BOB, why="Bob Lee took it back")),
+    "thread_plan_changed": (WAITING, s.event(2101, "plan_changed", 90, what=["`013_refunds` was applied"])),
+    "thread_denied": (DENIED, DENIED.ending),
+    "thread_expired": (s.run(S.EXPIRED), s.event(2108, "expired", 908)),
+    "thread_withdrawn": (s.run(S.WITHDRAWN), s.event(2099, "withdrawn", 40, s.ANA, reason="wrong target")),
+    "thread_stopped": (s.run(S.STOPPED), s.event(2101, "stopped", 90, s.CHEN, by_person=True)),
+    "thread_resumed": (APPROVED, s.event(2105, "resumed", 140, s.ANA)),
+    "thread_kept": (DONE, s.event(2107, "kept", 300, s.ANA)),
+    "thread_notme": (WAITING, s.event(2097, "notme", 60, s.CHEN)),
+}
+CALLS = {
+    "attention_done": (DONE, DONE.ending),
+    "attention_not_verified": (DECIDE, DIFFER),
+    "thread_step_failed": (STOPPED, FAIL),
+    "attention_stopped": (
+        s.run(S.STOPPED),
+        s.event(2101, "stopped", 90, code="E-BUG", message="Something broke on my side.", hint=""),
+    ),
+    "interrupted_not_committed": (INTERRUPTED, CUT_OFF),
+    "interrupted_committed": (LOST, s.event(2104, "found_committed", 119, since=s.at(111))),
+    "needs_a_person": (LOST, UNKNOWN),
+    "reminder": (WAITING, s.event(2097, "reminded", 548, minutes_left=6, asked=["Bob Lee", "Chen Wu"])),
+    "no_approvers": (WAITING, s.event(2097, "no_approvers", 9, why="2 of 2 deactivated")),
+}
+AMBIGUOUS = Refused(
+    "E-MIGRATION-AMBIGUOUS",
+    "2 migrations begin with `01`.",
+    "Say which one:",
+    ("010_rate_limits", "rollback 011_subscriptions"),
+)
+SELF = Refused("E-SELF", "You asked for *RB-7K3M*, so somebody else must approve it.", "Waiting for @db-oncall.")
+BACKUP_FAILED = StepFailed(
+    "E-BACKUP", "The backup could not be restored: out of memory.", "Look at the scratch server."
+)
+NOT_KNOWN = NeedsAPerson("E-UNKNOWN", "I do not know whether *RB-7K3M* took effect.", "Do not start anything by hand.")
+TARGETS = [m.TargetNow("production", True, "012_stripe_events"), m.TargetNow("staging", problem="connection refused")]
+EVENTS = [
+    s.event(2091, "asked", 0, s.ANA, reason="Checkout 500s"),
+    _done(2093, 1, "identify", s.IDENTIFY),
+    s.event(2096, "opened", 8),
+    CLICKED,
+    s.event(2106, "done", 115),
+]
+ROWS = [m.MigrationRow("012_stripe_events", s.NOON, True), m.MigrationRow("001_init", None, False)]
+PRIVATE = s.run(S.PLANNING, id="")
+
+ANSWERS: Mapping[str, Callable[[], m.Message]] = {
+    "planning": lambda: m.planning(s.run(S.PLANNING, evidence={})),
+    "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
+    "dm_approver": lambda: m.direct(WAITING, s.CTX),
+    "dm_reminder": lambda: m.direct(WAITING, s.CTX, reminder=True),
+    "dm_decided": lambda: m.direct_decided(APPROVED, s.CTX, own=False),
+    "dm_decided_denied": lambda: m.direct_decided(DENIED, s.CTX, own=False),
+    "dm_decided_by_you": lambda: m.direct_decided(APPROVED, s.CTX, own=True, person="U0BOB"),
+    "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
+    "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
+    "drill_due": lambda: m.drill_due(
+        s.event(2150, "drill_due", 0, target="production", period="2026-12", owner="U0BOB", last=None)
+    ),
+    "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
+    "error_self": lambda: m.refusal(SELF),
+    "error_backup": lambda: m.refusal(BACKUP_FAILED),
+    "error_unknown": lambda: m.refusal(NOT_KNOWN),
+    "help": lambda: m.help_(),
+    "help_deny": lambda: m.help_("deny"),
+    "status": lambda: m.status([APPROVED], TARGETS, "d" * 64, {"RB-7K3M": s.LINK}),
+    "status_idle": lambda: m.status([], TARGETS, "d" * 64),
+    "history": lambda: m.history([DONE, DENIED, STOPPED], "production"),
+    "timeline": lambda: m.timeline(DONE, EVENTS, intact=True),
+    "audit": lambda: m.audit(2106, "3" * 64, last=("RB-7K3M", "3" * 64, s.LINK)),
+    "audit_broken": lambda: m.audit(2106, "3" * 64, broken="event 1,204 does not follow from 1,203"),
+    "whoami": lambda: m.whoami(s.ANA, ["production", "staging"], ["staging"]),
+    "migrations": lambda: m.migrations(ROWS, "production", s.NOON),
+}
+VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "review": lambda: m.review(WAITING, s.CTX),
+    "review_no_data": lambda: m.review(_latest(), s.CTX),
+    "reason": lambda: m.reason(WAITING),
+    "refused": lambda: m.refused(
+        Refused("E-STALE", "The plan changed while you read it.", "Review revision 2."), "RB-7K3M"
+    ),
+    "full_plan": lambda: m.full_plan(s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}), 1),
+    "loading": lambda: m.loading("RB-7K3M"),
+    "home": lambda: m.home(
+        [WAITING, s.run(S.WAITING)], [APPROVED], [DONE, DENIED], ["production"], [], {"RB-7K3M": s.LINK}
+    ),
+    "home_empty": lambda: m.home([], [], [], [], []),
+}
+
+
+def messages() -> dict[str, Any]:
+    """Every message, by name."""
+    made: dict[str, Any] = {name: m.card(run, ctx) for name, (run, ctx) in CARDS.items()}
+    made |= {name: m.thread(run, event, s.CTX) for name, (run, event) in THREAD.items() if event}
+    made |= {name: m.broadcast(run, event, s.CTX) for name, (run, event) in CALLS.items() if event}
+    return made | {name: make() for name, make in ANSWERS.items()}
+
+
+def views() -> dict[str, Any]:
+    """Every modal and Home, by name."""
+    return {name: make() for name, make in VIEWS.items()}
+
+
+def of_run(run: Any) -> dict[str, Any]:
+    """Whatever can be said of one run, in every state and for every event: for hostile and huge ones."""
+    run = replace(run, changed=(run.reason,) * 20)
+    ctx = replace(s.CTX, asked=(run.reason,), reading=(run.reason,))
+    one = run.last
+    made: dict[str, Any] = {f"card {state}": m.card(replace(run, state=state), ctx) for state in S}
+    kinds = [*m.__dict__["thread"].__globals__["_LINES"], *[event.kind for _, event in CALLS.values() if event]]
+    for kind in kinds:
+        data = {**one.data, "note": run.reason, "why": run.reason, "asked": [run.reason], "minutes_left": 6}
+        happened = replace(one, kind=kind, data={**data, "differences": [run.reason], "by_person": kind != "stopped"})
+        for step in run.evidence if kind == "step_done" else ["backup"]:
+            told = replace(happened, data={**happened.data, "step": step, "evidence": run.evidence[step]})
+            made[f"thread {kind} {step}"] = m.thread(run, told, ctx)
+            made[f"call {kind} {step}"] = m.broadcast(replace(run, ending=told), told, ctx)
+    made["plan"] = m.plan_private(run, ctx)
+    made["dm"], made["void"] = m.direct(run, ctx), m.direct_void(run, one, ctx)
+    made |= {f"decided {state}": m.direct_decided(replace(run, state=state), ctx, own=True) for state in S}
+    made["history"], made["timeline"] = m.history([run] * 20, run.target), m.timeline(run, [one] * 90)
+    made["refusal"] = m.refusal(Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20))
+    made["status"] = m.status([run] * 20, [m.TargetNow(run.target, True, run.reason, run.reason)] * 50, "d" * 64)
+    made["whoami"] = m.whoami(Person(run.reason, run.reason), [run.target] * 20, [run.target])
+    made["migrations"] = m.migrations([m.MigrationRow(run.reason, None, False)] * 90, run.target, s.NOON)
+    return {name: said for name, said in made.items() if said}
+
+
+def views_of(run: Any) -> dict[str, Any]:
+    """Every view of one run."""
+    refusal = Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20)
+    home = m.home([run] * 30, [run] * 30, [run] * 30, [run.target], [run.target])
+    return {
+        "review": m.review(run, s.CTX),
+        "reason": m.reason(run),
+        "home": home,
+        "refused": m.refused(refusal, run.id),
+    }

@@ -1,0 +1,35 @@
+"""A payload of Slack as readable text: what a reviewer of the golden files looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def readable(payload: Any) -> str:
+    """A payload as a person would read it: the notification, then block by block."""
+    lines = ["notification: " + payload["text"], ""] if "text" in payload else []
+    if "title" in payload:
+        lines = [f"== {payload['title']['text']} ==", ""]
+    for block in payload["blocks"]:
+        lines += [*_block(block), ""]
+    for end in ("submit", "close"):
+        lines += [f"[{payload[end]['text']}]"] if end in payload else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _block(block: Any) -> list[str]:
+    kind = block["type"]
+    if kind in ("section", "header"):
+        cells = block.get("fields", []) or [block["text"]]
+        beside = [_button(block["accessory"])] if "accessory" in block else []
+        return [cell["text"].replace("\n", ": ", 1) if "fields" in block else cell["text"] for cell in cells] + beside
+    if kind == "context":
+        return [" | ".join(cell["text"] for cell in block["elements"])]
+    if kind == "actions":
+        return ["  ".join(_button(one) for one in block["elements"])]
+    return [f"{block['label']['text']} [{block['block_id']}{', optional' if block.get('optional') else ''}]"]
+
+
+def _button(one: Any) -> str:
+    asks = f" asks “{one['confirm']['text']['text']}”" if "confirm" in one else ""
+    return f"[{one['text']['text']}{'!' if one.get('style') == 'primary' else ''}]({one['action_id']} {one['value']}){asks}"
