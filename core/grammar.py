@@ -183,7 +183,7 @@ def _flags(words: list[Word]) -> tuple[list[str], dict[str, str]]:
             flags[flag] = [value] if value else []
             current = flag if flag in TEXT_FLAGS or (flag != "only" and not value) else None
         elif current:
-            flags[current].append(word.text)
+            flags[current].append(word.person if current == "by" and word.person else word.text)
             current = current if current in TEXT_FLAGS else None
         else:
             positional.append(word.text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.errors import Refused
 from core.layouts import Applied, Migration, file_missing, find, nearest, number
-from core.model import Request
+from core.ledger import canonical
+from core.model import Json, Request, Run
+from core.settings import Target
 
 Item = tuple[Applied, Migration]
 NOTHING = "Nothing was started."
@@ -40,7 +44,7 @@ def select(request: Request, migrations: Sequence[Migration], applied: Sequence[
         raise Refused("E-NOTHING", "No migration is applied on this target.", NOTHING)
     at = _place(request, migrations, history)
     end = at + 1 if request.only else len(history)
-    undo = tuple(_item(row, migration) for row, migration in reversed(history[at:end]))
+    undo = _with_files(history[at:end][::-1])
     _each_has_a_script(undo)
     left = history[:at] + history[end:]
     stays = _stand_in(*left[-1]) if left else None
@@ -64,7 +68,6 @@ def resolve(word: str, migrations: Sequence[Migration], command: str = "/rollbac
         [m for m in migrations if m.name == word],
         [m for m in migrations if m.version == word],
         [m for m in migrations if m.name.lower() == word.lower()],
-        [m for m in migrations if number(word) is not None and number(m.version) == number(word)],
         [m for m in migrations if word and m.name.lower().startswith(word.lower())],
     )
     found = next((way for way in ways if way), [])
@@ -78,9 +81,9 @@ def resolve(word: str, migrations: Sequence[Migration], command: str = "/rollbac
             f"Say which one. {NOTHING}",
             options=tuple(f"{command} {m.name}" for m in found[:5]),
         )
-    near = nearest(word, [m.name for m in migrations]) or [
-        m.name for m in migrations if nearest(word, [m.name.partition("_")[2]])
-    ]
+    near = [m.name for m in migrations if number(word) is not None and number(m.version) == number(word)]
+    near = near or nearest(word, [m.name for m in migrations])
+    near = near or [m.name for m in migrations if nearest(word, [m.name.partition("_")[2]])]
     meant = f" Did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
     raise Refused(
         "E-MIGRATION-UNKNOWN",
@@ -109,10 +112,12 @@ def _place(request: Request, migrations: Sequence[Migration], history: list[tupl
     return at + 1
 
 
-def _item(row: Applied, migration: Migration | None) -> Item:
-    if migration is None:
-        raise file_missing([row.version])
-    return row, migration
+def _with_files(pairs: Sequence[tuple[Applied, Migration | None]]) -> tuple[Item, ...]:
+    """Raises Refused (E-FILE-MISSING) naming all rows that no file belongs to."""
+    missing = [row.version for row, migration in pairs if migration is None]
+    if missing:
+        raise file_missing(missing)
+    return tuple((row, migration) for row, migration in pairs if migration)
 
 
 def _each_has_a_script(undo: Sequence[Item]) -> None:
@@ -131,3 +136,53 @@ def _stand_in(row: Applied, migration: Migration | None) -> Migration:
 
 def _shown(word: str) -> str:
     return word[:60].replace("`", "?")
+
+
+# -- what exactly is approved ------------------------------------------------------------------------------
+
+
+def facts(run: Run, target: Target, identified: Json, effect: str, objects: str) -> Json:
+    """Everything that an approval is bound to. `objects`: hash of the definitions that the scripts touch."""
+    return {
+        "database": {key: identified["database"][key] for key in ("name", "oid", "system_identifier")},
+        "history table": identified["history_table"],
+        "applied migrations": identified["applied"],
+        "scripts": [[item["version"], item["name"], item["script"]["sha256"]] for item in identified["undo"]],
+        "touched objects": objects,
+        "effect": effect,
+        "policy": {"target": target.name, "approvals": run.needed, "approvers": sorted(target.approvers)},
+        "requester": run.requester.id,
+    }
+
+
+def objects(live: Mapping[Any, str], changes: Sequence[Json]) -> str:
+    """SHA-256 over the definitions, on the target itself, of what the rehearsal changed."""
+    touched = {(change["kind"], change["object"]) for change in changes if change["change"] != "added"}
+    held = sorted([*key, text] for key, text in live.items() if tuple(key) in touched)
+    return hashlib.sha256(canonical(held).encode()).hexdigest()
+
+
+def digest(approved: Json) -> str:
+    """SHA-256 (64 hex digits) of the facts; its first 12 digits name the plan in messages."""
+    return hashlib.sha256(canonical(approved).encode()).hexdigest()
+
+
+def drift(approved: Json, found: Json) -> list[str]:
+    """What changed between two sets of facts, one sentence each; empty where the digest is the same."""
+    changed = [key for key in approved if approved[key] != found.get(key)]
+    return [_sentence(key, approved[key], found.get(key)) for key in changed]
+
+
+def _sentence(key: str, before: Any, after: Any) -> str:
+    if key == "applied migrations":
+        new = [f"`{v}` was applied" for v in after if v not in before]
+        gone = [f"`{v}` is no longer applied" for v in before if v not in after]
+        return "; ".join(new + gone) or "the order of the applied migrations changed"
+    if key == "scripts":
+        old = {item[1]: item[2] for item in before}
+        return "; ".join(f"the rollback script of `{n}` was edited" for _, n, sha in after if old.get(n) != sha) or (
+            "other rollback scripts would run"
+        )
+    if key == "touched objects":
+        return "tables or other objects that the scripts touch were altered"
+    return f"the {key} changed"

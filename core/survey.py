@@ -71,16 +71,19 @@ def migrations(target: Target) -> list[MigrationNow]:
     with postgres.target(target.database_url.get_secret_value(), "survey", target.name) as conn:
         history = layout.history(conn)
     files = layout.migrations()
-    known = {layouts.matching(files, row): row for row in history.applied}
-    rows = [
-        MigrationNow(m.version, m.name, m in known, known[m].applied_at if m in known else None, bool(m.forward), bool(m.rollback))
-        for m in files
-    ]
-    lost = [row for row in history.applied if layouts.matching(files, row) is None]
-    rows += [MigrationNow(row.version, row.version, True, row.applied_at, False, False) for row in lost]
-    order = {row.version: place for place, row in enumerate(history.applied)}
-    place_of = {m.name: order[known[m].version] for m in files if m in known} | {row.version: order[row.version] for row in lost}
-    return sorted(rows, key=lambda row: (row.applied, -place_of.get(row.name, 0), [-ord(c) for c in row.version]))
+    rows = []
+    for row in history.applied:
+        found = layouts.find(files, row.version) or layouts.Migration(row.version, row.version, None, None)
+        rows.append(now(found, row))
+    names = {row.name for row in rows}
+    pending = [now(found, None) for found in files if found.name not in names]
+    return [*reversed(pending), *reversed(rows)]
+
+
+def now(found: layouts.Migration, row: layouts.Applied | None) -> MigrationNow:
+    """One line of the list."""
+    at = row.applied_at if row else None
+    return MigrationNow(found.version, found.name, row is not None, at, bool(found.forward), bool(found.rollback))
 
 
 def history(ledger: Ledger, command: Command) -> Sequence[Run]:

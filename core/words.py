@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a line. `quoted`: it stood in quotes (or was one argument of the shell), so it is no flag."""
+    """One word of a line. `quoted`: it stood in quotes (or was one argument of the shell), so it is no flag.
+
+    `person`: the Slack user id where the word is one mention; names can change, ids do not.
+    """
 
     text: str
     quoted: bool = False
+    person: str = ""
 
 
 QUOTES = {'"': '"“”„', "“": '”“"', "„": '“”"', "”": '”"', "«": "»", "»": "«»", "'": "'’", "‘": "’'", "`": "`"}
@@ -27,7 +31,7 @@ def cut(line: str) -> list[Word]:
     while match := PIECE.search(line, at):
         end = _closing(line, match.start())
         if end is None:
-            found.append(Word(_readable(match[0].strip("`") or match[0])))
+            found.append(Word(_readable(match[0].strip("`") or match[0]), person=_person(match[0])))
             at = match.end()
         else:
             found.append(Word(_readable(" ".join(line[match.start() + 1 : end].split())), quoted=line[end] != "`"))
@@ -42,12 +46,11 @@ def _closing(line: str, start: int) -> int | None:
 
 
 def _readable(text: str) -> str:
-    """Slack's `<@U1|ana>`, `<#C1|general>` and `&amp;` as people read them; a bare `<@U1>` keeps the id."""
-    text = MENTION.sub(lambda m: ("#" if m[1] == "#" else "@") + (m[3] or m[2]).lstrip("@#"), _kept_people(text))
+    """Slack's `<@U1|ana>`, `<#C1|general>`, `<https://...|text>` and `&amp;` as people read them."""
+    text = MENTION.sub(lambda m: ("#" if m[1] == "#" else "@") + (m[3] or m[2]).lstrip("@#"), text)
     return ENTITY.sub(lambda m: {"amp": "&", "lt": "<", "gt": ">"}[m[1]], LINK.sub(r"\1", text))
 
 
-def _kept_people(text: str) -> str:
-    """A word that is one mention of a person becomes the id alone: names can change, ids do not."""
+def _person(text: str) -> str:
     whole = MENTION.fullmatch(text)
-    return f"<@{whole[2]}>" if whole and whole[1] == "@" and whole[2] else text
+    return whole[2] if whole and whole[1] == "@" else ""

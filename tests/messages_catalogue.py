@@ -47,7 +47,12 @@ TYPED = {
 
 
 def _only() -> Any:
-    identify = {**s.IDENTIFY, "undo": s.IDENTIFY["undo"][1:], "kept_after": ["012_stripe_events"]}
+    identify = {
+        **s.IDENTIFY,
+        "undo": s.IDENTIFY["undo"][1:],
+        "kept_after": ["012_stripe_events"],
+        "stays": "012_stripe_events",
+    }
     return s.run(S.WAITING, request=TYPED["only"], evidence={**s.PLAN, "identify": identify})
 
 
@@ -94,6 +99,7 @@ CARDS = {
         s.run(S.VERIFYING, s.event(2103, "step_done", 111), approvals=s.YES, evidence=s.EXECUTED),
         s.CTX,
     ),
+    "card_verifying_again": (replace(DECIDE, state=S.VERIFYING), s.CTX),
     "card_done": (DONE, s.CTX),
     "card_done_kept": (replace(DECIDE, state=S.DONE, ending=s.event(2107, "kept", 300, s.ANA)), s.CTX),
     "card_not_verified": (DECIDE, s.CTX),
@@ -143,6 +149,8 @@ THREAD = {
     ),
     "thread_execute": (DONE, _done(2103, 111, "execute", s.EXECUTE)),
     "thread_verify": (DONE, _done(2105, 115, "verify", s.VERIFY)),
+    "thread_verify_differs": (DECIDE, _done(2105, 115, "verify", s.SICK)),
+    "thread_checking_again": (DECIDE, s.event(2106, "checking_again", 200, s.ANA)),
     "thread_unapproved": (WAITING, s.event(2101, "unapproved", 90, s.BOB, why="Bob Lee took it back")),
     "thread_plan_changed": (WAITING, s.event(2101, "plan_changed", 90, what=["`013_refunds` was applied"])),
     "thread_denied": (DENIED, DENIED.ending),

@@ -250,3 +250,9 @@ def test_a_cut_never_splits_an_escaped_sign() -> None:
 def test_sql_cannot_leave_its_fence() -> None:
     said = words.fence(words.sql_text("SELECT '```' AS x; -- `"))
     assert said.startswith("```") and said.endswith("```") and "```" not in said[3:-3]
+
+
+def test_the_shortest_text_still_says_run_loss_expiry_and_what_to_do() -> None:
+    for run in (HUGE, catalogue.WAITING):
+        text = m.card(run, story.CTX)["text"]
+        assert "RB-7K3M" in text and "Deletes" in text and "Expires 14:31 UTC. Open it to review." in text

@@ -119,7 +119,8 @@ def message(text: str, blocks: Iterable[Json], *, run: str | None = None, event:
 
 
 def say(before: str, flexible: str, after: str) -> str:
-    """Sentences of at most 400 characters: only `flexible` (already escaped) is shortened to make room."""
+    """Sentences of at most 400 characters: `flexible` is shortened first, then `before`; `after` stays whole."""
+    before = cut(before, TEXT - len(after) - 1) if before else ""
     room = TEXT - len(before) - len(after) - 2
     middle = cut(flexible, room - 1) if flexible and room >= 12 else ""
     if middle and middle[-1] not in ".!?…:":

@@ -83,7 +83,7 @@ def _waiting_title(run: Run, ctx: Context) -> str:
     if run.approvals:
         who = f"Approved by {_approved_by(run)}. {who}"
     if run.ending and run.ending.kind == "unapproved":
-        why = prose(str(run.ending.data.get("why", "")), 200)
+        why = prose(str(run.ending.data.get("why") or "taken back"), 200)
         who += f"\n:leftwards_arrow_with_hook: An approval no longer counts: {why}  ·  ~Approved~ → Waiting"
     if ctx.reading:
         verb = "is" if len(ctx.reading) == 1 else "are"

@@ -87,7 +87,7 @@ def _outcome(run: Run) -> tuple[str, str, str]:
 
 def direct_void(run: Run, event: Event, ctx: Context) -> Message:
     """Tell the giver of an approval that it no longer counts, and why."""
-    told = event.data.get("what") or [event.data.get("why", "")]
+    told = event.data.get("what") or [event.data.get("why") or "taken back"]
     lines = "\n".join(f"• {prose(str(one), 300)}" for one in told[:8] if one)
     blocks = [
         section(f":warning: *Your approval of {run.id} no longer counts.* {untouched(run)}\n{lines}".rstrip()),

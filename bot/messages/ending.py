@@ -184,6 +184,7 @@ def unknown_words(run: Run) -> str:
     lists = known(run)
     heads = {"known": "What I know", "unknown": "What I do not know", "doing": "What I do", "you": "What you do"}
     fallback = {
+        "known": [str(lists["message"])] if lists.get("message") else [],
         "unknown": ["whether it committed; only the database can tell"],
         "you": [f"bring the database of {run.target} back; change nothing by hand"],
     }
@@ -221,8 +222,8 @@ def stopped(run: Run, ctx: Context) -> Message:
 
 def _stopped_by_person(run: Run, ctx: Context) -> Message:
     by = run.ending.actor if run.ending else None
-    lines = f":octagonal_sign: *Rollback {run.id} — stopped*  ·  ~Approved~ → Stopped\nby {who(by)}, before execution"
-    text = f"Rollback {run.id} was stopped by {person_name(by)} before execution. {untouched(run)}"
+    lines = f":octagonal_sign: *Rollback {run.id} — stopped*  ·  ~Open~ → Stopped\nby {who(by)}, before anything was changed"
+    text = f"Rollback {run.id} was stopped by {person_name(by)}. {untouched(run)}"
     return _closed(run, ctx, lines, text, again_button=True)
 
 

@@ -42,9 +42,8 @@ def oldest(run: Run) -> str:
 
 def main_name(run: Run) -> str:
     """The migration that a reader would call this run by."""
-    found = run.evidence.get("identify", {})
     gone = names(run)
-    return str(found.get("named") or (gone[-1] if gone else run.request.migration or "the newest migration"))
+    return gone[-1] if gone else run.request.migration or "the newest migration"
 
 
 def typed(run: Run) -> str:
@@ -130,9 +129,7 @@ def are(run: Run) -> str:
 
 def afterwards(run: Run) -> str:
     """What is newest when all is done."""
-    found = run.evidence.get("identify", {})
-    kept = found.get("kept_after") or []
-    newest = kept[0] if kept else found.get("stays")
+    newest = run.evidence.get("identify", {}).get("stays")
     return f"Afterwards the newest is {code(newest)}." if newest else "Afterwards no migration is applied."
 
 

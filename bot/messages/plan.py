@@ -108,7 +108,7 @@ def warnings(run: Run) -> list[str]:
     lines: list[str] = []
     if found.get("restores") == "differs":
         lines.append(f":warning: *The script does not restore the schema from before {code(oldest(run))}*")
-        lines += at_most([difference(one) for one in found.get("differences", [])], 12, IN_PLAN, 1500)
+        lines += at_most([difference(one) for one in _harmful_first(found)], 12, IN_PLAN, 1500)
         lines.append("Approving accepts this difference; it is written to the audit trail.")
     if found.get("restores") == "unknown":
         why = prose(found.get("why_unknown") or "the rehearsal could not compare it", 400)
@@ -121,6 +121,10 @@ def warnings(run: Run) -> list[str]:
     return lines
 
 
+def _harmful_first(found: Json) -> list[Json]:
+    return sorted(found.get("differences", []), key=lambda one: one.get("severity") != "harmful")
+
+
 def difference(one: Json) -> str:
     """One difference as the rehearsal words it."""
     words = one.get("message") or f"{one.get('change', '')} {one.get('kind', '')} `{one.get('object', '')}`"
@@ -131,7 +135,7 @@ def differs_words(run: Run) -> str:
     """The warning for texts without markup; empty when the schema comes back."""
     found = run.evidence.get("rehearse", {})
     if found.get("restores") == "differs":
-        first = found.get("differences") or [{}]
+        first = _harmful_first(found) or [{}]
         told = bare(str(first[0].get("message", "")), 90)
         return f"Warning: the script does not restore the schema from before {data(oldest(run), 40)}: {told}."
     if found.get("restores") == "unknown":

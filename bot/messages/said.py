@@ -77,6 +77,7 @@ _KINDS = {
     "plan_changed": "the plan changed, approvals are void",
     "done": "done",
     "differs": "verification differs",
+    "checking_again": "checks again",
     "kept": "kept as is",
     "unknown": "outcome unknown",
     "reminded": "reminded the approvers",

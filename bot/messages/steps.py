@@ -57,6 +57,8 @@ def _line(run: Run, ctx: Context, step: str) -> str:
         return f":rotating_light: {head} — not known whether it took effect"
     if run.state is State.DECIDE and step == "verify":
         return f":x: {head} — differs: see above"
+    if run.state is State.VERIFYING and step == "verify":
+        return f":arrows_counterclockwise: {head} — running{_running(ctx, step)}"
     if step in run.evidence:
         words = done_words(run, step)
         mark = ":warning:" if step == "rehearse" and _differs(run) else ":white_check_mark:"
@@ -127,7 +129,9 @@ def rehearsed(run: Run) -> str:
     found = run.evidence["rehearse"]
     ran = f"{plural(int(found['statements']), 'statement')}, 0 errors"
     if found["restores"] == "exact":
-        return f"{ran}; afterwards the schema is the one from before {code(oldest(run))}"
+        aside = len(found.get("differences", []))
+        harmless = f", apart from {plural(aside, 'harmless difference')}" if aside else ""
+        return f"{ran}; afterwards the schema is the one from before {code(oldest(run))}{harmless}"
     if found["restores"] == "differs":
         differences = plural(len(found.get("differences", [])), "difference")
         return f"{ran}, *{differences}* from the schema before {code(oldest(run))}"

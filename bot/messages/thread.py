@@ -40,8 +40,10 @@ def _step_done(run: Run, event: Event, ctx: Context) -> Message | None:
     if not place(step):
         return None
     done, told = thread_words(run, step, event.data["evidence"])
-    head = f"{run.id} step {place(step)} of 6, {step_name(step).lower()}, {done}:"
-    rich = f":white_check_mark: *{run.id} {place(step)}/6 {step_name(step)}* {done}\n{told}"
+    differs = step == "verify" and event.data["evidence"].get("differences")
+    mark, done = (":x:", f"{done}, *differs*") if differs else (":white_check_mark:", done)
+    rich = f"{mark} *{run.id} {place(step)}/6 {step_name(step)}* {done}\n{told}"
+    head = f"{run.id} step {place(step)} of 6, {step_name(step).lower()}, {bare(done)}:"
     return _line(run, event, say(head, bare(told), ""), rich)
 
 
@@ -59,7 +61,7 @@ def _approved(run: Run, event: Event, ctx: Context) -> Message:
 
 
 def _unapproved(run: Run, event: Event, ctx: Context) -> Message:
-    why = str(event.data.get("why", ""))
+    why = str(event.data.get("why") or "taken back")
     by = f" of {name(event.actor)}" if event.actor else ""
     rich_by = f" of {who(event.actor)}" if event.actor else ""
     said = f"{run.id}: the approval{by} no longer counts:"
@@ -103,8 +105,8 @@ def _expired(run: Run, event: Event, ctx: Context) -> Message:
 def _stopped(run: Run, event: Event, ctx: Context) -> Message | None:
     if not event.data.get("by_person"):
         return None
-    rich = f":octagonal_sign: {mention(run.requester)} *{run.id} was stopped* by {who(event.actor)}, before execution."
-    text = f"{run.id} was stopped by {name(event.actor)}, before execution. {untouched(run)}"
+    rich = f":octagonal_sign: {mention(run.requester)} *{run.id} was stopped* by {who(event.actor)}."
+    text = f"{run.id} was stopped by {name(event.actor)}. {untouched(run)}"
     return _line(run, event, text, rich, unchanged(run, yet=False))
 
 
@@ -112,6 +114,11 @@ def _resumed(run: Run, event: Event, ctx: Context) -> Message:
     rich = f":arrow_forward: *{run.id}*: {who(event.actor)} lets step 5 run again, with the same approval."
     text = f"{run.id}: {name(event.actor)} lets step 5 run again, with the same approval."
     return _line(run, event, text, rich)
+
+
+def _checking(run: Run, event: Event, ctx: Context) -> Message:
+    rich = f":mag: *{run.id}*: {who(event.actor)} has step 6, verify, done again. It reads only."
+    return _line(run, event, f"{run.id}: {name(event.actor)} has step 6, verify, done again. It reads only.", rich)
 
 
 def _kept(run: Run, event: Event, ctx: Context) -> Message:
@@ -137,6 +144,7 @@ _LINES: Mapping[str, Line] = {
     "expired": _expired,
     "stopped": _stopped,
     "resumed": _resumed,
+    "checking_again": _checking,
     "kept": _kept,
     "notme": _not_me,
 }

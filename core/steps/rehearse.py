@@ -32,7 +32,11 @@ def rehearse(work: Work) -> Json:
         "health_url": work.target.health_url is not None,
         "seconds": round(time.monotonic() - started, 3),
     }
-    return {**evidence, "digest": plan.digest(work.run, work.target, evidence)}
+    identified = work.run.evidence["identify"]
+    with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
+        objects = plan.objects(schema.snapshot(conn), evidence["changes"])
+    facts = plan.facts(work.run, work.target, identified, evidence["effect"], objects)
+    return {**evidence, "facts": facts, "digest": plan.digest(facts)}
 
 
 def tools(work: Work) -> Tools:

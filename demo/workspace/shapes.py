@@ -133,7 +133,7 @@ def by_type(shapes: Mapping[str, Check], what: str) -> Check:
     def check(value: Any, at: str, report: Report) -> None:
         if not isinstance(value, dict):
             report.add(at, "must be an object")
-        elif value.get("type") not in shapes:
+        elif not isinstance(value.get("type"), str) or value["type"] not in shapes:
             report.add(at, f"unsupported type of {what}: {value.get('type')}")
         else:
             shapes[value["type"]](value, at, report)

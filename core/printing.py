@@ -1,0 +1,255 @@
+"""What the shell prints: ledger records in, lines out. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.model import Event, Json, Run
+from core.redact import visible
+
+if TYPE_CHECKING:
+    from core.chain import Verdict
+    from core.doctor import Finding
+    from core.settings import Target
+    from core.survey import MigrationNow, TargetNow
+
+NUMBERS = {"identify": 1, "rehearse": 2, "backup": 3, "test restore": 4, "execute": 5, "verify": 6}
+NAMES = {**{step: step for step in NUMBERS}, "backup": "back up"}
+
+
+def plain(text: str) -> str:
+    """Slack's marks taken out, control characters made visible."""
+    return visible(re.sub(r"<#(\w+)>", r"#\1", text.replace("*", "")))
+
+
+def seconds(value: float) -> str:
+    """`0.4 s`, `38 s`, `1 min 55 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that people read."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def what(run: Run) -> str:
+    """`undo 012_stripe_events, 011_subscriptions (newest afterwards: 010_rate_limits)`."""
+    found = run.evidence.get("identify")
+    if not found:
+        return f"undo {run.request.migration or run.request.what}"
+    names = ", ".join(item["name"] for item in found["undo"])
+    return f"undo {names} (newest afterwards: {found['stays'] or 'none'})"
+
+
+def losses(run: Run) -> str:
+    """What will be deleted, in rows."""
+    parts = []
+    for loss in run.evidence["rehearse"]["losses"]:
+        if "rows" not in loss:
+            continue
+        unit = "rows" if loss["kind"] == "table" else "values"
+        parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}")
+    return ", ".join(parts) or "no rows"
+
+
+def restored(run: Run) -> list[str]:
+    """Does the schema from before come back?"""
+    found = run.evidence["rehearse"]
+    if found["restores"] == "exact":
+        note = [f"  not quite        {d['message']} (cosmetic)" for d in found["differences"]]
+        return ["  schema           as it was before the migration", *note]
+    if found["restores"] == "unknown":
+        return [f"  schema           not compared with the one from before: {plain(found['why_unknown'])}"]
+    lines = [f"                   {plain(d['message'])}" for d in found["differences"] if d["severity"] == "harmful"]
+    return ["  WARNING          the script does not restore the schema from before:", *lines]
+
+
+def head(run: Run) -> list[str]:
+    """The plan in a few lines."""
+    lines = [f"{run.id}  {run.target}: {what(run)}", f"  will be deleted  {losses(run)}", *restored(run)]
+    for item in run.evidence["identify"]["undo"]:
+        lines += [f"  note             {plain(note)}" for note in item["warnings"]]
+    return lines
+
+
+def plan(run: Run, target: Target) -> list[str]:
+    """`rollback plan`: nothing was started."""
+    lines = [line.replace(f"{run.id}  ", "Plan for ", 1) for line in head(run)]
+    found = run.evidence["rehearse"]
+    locks = ", ".join(lock["table"].removeprefix("public.") for lock in found["locks"]) or "none"
+    lines += [f"  locks            {locks}", f"  rehearsed        {found['statements']} statements in {seconds(found['seconds'])}"]
+    for item in run.evidence["identify"]["undo"]:
+        script = item["script"]
+        lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
+        lines += [visible(statement["sql"]) + ";" for statement in script["statements"]]
+    who = f"{target.approvals} approval by {', '.join(target.approvers)}" if target.approvals else "no approval"
+    return [*lines, "", f"Nothing was started. It would need {who}. Plan {run.digest[:12]}."]
+
+
+def step_lines(event: Event, run: Run, target: Target) -> list[str]:
+    """What one event adds to the transcript in the shell."""
+    data, at = event.data, f"{event.at:%H:%M} UTC"
+    who = event.actor.name if event.actor else ""
+    match event.kind:
+        case "step_done":
+            return done(data["step"], data["evidence"], run)
+        case "step_failed":
+            name = NAMES[data["step"]]
+            return [f"  {NUMBERS[data['step']]} {name:<14} failed    {plain(data['message'])}"]
+        case "opened" if run.needed:
+            where = target.channel or "Slack"
+            until = data["expires_at"][11:16]
+            return [*head(run), f"  waiting for {run.needed} approval in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)"]
+        case "approved" | "denied" | "withdrawn":
+            why = data.get("note") or data.get("reason") or ""
+            return [f"    {event.kind:<14} {who}   {at}" + (f"   {plain(why)}" if why else "")]
+        case "unapproved":
+            return [f"    approval of {who} no longer counts: {plain(data.get('why') or 'taken back')}"]
+        case "plan_changed":
+            return [f"    the plan changed: {plain('; '.join(data['what']))}"]
+        case "executing":
+            return ["  5 execute        starts: one transaction, all or nothing"]
+        case "found_committed":
+            return ["    interrupted; the database says: committed. Nothing runs twice."]
+        case _:
+            return ending(event, run)
+
+
+def done(step: str, evidence: Json, run: Run) -> list[str]:
+    """One finished step."""
+    took = seconds(evidence["seconds"])
+    match step:
+        case "identify":
+            text = f"done      {len(evidence['undo'])} migrations, each has a rollback script"
+        case "rehearse":
+            text = f"done      {took}, {evidence['statements']} statements on an empty copy"
+        case "backup":
+            text = f"done      {took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
+        case "test restore":
+            equal = f"{evidence['equal']} of {evidence['tables']} tables equal"
+            text = f"done      {took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
+        case "execute":
+            text = f"committed {took}"
+        case _:
+            health = evidence["health"]
+            asked = f", health {health['ok']} of {health['tries']}" if health else ""
+            text = f"done      {took}, schema {evidence['schema']}{asked}"
+    lines = [f"  {NUMBERS[step]} {NAMES[step]:<14} {text}"]
+    return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
+
+
+def ending(event: Event, run: Run) -> list[str]:
+    """The last line of a run, and what to do next."""
+    data = event.data
+    match event.kind:
+        case "done":
+            took = seconds((event.at - run.created_at).total_seconds())
+            return [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
+        case "stopped":
+            return [f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
+        case "refused":
+            lines = [f"{plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
+            return lines + [f"  {option.replace('/rollback', 'rollback')}" for option in data.get("options", ())]
+        case "expired":
+            return [f"{run.id} expired: nobody decided. Nothing was changed. Ask again."]
+        case "differs":
+            return [f"{run.id} is committed, but not verified:", *[f"  {plain(d)}" for d in data["differences"]], "Decide on the card."]
+        case "unknown":
+            return [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} (E-UNKNOWN)"]
+        case "interrupted":
+            return [f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."]
+        case "kept":
+            return [f"{run.id} is kept as it is."]
+        case _:
+            return []
+
+
+def line_of(run: Run) -> str:
+    """One run in one line."""
+    who = f"asked by {run.requester.name}"
+    by = ", ".join(a.person.name for a in run.approvals)
+    return f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {run.target}  {run.state.replace('_', ' '):<15} {what(run)}; {who}" + (
+        f", approved by {by}" if by else ""
+    )
+
+
+def history(runs: Sequence[Run]) -> list[str]:
+    return [line_of(run) for run in runs] or ["No rollback was asked for yet."]
+
+
+def status(runs: Sequence[Run], targets: Sequence[TargetNow], bot: bool, trail: tuple[int, str]) -> list[str]:
+    lines = [line_of(run) for run in runs] or ["Nothing is open."]
+    lines += [f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}" for t in targets]
+    return [*lines, f"bot: {'running' if bot else 'not running'}", f"audit: #{trail[0]} {trail[1][:16]}"]
+
+
+def timeline(run: Run, events: Iterable[Event]) -> list[str]:
+    lines = [line_of(run)]
+    for item in events:
+        who = f" {item.actor.name}" if item.actor else ""
+        told = item.data.get("step") or item.data.get("reason") or item.data.get("note") or item.data.get("message") or ""
+        lines.append(f"  #{item.id} {item.at:%H:%M:%S} {item.kind.replace('_', ' ')}{who} {plain(str(told))}".rstrip())
+    return lines
+
+
+def migrations(rows: Sequence[MigrationNow]) -> list[str]:
+    lines = []
+    for row in rows:
+        state = "applied" if row.applied else "pending"
+        at = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else "-"
+        script = "has a rollback script" if row.rollback else "NO ROLLBACK SCRIPT"
+        lines.append(f"{row.name:<32} {state:<8} {at:<17} {script}{'' if row.forward else ', its own file is missing'}")
+    return lines or ["There are no migrations."]
+
+
+def audit(verdict: Verdict) -> list[str]:
+    if verdict.unbroken:
+        return [f"{verdict.events} events, chain unbroken", f"head {verdict.head}", "Compare it with the heads in Slack."]
+    return [f"{verdict.events} events, the chain is BROKEN:", *[f"  {fault}" for fault in verdict.faults], "Keep the file as evidence."]
+
+
+def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[str]:
+    lines = [f"{row['key']:<44} {row['value']:<40} {row['from']}" for row in rows] + [""]
+    for f in findings:
+        lines.append(f"{'ok   ' if f.ok else 'FAULT'} {f.what}: {plain(f.text)}")
+        if f.remedy and not f.ok:
+            lines.append(f"      {plain(f.remedy)}")
+    return lines
+
+
+def event(item: Event) -> Json:
+    """An event for machines."""
+    actor = {"id": item.actor.id, "name": item.actor.name} if item.actor else None
+    return {"id": item.id, "at": item.at.isoformat(), "kind": item.kind, "actor": actor, "data": item.data, "digest": item.digest}
+
+
+def record(run: Run) -> Json:
+    """A run for machines."""
+    record: dict[str, Any] = {
+        "id": run.id,
+        "revision": run.revision,
+        "state": str(run.state),
+        "target": run.target,
+        "request": vars(run.request),
+        "requester": vars(run.requester),
+        "reason": run.reason,
+        "incident": run.incident,
+        "digest": run.digest,
+        "created_at": run.created_at.isoformat(),
+        "expires_at": run.expires_at.isoformat() if run.expires_at else None,
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "approvals": [{**vars(a.person), "at": a.at.isoformat(), "note": a.note} for a in run.approvals],
+        "evidence": run.evidence,
+        "failed": run.failed,
+    }
+    return record
