@@ -74,7 +74,9 @@ class Bot:
         self.ledger = Ledger(settings.ledger)
         self.holder = self.ledger.hold("bot")
         if self.holder is None:
-            raise Refused("E-LEDGER", "Another bot works on this audit trail.", "One bot per ledger: stop the other one first.")
+            raise Refused(
+                "E-LEDGER", "Another bot works on this audit trail.", "One bot per ledger: stop the other one first."
+            )
         self.ending = threading.Event()
         self.code = 0
         self.client = client_of(settings)
@@ -90,7 +92,9 @@ class Bot:
         try:
             door = self.door()
         except SlackApiError as error:
-            raise Refused("E-SLACK", f"Slack refuses the bot token: {error.response['error']}.", "Check SLACK_BOT_TOKEN.") from None
+            raise Refused(
+                "E-SLACK", f"Slack refuses the bot token: {error.response['error']}.", "Check SLACK_BOT_TOKEN."
+            ) from None
         except OSError:
             raise Refused("E-SLACK", "Slack does not answer.", "Check the network and SLACK_API_URL.") from None
         announcer = Announcer(self.client, self.ledger, self.settings, self.people, Pace())
@@ -111,7 +115,9 @@ class Bot:
         slack = self.settings.slack
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
         if slack.mode == "http" and not secret:
-            raise Refused("E-CONFIG", "HTTP without a signing secret would take orders from anybody.", "Set SLACK_SIGNING_SECRET.")
+            raise Refused(
+                "E-CONFIG", "HTTP without a signing secret would take orders from anybody.", "Set SLACK_SIGNING_SECRET."
+            )
         if slack.mode == "socket" and slack.app_token is None:
             raise Refused("E-CONFIG", "There is no app-level token for Socket Mode.", "Set SLACK_APP_TOKEN.")
         app = build_app(self.client, self.desk, self.engine, self.people, self.pool, secret)
@@ -133,7 +139,12 @@ class Bot:
         self.ending.set()
 
     def drain(
-        self, announcer: Announcer, worker: Worker, clock: object, door: SocketModeHandler | HttpDoor, threads: list[threading.Thread]
+        self,
+        announcer: Announcer,
+        worker: Worker,
+        clock: object,
+        door: SocketModeHandler | HttpDoor,
+        threads: list[threading.Thread],
     ) -> None:
         """No new work; what runs ends or is taken back by the database; what happened is still told."""
         worker.stop.set()

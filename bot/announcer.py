@@ -95,9 +95,7 @@ class Announcer:
             self.pace.wait(channel)
             answer = self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
         with self.ledger.transaction() as t:
-            t.post(
-                event.id, delivery.place, channel=channel, ts=answer.get("ts") if answer else None, run=event.run
-            )
+            t.post(event.id, delivery.place, channel=channel, ts=answer.get("ts") if answer else None, run=event.run)
 
     def introduce(self, channel: str, run: Run | None) -> None:
         """After a long silence, say once that what follows is late."""

@@ -11,10 +11,10 @@ from slack_bolt import Ack, App, BoltContext, Respond
 from slack_bolt.response import BoltResponse
 from slack_sdk import WebClient
 
-from bot import home
 from bot.commands import Commands
 from bot.decisions import Decisions
 from bot.guard import Guard
+from bot.home import publish
 from bot.people import People
 from bot.reply import Reply
 from core.desk import Desk
@@ -50,7 +50,7 @@ def build_app(
     @app.event("app_home_opened")
     def opened(event: dict[str, Any]) -> None:
         if event.get("tab") == "home":
-            pool.submit(home.publish, client, desk, people, str(event["user"]))
+            pool.submit(publish, client, desk, people, str(event["user"]))
 
     return app
 
@@ -60,7 +60,8 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
 
     def on(handler: Handler) -> Callable[..., BoltResponse]:
         def listener(body: dict[str, Any], context: BoltContext) -> BoltResponse:
-            return context["reply"].answer(handler)
+            reply: Reply = context["reply"]
+            return reply.answer(handler)
 
         return listener
 

@@ -41,7 +41,11 @@ def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> Backgroun
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(
-        guarded(lambda: remind_of_drills(desk)), "interval", minutes=1, id="drills", next_run_time=datetime.now(ZoneInfo("UTC"))
+        guarded(lambda: remind_of_drills(desk)),
+        "interval",
+        minutes=1,
+        id="drills",
+        next_run_time=datetime.now(ZoneInfo("UTC")),
     )
     return clock
 

@@ -84,7 +84,9 @@ class Commands:
 
         def work() -> messages.Message:
             rows = [
-                messages.MigrationRow(one.name, one.applied_at, one.rollback) for one in survey.migrations(target) if one.applied
+                messages.MigrationRow(one.name, one.applied_at, one.rollback)
+                for one in survey.migrations(target)
+                if one.applied
             ]
             return messages.migrations(rows, target.name, self.ledger.clock())
 
@@ -136,7 +138,9 @@ class Commands:
         if command.run:
             return self.do_show(command, person, body, reply)
         if "export" in command.args:
-            raise Refused("E-USAGE", "The whole trail does not fit a message.", "In the shell: `rollback audit export`.")
+            raise Refused(
+                "E-USAGE", "The whole trail does not fit a message.", "In the shell: `rollback audit export`."
+            )
         verdict = self.ledger.verify()
         ended = self.ledger.runs("ended_at IS NOT NULL AND state <> 'refused'", limit=1)
         last = None

@@ -9,7 +9,9 @@ from core.model import Run
 from core.settings import Target
 
 
-def context_of(run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = ()) -> messages.Context:
+def context_of(
+    run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = ()
+) -> messages.Context:
     """Mentions, link and estimates, as of now."""
     return messages.Context(
         approvers_mention=people.mention(target.approvers),

@@ -44,9 +44,7 @@ class Delivery:
         return client.chat_postMessage(channel=channel, **self.message, **extra, unfurl_links=False, unfurl_media=False)
 
 
-def deliveries(
-    event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger
-) -> Iterator[Delivery]:
+def deliveries(event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """Everything that is to be sent for one event, in order. Read lazily: a thread line needs the card's address."""
     if run is None:
         if event.kind == "drill_due":
@@ -173,5 +171,3 @@ def voided(event: Event, ledger: Ledger) -> list[str]:
         return [] if itself or not person else [person]
     given = [e.actor.id for e in ledger.events(event.run) if e.kind == "approved" and e.actor and e.id < event.id]
     return list(dict.fromkeys(given))
-
-

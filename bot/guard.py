@@ -6,6 +6,7 @@ and name things, they prove nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,9 +72,14 @@ class Guard:
         if body.get("type") != "block_actions" or container.get("type") != "message" or container.get("is_ephemeral"):
             return
         runs = {run_of(action) for action in body.get("actions", [])}
-        posted = self.ledger.posts("channel = ? AND ts = ?", (container.get("channel_id"), container.get("message_ts")))
-        if not runs <= {post["run"] for post in posted}:
-            raise Refused("E-STALE", "This button does not belong to a message of mine.", "`/rollback status` shows the card.")
+        where = (container.get("channel_id"), container.get("message_ts"))
+        for _ in range(10):
+            if runs <= {post["run"] for post in self.ledger.posts("channel = ? AND ts = ?", where)}:
+                return
+            time.sleep(0.05)  # people can see a message before its address has come back to us
+        raise Refused(
+            "E-STALE", "This button does not belong to a message of mine.", "`/rollback status` shows the card."
+        )
 
 
 def who(body: dict[str, Any]) -> str:
@@ -84,7 +90,11 @@ def who(body: dict[str, Any]) -> str:
 
 def place(body: dict[str, Any]) -> str | None:
     """The channel that a request comes from."""
-    found = body.get("channel_id") or (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id")
+    found = (
+        body.get("channel_id")
+        or (body.get("channel") or {}).get("id")
+        or (body.get("container") or {}).get("channel_id")
+    )
     return str(found) if found else None
 
 

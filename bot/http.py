@@ -74,7 +74,7 @@ class HttpDoor:
         if not self.genuine(str(headers.get("X-Slack-Request-Timestamp")), str(headers.get("X-Slack-Signature")), body):
             return 401, {}, "not verified"
         answer = app.dispatch(BoltRequest(body=text, headers={k.lower(): v for k, v in headers.items()}))
-        return answer.status, dict(answer.headers), str(answer.body or "")
+        return answer.status, {name: list(values) for name, values in answer.headers.items()}, str(answer.body or "")
 
     def genuine(self, timestamp: str, signature: str, body: bytes) -> bool:
         """Signed by Slack, just now, and not seen before."""

@@ -11,10 +11,10 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from core.settings import Settings, Target
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Person, Run
+from core.settings import Settings, Target
 
 log = structlog.get_logger()
 KEPT = 30.0  # seconds
@@ -59,7 +59,9 @@ class People:
 
     def channel(self, channel_id: str) -> dict[str, Any]:
         """Slack's record of a channel. Raises one of AWAY."""
-        return self._live(f"channel {channel_id}", lambda: dict(self.client.conversations_info(channel=channel_id)["channel"]))
+        return self._live(
+            f"channel {channel_id}", lambda: dict(self.client.conversations_info(channel=channel_id)["channel"])
+        )
 
     def channel_id(self, name: str) -> str | None:
         """`#incidents` -> `C…`; an id stays what it is. None: no such channel here, or it is hidden from the bot."""
@@ -77,7 +79,9 @@ class People:
         """A user group by id or @handle: its id and its members. Raises one of AWAY, KeyError if there is none."""
         ids = self._live("groups", lambda: {g["handle"]: g["id"] for g in self.client.usergroups_list()["usergroups"]})
         group = ids[handle[1:]] if handle.startswith("@") else handle
-        members = self._live(f"group {group}", lambda: list(self.client.usergroups_users_list(usergroup=group)["users"]))
+        members = self._live(
+            f"group {group}", lambda: list(self.client.usergroups_users_list(usergroup=group)["users"])
+        )
         return group, members
 
     def members(self, names: Sequence[str]) -> list[str]:
@@ -87,7 +91,9 @@ class People:
             try:
                 found += [name] if is_user(name) else self.group(name)[1]
             except KeyError:
-                raise Refused("E-CANNOT-CHECK", f"There is no user group {name}.", "Correct the target's settings.") from None
+                raise Refused(
+                    "E-CANNOT-CHECK", f"There is no user group {name}.", "Correct the target's settings."
+                ) from None
             except AWAY:
                 raise cannot_check(name) from None
         return list(dict.fromkeys(found))
@@ -111,7 +117,12 @@ class People:
         for post in ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,), newest=True):
             key = f"link {post['channel']} {post['ts']}"
             try:
-                return self._live(key, lambda p=post: str(self.client.chat_getPermalink(channel=p["channel"], message_ts=p["ts"])["permalink"]))  # type: ignore[misc]
+                return self._live(
+                    key,
+                    lambda p=post: str(
+                        self.client.chat_getPermalink(channel=p["channel"], message_ts=p["ts"])["permalink"]
+                    ),
+                )  # type: ignore[misc]
             except AWAY:
                 return None
         return None
@@ -197,5 +208,7 @@ def is_user(name: str) -> bool:
 
 def cannot_check(what: str) -> Refused:
     return Refused(
-        "E-CANNOT-CHECK", f"Slack did not tell me who is {'in ' if what != 'you' else ''}{what}.", "I refuse rather than guess. Try again in a minute."
+        "E-CANNOT-CHECK",
+        f"Slack did not tell me who is {'in ' if what != 'you' else ''}{what}.",
+        "I refuse rather than guess. Try again in a minute.",
     )

@@ -182,7 +182,9 @@ class Shell:
     def do_stop(self, command: Command) -> int:
         run = self.ledger.run(named(command))
         if run.requester.id != self.person.id:
-            raise Refused("E-NOT-YOURS", f"Only who asked for *{run.id}* can stop it in the shell.", "Others do in Slack.")
+            raise Refused(
+                "E-NOT-YOURS", f"Only who asked for *{run.id}* can stop it in the shell.", "Others do in Slack."
+            )
         run = self.desk.stop(run.id, self.person)
         return self.show([f"{run.id} is stopped. Nothing was changed."], {"run": printing.record(run)})
 

@@ -72,7 +72,9 @@ def backup_folder(folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise Refused("E-BACKUP", f"It cannot be made: {os.strerror(error.errno or 0).lower()}.", "Check `backup_dir`.") from None
+        raise Refused(
+            "E-BACKUP", f"It cannot be made: {os.strerror(error.errno or 0).lower()}.", "Check `backup_dir`."
+        ) from None
     if not os.access(folder, os.W_OK):
         raise Refused("E-BACKUP", "It cannot be written.", "Check `backup_dir` and its owner.")
     return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"
@@ -96,7 +98,9 @@ def scripts(target: Target) -> str:
     lacking = [m.name for m in applied if m.rollback is None]
     if lacking:
         names = ", ".join(f"`{name}`" for name in lacking[:5])
-        raise Refused("E-NO-SCRIPT", f"{len(lacking)} applied migrations have no rollback script: {names}.", "Write them.")
+        raise Refused(
+            "E-NO-SCRIPT", f"{len(lacking)} applied migrations have no rollback script: {names}.", "Write them."
+        )
     for migration in applied:
         if migration.rollback:
             script.read(migration.rollback.name, layouts.read_bytes(migration.rollback), history_table=table)
@@ -108,7 +112,10 @@ def scratch(target: Target) -> str:
     """There is one, and a database can be made on it."""
     if target.scratch_url is None:
         raise Refused("E-SCRATCH", "There is none: I could not rehearse.", "Set `scratch_url` or TEST_DATABASE_URL.")
-    with postgres.scratch(target.scratch_url.get_secret_value(), "RB-PLAN", "doctor") as url, postgres.connect(url, "doctor") as conn:
+    with (
+        postgres.scratch(target.scratch_url.get_secret_value(), "RB-PLAN", "doctor") as url,
+        postgres.connect(url, "doctor") as conn,
+    ):
         version = postgres.execute(conn, "SELECT current_setting('server_version')")[0][0].split()[0]
     return f"PostgreSQL {version}, a scratch database was made and removed"
 
@@ -128,7 +135,11 @@ def application(target: Target) -> str:
     if health is None:
         return "no health URL is set: a rollback is verified by history and schema only"
     if health["ok"] < health["tries"]:
-        raise Refused("E-CONFIG", f"Its health URL answers {health['status'] or 'nothing'}.", "Check `health_url`, or the application.")
+        raise Refused(
+            "E-CONFIG",
+            f"Its health URL answers {health['status'] or 'nothing'}.",
+            "Check `health_url`, or the application.",
+        )
     return f"{health['status']} in {health['ms']} ms"
 
 

@@ -52,15 +52,13 @@ def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, comm
         raise SystemExit(130) from None
 
 
-def alone(
-    desk: Desk, settings: Settings, request: Request, target: Target, who: Person, command: Command
-) -> Run:
+def alone(desk: Desk, settings: Settings, request: Request, target: Target, who: Person, command: Command) -> Run:
     """Walk it in this process, after a typed confirmation of exactly the plan that was shown."""
     follower = Follower(desk, target)
 
     def confirm(run: Run) -> bool:
         follower.catch_up(run.id)
-        word = run.evidence["identify"]["database"]["name"]
+        word = str(run.evidence["identify"]["database"]["name"])
         say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
         return sys.stdin.readline().strip() == word
 

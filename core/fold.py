@@ -90,9 +90,7 @@ class Told:
             case "approved" if item.actor:
                 self.approvals.append(Approval(item.actor, item.at, item.data.get("note", "")))
             case "unapproved" if item.actor:
-                self.approvals = [
-                    a for a in self.approvals if a.person.id != item.data.get("person", item.actor.id)
-                ]
+                self.approvals = [a for a in self.approvals if a.person.id != item.data.get("person", item.actor.id)]
             case "plan_changed":
                 self.evidence, self.running, self.approvals = {}, None, []
                 self.changed = tuple(item.data["what"])

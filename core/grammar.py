@@ -14,7 +14,10 @@ from difflib import get_close_matches
 
 from core.errors import Refused
 from core.model import Request
+from core.verbs import AVAILABLE, LEAVE_OUT, OTHER_WORDS, VERBS
 from core.words import Word, cut
+
+__all__ = ["AVAILABLE", "VERBS", "Command", "help_text", "new_run_id", "parse", "parse_words", "run_id"]
 
 SYMBOLS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 O 1 I L U: run ids are said on calls
 DIGITS = "23456789"
@@ -24,35 +27,6 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 LONGEST_LINE = 4000  # characters
 LONGEST_TEXT = 500  # characters; the form's text fields hold as many
 SHORTEST_REASON = 5
-
-VERBS: dict[str, tuple[str, str]] = {
-    "request": (
-        "MIGRATION | latest | to MIGRATION  [--on TARGET] [--reason TEXT] [--incident TEXT] [--only]",
-        "ask to undo that migration and everything applied after it (`to`: that one stays; `--only`: only that one)",
-    ),
-    "plan": ("plan MIGRATION | latest | to MIGRATION  [--on TARGET] [--only]", "only show what would happen"),
-    "approve": ("approve RUN", "agree to a plan; a second person does"),
-    "deny": ("deny RUN TEXT", "say no to a plan, and why"),
-    "withdraw": ("withdraw RUN [TEXT]", "take back your request or your approval"),
-    "stop": ("stop RUN", "stop a run before it changes the database"),
-    "reapply": ("reapply RUN [--reason TEXT]", "forward again, with the saved rows; keeps every write made since"),
-    "restore": ("restore RUN [--reason TEXT]", "put the full backup back; loses writes made since"),
-    "status": ("status [RUN]", "what is open now, or where one run stands"),
-    "history": ("history [1..20] [--on TARGET] [--by PERSON]", "the newest runs and how they ended"),
-    "show": ("show RUN", "everything about one run"),
-    "report": ("report RUN", "a timeline for the post-mortem"),
-    "migrations": ("migrations [--on TARGET]", "what is applied, and what has a rollback script"),
-    "check": ("check [--on TARGET]", "find migrations that could not be undone"),
-    "drill": ("drill [start | status | skip TEXT | snooze DAYS] [--on TARGET]", "rehearse everything on a copy"),
-    "audit": ("audit [RUN | verify | export]", "the audit trail: look at it, verify its chain, export it"),
-    "whoami": ("whoami", "what you may ask and approve"),
-    "doctor": ("doctor", "is everything in place?"),
-    "help": ("help [VERB]", "this text"),
-}
-"""Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
-
-AVAILABLE = frozenset(VERBS) - {"report", "check", "reapply", "restore", "drill"}
-"""What this version can do; help lists only these."""
 
 FLAGS: dict[str, frozenset[str]] = {
     "request": frozenset({"on", "reason", "incident", "only"}),
@@ -66,15 +40,6 @@ FLAGS: dict[str, frozenset[str]] = {
 }
 KNOWN_FLAGS = ("on", "reason", "incident", "only", "by")
 TEXT_FLAGS = frozenset({"reason", "incident"})
-OTHER_WORDS = {
-    "cancel": "stop", "abort": "stop", "halt": "stop", "kill": "stop", "delete": "deny", "decline": "deny",
-    "reject": "deny", "refuse": "deny", "no": "deny", "yes": "approve", "ok": "approve", "accept": "approve",
-    "confirm": "approve", "list": "migrations", "log": "history", "logs": "history", "info": "show", "retract": "withdraw",
-    "dryrun": "plan", "newest": "latest", "last": "latest",
-}  # fmt: skip
-"""What people type for a word of ours. Only `cancel` is understood; the others are suggestions."""
-LEAVE_OUT = frozenset({"undo", "revert", "rollback", "request"})
-"""What people put before the migration although nothing belongs there."""
 
 
 @dataclass(frozen=True)

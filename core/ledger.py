@@ -72,9 +72,7 @@ class Ledger:
         if created:
             self.path.chmod(0o600)  # reasons and names are nobody else's business
         TABLES.apply(db)
-        missing = {"events_no_update", "events_no_delete", "events_no_replace"} - {
-            t.name for t in db.triggers
-        }
+        missing = {"events_no_update", "events_no_delete", "events_no_replace"} - {t.name for t in db.triggers}
         if missing:
             raise Refused(
                 "E-LEDGER",
@@ -133,9 +131,7 @@ class Ledger:
 
     def runs(self, where: str = "1", values: tuple[Any, ...] = (), limit: int = 1000) -> list[Run]:
         """Rollbacks, newest first."""
-        rows = self.db.table("rollbacks").rows_where(
-            where, values, order_by="created_at desc, id", limit=limit
-        )
+        rows = self.db.table("rollbacks").rows_where(where, values, order_by="created_at desc, id", limit=limit)
         return [fold.run(row, self.events(row["id"])) for row in rows]
 
     def open_runs(self) -> list[Run]:
@@ -235,9 +231,7 @@ class Transaction:
     def open_run(self, target: str) -> str | None:
         """The id of the rollback that holds the target."""
         marks = ",".join("?" * len(OPEN))
-        rows = self._db.table("rollbacks").rows_where(
-            f"target = ? AND state IN ({marks})", [target, *sorted(OPEN)]
-        )
+        rows = self._db.table("rollbacks").rows_where(f"target = ? AND state IN ({marks})", [target, *sorted(OPEN)])
         return next((str(row["id"]) for row in rows), None)
 
     def first_time(self, key: str) -> bool:

@@ -73,24 +73,7 @@ def resolve(word: str, migrations: Sequence[Migration], command: str = "/rollbac
     found = next((way for way in ways if way), [])
     if len(found) == 1:
         return found[0]
-    if found:
-        few = ", ".join(f"`{m.name}`" for m in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-        raise Refused(
-            "E-MIGRATION-AMBIGUOUS",
-            f"{len(found)} migrations begin with `{_shown(word)}`: {few}.",
-            f"Say which one. {NOTHING}",
-            options=tuple(f"{command} {m.name}" for m in found[:5]),
-        )
-    near = [m.name for m in migrations if number(word) is not None and number(m.version) == number(word)]
-    near = near or nearest(word, [m.name for m in migrations])
-    near = near or [m.name for m in migrations if nearest(word, [m.name.partition("_")[2]])]
-    meant = f" Did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
-    raise Refused(
-        "E-MIGRATION-UNKNOWN",
-        f"I know no migration `{_shown(word)}`.{meant}",
-        f"`migrations` lists them. {NOTHING}" if not near else NOTHING,
-        options=tuple(f"{command} {name}" for name in near[:3]),
-    )
+    raise _ambiguous(word, found, command) if found else _unknown(word, migrations, command)
 
 
 def _place(request: Request, migrations: Sequence[Migration], history: list[tuple[Applied, Migration | None]]) -> int:
@@ -186,3 +169,27 @@ def _sentence(key: str, before: Any, after: Any) -> str:
     if key == "touched objects":
         return "tables or other objects that the scripts touch were altered"
     return f"the {key} changed"
+
+
+def _ambiguous(word: str, found: Sequence[Migration], command: str) -> Refused:
+    few = ", ".join(f"`{m.name}`" for m in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return Refused(
+        "E-MIGRATION-AMBIGUOUS",
+        f"{len(found)} migrations begin with `{_shown(word)}`: {few}.",
+        f"Say which one. {NOTHING}",
+        options=tuple(f"{command} {m.name}" for m in found[:5]),
+    )
+
+
+def _unknown(word: str, migrations: Sequence[Migration], command: str) -> Refused:
+    """With near misses: the same number, a like name, or a like name without its number."""
+    near = [m.name for m in migrations if number(word) is not None and number(m.version) == number(word)]
+    near = near or nearest(word, [m.name for m in migrations])
+    near = near or [m.name for m in migrations if nearest(word, [m.name.partition("_")[2]])]
+    meant = f" Did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
+    return Refused(
+        "E-MIGRATION-UNKNOWN",
+        f"I know no migration `{_shown(word)}`.{meant}",
+        NOTHING if near else f"`migrations` lists them. {NOTHING}",
+        options=tuple(f"{command} {name}" for name in near[:3]),
+    )

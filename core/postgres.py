@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from core.errors import Problem, Refused, StepFailed
 from core.model import Json
@@ -147,7 +147,7 @@ TARGET_KEY = int.from_bytes(b"rollback", "big")
 
 def with_database(url: str, name: str) -> str:
     """The same server, another database."""
-    return make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+    return make_conninfo(url, dbname=name)
 
 
 @contextmanager

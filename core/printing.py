@@ -87,7 +87,10 @@ def plan(run: Run, target: Target) -> list[str]:
     lines = [line.replace(f"{run.id}  ", "Plan for ", 1) for line in head(run)]
     found = run.evidence["rehearse"]
     locks = ", ".join(lock["table"].removeprefix("public.") for lock in found["locks"]) or "none"
-    lines += [f"  locks            {locks}", f"  rehearsed        {found['statements']} statements in {seconds(found['seconds'])}"]
+    lines += [
+        f"  locks            {locks}",
+        f"  rehearsed        {found['statements']} statements in {seconds(found['seconds'])}",
+    ]
     for item in run.evidence["identify"]["undo"]:
         script = item["script"]
         lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
@@ -109,7 +112,10 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "opened" if run.needed:
             where = target.channel or "Slack"
             until = data["expires_at"][11:16]
-            return [*head(run), f"  waiting for {run.needed} approval in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)"]
+            return [
+                *head(run),
+                f"  waiting for {run.needed} approval in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)",
+            ]
         case "approved" | "denied" | "withdrawn":
             why = data.get("note") or data.get("reason") or ""
             return [f"    {event.kind:<14} {who}   {at}" + (f"   {plain(why)}" if why else "")]
@@ -156,18 +162,26 @@ def ending(event: Event, run: Run) -> list[str]:
             took = seconds((event.at - run.created_at).total_seconds())
             return [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
         case "stopped":
-            return [f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
+            return [
+                f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"
+            ]
         case "refused":
             lines = [f"{plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
             return lines + [f"  {option.replace('/rollback', 'rollback')}" for option in data.get("options", ())]
         case "expired":
             return [f"{run.id} expired: nobody decided. Nothing was changed. Ask again."]
         case "differs":
-            return [f"{run.id} is committed, but not verified:", *[f"  {plain(d)}" for d in data["differences"]], "Decide on the card."]
+            return [
+                f"{run.id} is committed, but not verified:",
+                *[f"  {plain(d)}" for d in data["differences"]],
+                "Decide on the card.",
+            ]
         case "unknown":
             return [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} (E-UNKNOWN)"]
         case "interrupted":
-            return [f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."]
+            return [
+                f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."
+            ]
         case "kept":
             return [f"{run.id} is kept as it is."]
         case _:
@@ -178,8 +192,9 @@ def line_of(run: Run) -> str:
     """One run in one line."""
     who = f"asked by {run.requester.name}"
     by = ", ".join(a.person.name for a in run.approvals)
-    return f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {run.target}  {run.state.replace('_', ' '):<15} {what(run)}; {who}" + (
-        f", approved by {by}" if by else ""
+    return (
+        f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {run.target}  {run.state.replace('_', ' '):<15} {what(run)}; {who}"
+        + (f", approved by {by}" if by else "")
     )
 
 
@@ -189,7 +204,10 @@ def history(runs: Sequence[Run]) -> list[str]:
 
 def status(runs: Sequence[Run], targets: Sequence[TargetNow], bot: bool, trail: tuple[int, str]) -> list[str]:
     lines = [line_of(run) for run in runs] or ["Nothing is open."]
-    lines += [f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}" for t in targets]
+    lines += [
+        f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}"
+        for t in targets
+    ]
     return [*lines, f"bot: {'running' if bot else 'not running'}", f"audit: #{trail[0]} {trail[1][:16]}"]
 
 
@@ -197,7 +215,9 @@ def timeline(run: Run, events: Iterable[Event]) -> list[str]:
     lines = [line_of(run)]
     for item in events:
         who = f" {item.actor.name}" if item.actor else ""
-        told = item.data.get("step") or item.data.get("reason") or item.data.get("note") or item.data.get("message") or ""
+        told = (
+            item.data.get("step") or item.data.get("reason") or item.data.get("note") or item.data.get("message") or ""
+        )
         lines.append(f"  #{item.id} {item.at:%H:%M:%S} {item.kind.replace('_', ' ')}{who} {plain(str(told))}".rstrip())
     return lines
 
@@ -214,8 +234,16 @@ def migrations(rows: Sequence[MigrationNow]) -> list[str]:
 
 def audit(verdict: Verdict) -> list[str]:
     if verdict.unbroken:
-        return [f"{verdict.events} events, chain unbroken", f"head {verdict.head}", "Compare it with the heads in Slack."]
-    return [f"{verdict.events} events, the chain is BROKEN:", *[f"  {fault}" for fault in verdict.faults], "Keep the file as evidence."]
+        return [
+            f"{verdict.events} events, chain unbroken",
+            f"head {verdict.head}",
+            "Compare it with the heads in Slack.",
+        ]
+    return [
+        f"{verdict.events} events, the chain is BROKEN:",
+        *[f"  {fault}" for fault in verdict.faults],
+        "Keep the file as evidence.",
+    ]
 
 
 def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[str]:
@@ -230,7 +258,14 @@ def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[
 def event(item: Event) -> Json:
     """An event for machines."""
     actor = {"id": item.actor.id, "name": item.actor.name} if item.actor else None
-    return {"id": item.id, "at": item.at.isoformat(), "kind": item.kind, "actor": actor, "data": item.data, "digest": item.digest}
+    return {
+        "id": item.id,
+        "at": item.at.isoformat(),
+        "kind": item.kind,
+        "actor": actor,
+        "data": item.data,
+        "digest": item.digest,
+    }
 
 
 def record(run: Run) -> Json:

@@ -145,7 +145,7 @@ def fingerprint(snap: Snapshot) -> str:
 def difference(before: Snapshot, after: Snapshot) -> list[Change]:
     """What `after` lacks, has besides, or has in another form; sorted by table, kind and name.
 
-    Owner and privileges of what is missing or additional itself are listed only with a table, which groups them.
+    The owner of what is missing or additional itself is not listed, its privileges only with a table, which groups them.
     """
     lost = {key for key in before if key not in after and key.kind != "column order"}
     new = {key for key in after if key not in before and key.kind != "column order"}
@@ -167,7 +167,7 @@ def whole(key: Key, snap: Snapshot, change: Literal["missing", "added"], others:
     table = table_of(key.kind, key.identity, snap[key])
     if key.kind in ("owner", "privileges"):
         subject = Key(facts["kind"], key.identity[len(facts["kind"]) + 1 :])
-        if subject in others and table is None:
+        if subject in others and (table is None or key.kind == "owner"):
             return None
     verb = "are" if key.kind.endswith("privileges") else "is"
     what = f"{words.noun(key.kind, key.identity, facts)} {verb} {'missing' if change == 'missing' else 'additional'}"
@@ -182,7 +182,7 @@ def sides(facts: dict[str, Any], change: str) -> tuple[list[str], list[str]]:
 
 
 def different(key: Key, old: dict[str, Any], new: dict[str, Any]) -> Change | None:
-    """The change for a key whose facts differ; None where only the rank of columns that came or went does."""
+    """The change for a key whose facts differ; None where that is told with another key."""
     name = words.noun(key.kind, key.identity, new)
     severity: Literal["harmful", "cosmetic"] = "cosmetic"
     if key.kind == "column order":
@@ -193,6 +193,8 @@ def different(key: Key, old: dict[str, Any], new: dict[str, Any]) -> Change | No
     else:
         phrases, harmful = words.phrases(key.kind, key.identity, old, new)
         severity = "harmful" if harmful else "cosmetic"
+        if not phrases:
+            return None
         message = f"{name} {'; '.join(phrases)}"
         if "privileges" in old:
             message = words.privileges(name, old["privileges"], new["privileges"])

@@ -74,27 +74,32 @@ def phrases(kind: str, identity: str, old: dict[str, Any], new: dict[str, Any]) 
     found, harmful = [], False
     for fact in sorted(old.keys() | new.keys()):
         was, now = old.get(fact), new.get(fact)
-        if was == now:
+        if was == now or (fact == "table" and kind in ("owner", "privileges")):
             continue
         if fact == "body" and old.get("language") in ("sql", "plpgsql") and squeezed(str(was)) == squeezed(str(now)):
             found.append("differs in the white space of its body")
             continue
         harmful = harmful or fact != "null constraint name"
-        found.append(f"has another {fact}" if secret else phrase(fact, was, now))
+        found.append(f"has {other(fact)}" if secret else phrase(fact, was, now))
     return found, harmful
+
+
+def other(fact: str) -> str:
+    """That a fact is not the same, where its value is not shown."""
+    return f"other {fact}" if fact.endswith("s") and not fact.endswith("ss") else f"another {fact}"
 
 
 def phrase(fact: str, was: object, now: object) -> str:
     """One fact, before and after."""
     if fact == "null":
         return f"is {now or 'nullable'}, was {was or 'nullable'}"
-    before, after = ("" if value is None else shown(str(value).strip()) for value in (was, now))
+    before, after = ("" if value is None else shown(text_of(value)) for value in (was, now))
     if (
         max(len(before), len(after)) > LONGEST
         or fact in ("body", "text")
         or (fact == "definition" and "SELECT" in after)
     ):
-        return f"has another {fact}" if before and after else f"has {'a' if after else 'no'} {fact}"
+        return f"has {other(fact)}" if before and after else f"has {'a' if after else 'no'} {fact}"
     if was is None:
         return f"has {fact} `{after}`, had none"
     if now is None:
@@ -102,6 +107,11 @@ def phrase(fact: str, was: object, now: object) -> str:
     if fact in ("type", "value"):
         return f"is `{after}`, was `{before}`"
     return f"has {fact} `{after}`, had `{before}`"
+
+
+def text_of(value: object) -> str:
+    """A fact as SQL would show it."""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 def privileges(name: str, old: Collection[str], new: Collection[str]) -> str:

@@ -91,7 +91,7 @@ def doubts(node: Any, sql: str) -> Iterator[str]:
         yield f"`{word}` without WHERE changes every row of a table."
     if name == "drop_stmt" and _enum(tree, "remove_type") == "OBJECT_EXTENSION":
         yield "`DROP EXTENSION` removes every type, function and column of the extension."
-    if name in ROLES or (name == "drop_stmt" and what == "DROP OWNED"):
+    if name in ROLES or _commands(tree) & RIGHTS:
         yield f"`{what}` changes roles or rights."
     if name == "do_stmt":
         yield "`DO` runs code that is built while it runs; the rehearsal shows only what it did there."
@@ -114,6 +114,11 @@ ROLES = frozenset({
     "grant_stmt", "grant_role_stmt", "create_role_stmt", "alter_role_stmt", "alter_role_set_stmt", "drop_role_stmt",
     "alter_owner_stmt", "alter_default_privileges_stmt", "reassign_owned_stmt", "drop_owned_stmt",
     "create_policy_stmt", "alter_policy_stmt", "sec_label_stmt",
+})  # fmt: skip
+
+
+RIGHTS = frozenset({
+    "AT_ChangeOwner", "AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity",
 })  # fmt: skip
 
 
@@ -282,6 +287,11 @@ def _enum(message: Any, field: str) -> str:
 
 def _options(options: Any) -> set[str]:
     return {o.def_elem.defname.lower() for o in options}
+
+
+def _commands(tree: Any) -> set[str]:
+    """The subtypes of an ALTER TABLE."""
+    return {_enum(c.alter_table_cmd, "subtype") for c in getattr(tree, "cmds", ())}
 
 
 def _cascades(tree: Any) -> bool:

@@ -94,5 +94,3 @@ def history(ledger: Ledger, command: Command) -> Sequence[Run]:
             where += f" AND {column} = ?" if column == "target" else " AND (requester = ? OR requester_name = ?)"
             values += [wanted] if column == "target" else [wanted, wanted]
     return ledger.runs(where, tuple(values), limit=command.count or 10)
-
-

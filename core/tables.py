@@ -70,6 +70,4 @@ def append_only(db: Database) -> None:
         ("events_no_delete", "BEFORE DELETE ON events"),
         ("events_no_replace", "BEFORE INSERT ON events WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id)"),
     ):
-        db.execute(
-            f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
-        )
+        db.execute(f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END")

@@ -216,8 +216,38 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
             assert no.code in ("E-USAGE", "E-REASON")
 
 
-WORDS = ["latest", "to", "011", "deny", "approve", "RB-7K3M", "--on", "—on", "--reason", "--only", '"', "“", "”", "'", "`"]
-WORDS += ["x", "history", "5", "--by", "<@U1|a>", "&amp;", "drill", "skip", "<", "audit", "verify", "--on=a", "--reason=b"]
+WORDS = [
+    "latest",
+    "to",
+    "011",
+    "deny",
+    "approve",
+    "RB-7K3M",
+    "--on",
+    "—on",
+    "--reason",
+    "--only",
+    '"',
+    "“",
+    "”",
+    "'",
+    "`",
+]
+WORDS += [
+    "x",
+    "history",
+    "5",
+    "--by",
+    "<@U1|a>",
+    "&amp;",
+    "drill",
+    "skip",
+    "<",
+    "audit",
+    "verify",
+    "--on=a",
+    "--reason=b",
+]
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=8), st.sampled_from(["", " "]))

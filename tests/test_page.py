@@ -37,7 +37,7 @@ FORM = {
     "close": _plain("Not now"),
     "blocks": [_input("confirm", "Type 011"), {**_input("note", "Note"), "optional": True}],
 }
-CARD = [
+CARD: list[dict[str, Any]] = [
     {"type": "section", "text": {"type": "mrkdwn", "text": ":warning: *Card* `011` <@U0BOB>"}},
     {
         "type": "actions",
@@ -94,13 +94,13 @@ def client(workspace: Workspace) -> WebClient:
 
 @pytest.fixture
 def app(workspace: Workspace, client: WebClient) -> Iterator[App]:
-    bolt = App(client=client, token=workspace.bot_token)
+    bolt = App(client=client)
     _listeners(bolt)
     handler = SocketModeHandler(bolt, workspace.app_token)
-    handler.connect()
+    handler.connect()  # type: ignore[no-untyped-call]
     workspace.wait_for(lambda: workspace.connected() == 1)
     yield bolt
-    handler.close()
+    handler.close()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

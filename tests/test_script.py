@@ -300,7 +300,9 @@ def test_without_the_parser_the_script_is_refused_with_the_next_step(tmp_path: P
     assert "Install postgast" in done.stdout and "(E-TOOLS)" in done.stdout
 
 
-SQL = st.sampled_from(["DROP TABLE a", "SELECT 'x;é'", "SELECT $$ ; $$", 'DROP VIEW "b;"', "SELECT 1 -- c;\n", "SELECT 1/*;*/"])
+SQL = st.sampled_from(
+    ["DROP TABLE a", "SELECT 'x;é'", "SELECT $$ ; $$", 'DROP VIEW "b;"', "SELECT 1 -- c;\n", "SELECT 1/*;*/"]
+)
 GAPS = st.sampled_from(["", " ", "\n", "-- DROP x;\n", "/* ; /* é */ */", "\r\n", ";", "\t"])
 
 

@@ -172,6 +172,24 @@ def test_each_delivery_can_come_twice_and_a_cut_socket_is_opened_again(workspace
     assert workspace.command("U0ANA", INC, "again").text == "heard again"
 
 
+def test_two_connections_share_the_payloads_and_hello_counts_them(workspace: Workspace, bot: Recorder) -> None:
+    counts: list[int] = []
+    with bot_in(workspace, lambda frame: counts.append(json.loads(frame).get("num_connections", 0))) as second:
+        for number in range(4):
+            workspace.command("U0ANA", "D0ANA", str(number))
+
+    assert counts[0] == 2
+    assert (len(bot.bodies), len(second.bodies)) == (2, 2)
+
+
+def test_a_renewed_connection_is_announced_and_opened_again(workspace: Workspace, bot: Recorder) -> None:
+    workspace.set_fault("disconnect", "refresh_requested")
+    assert workspace.connected() == 0
+    workspace.wait_for(workspace.connected)
+
+    assert workspace.command("U0ANA", INC, "again").text == "heard again"
+
+
 def test_a_silent_socket_passes_nothing_and_answers_no_ping(workspace: Workspace, bot: Recorder) -> None:
     workspace.faults.silent = True
 

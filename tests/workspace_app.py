@@ -114,17 +114,20 @@ def option(text: str) -> Json:
 
 
 @contextmanager
-def bot_in(workspace: Workspace) -> Iterator[Recorder]:
+def bot_in(workspace: Workspace, on_frame: Any = None) -> Iterator[Recorder]:
     """The application, connected by Socket Mode; nothing of it is left afterwards."""
     logging.getLogger("slack_bolt").setLevel(logging.CRITICAL)
     recorder = Recorder(workspace)
     handler = SocketModeHandler(recorder.app, workspace.app_token, ping_interval=1)
-    handler.connect()
-    workspace.wait_for(workspace.connected)
+    if on_frame is not None:
+        handler.client.on_message_listeners.append(on_frame)
+    before = workspace.connected()
+    handler.connect()  # type: ignore[no-untyped-call]
+    workspace.wait_for(lambda: workspace.connected() > before)
     yield recorder
     handler.client.auto_reconnect_enabled = False
     workspace.cut_socket()  # else `close` waits for the client's read to end, 3 s
-    handler.close()
+    handler.close()  # type: ignore[no-untyped-call]
     recorder.app.listener_runner.listener_executor.shutdown()
     for thread in threading.enumerate():  # the client's runners end within their interval
         if thread is not threading.current_thread() and "workspace" not in thread.name and not thread.daemon:

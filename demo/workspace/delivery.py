@@ -73,7 +73,8 @@ class Sockets:
         except WebSocketDisconnect:
             pass
         finally:
-            self.links.remove(socket)
+            if socket in self.links:
+                self.links.remove(socket)
             with self.state.changing():
                 pass
 
@@ -130,6 +131,7 @@ class Sockets:
         for link in list(self.links):
             self.server.run(_quietly(link, frame))
             if reason != "warning":
+                self.links.remove(link)  # nothing goes to it any more
                 self.server.run(link.close())
 
 

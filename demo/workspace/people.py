@@ -21,7 +21,8 @@ class People:
         self.state, self.delivery, self.events = state, delivery, events
 
     def _place(self, user: str, name: str) -> Channel:
-        person, channel = self.state.member(user), self.state.channel(name)
+        person = self.state.member(user)
+        channel = self.state.direct(user) if name == f"D0{user[2:]}" else self.state.channel(name)
         if person.deleted or not self.state.is_in(user, channel):
             raise WorkspaceError("not_in_channel")
         if channel.is_archived:

@@ -133,7 +133,7 @@ def transcript(state: State, channel: str, viewer: str | None) -> str:
     """A whole channel, threads indented under their first message."""
     everything = [each for each in state.messages.get(channel, []) if each.visible_to(viewer or ALL)]
     name = state.channels[channel]
-    lines = [f"#{name.name}" if not name.is_im else f"direct messages with {name.user}"]
+    lines = [f"#{name.name}" if name.user is None else f"direct messages with {state.members[name.user].real_name}"]
     top = {each.ts for each in everything if each.thread_ts is None}
     for message in everything:
         if message.thread_ts in top:
