@@ -97,7 +97,8 @@ class Bot:
             ) from None
         except OSError:
             raise Refused("E-SLACK", "Slack does not answer.", "Check the network and SLACK_API_URL.") from None
-        announcer = Announcer(self.client, self.ledger, self.settings, self.people, Pace())
+        pace = Pace(self.settings.slack.post_every.total_seconds())
+        announcer = Announcer(self.client, self.ledger, self.settings, self.people, pace)
         worker = Worker(self.engine, self.ledger, self.pool)
         clock = scheduler(self.desk, self.people, lambda: self.ledger.beat("bot"))
         threads = [threading.Thread(target=self.watched, args=(part.run,), daemon=True) for part in (announcer, worker)]

@@ -21,8 +21,8 @@ __all__ = ["AVAILABLE", "VERBS", "Command", "help_text", "new_run_id", "parse", 
 
 SYMBOLS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 O 1 I L U: run ids are said on calls
 DIGITS = "23456789"
-RUN = re.compile(rf"(?:RB[-_‐‑–—]?)?([{SYMBOLS}]{{4}})", re.IGNORECASE)
-RUN_IN_FULL = re.compile(rf"RB[-_‐‑–—]([{SYMBOLS}]{{4}})", re.IGNORECASE)
+RUN = re.compile(rf"(?:RB[-_‐‑–—]?)?([{SYMBOLS}]{{4}})", re.IGNORECASE | re.ASCII)
+RUN_IN_FULL = re.compile(rf"RB[-_‐‑–—]([{SYMBOLS}]{{4}})", re.IGNORECASE | re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 LONGEST_LINE = 4000  # characters
 LONGEST_TEXT = 500  # characters; the form's text fields hold as many

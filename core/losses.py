@@ -12,14 +12,14 @@ from core import postgres, schema, trial
 from core.model import Json
 from core.runbook import Work
 
-LISTED = ("view", "materialized view", "function", "procedure", "type", "sequence", "schema")
+LISTED = ("foreign table", "view", "materialized view", "function", "procedure", "type", "sequence", "schema")
 """Kinds of objects besides tables and columns that the approver is told of by name."""
 
 
 def losses(work: Work, done: trial.Done) -> list[Json]:
     """What is missing after the scripts, tables first, with rows counted; `about` marks an estimate."""
     dropped = [change for change in done.changes if change.change == "missing"]
-    tables = {change.table for change in dropped if change.kind == "table"}
+    tables = {change.table for change in dropped if change.kind in schema.TABLES}
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     found: list[Json] = []
     url = work.target.database_url.get_secret_value()

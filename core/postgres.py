@@ -40,6 +40,7 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
             "E-DB", f"The address of *{what}* is malformed.", "`rollback doctor` names the setting."
         ) from None
     execute(conn, "SET client_connection_check_interval = 500")
+    execute(conn, "SET lock_timeout = '5s'")  # whatever we look at: never queue for long in front of the application
     return conn
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -62,7 +63,11 @@ ASPECTS: Mapping[str, tuple[str, ...]] = {
     "settings": ("settings", "subscription"),
 }
 """What `without` takes by one name: a restored copy has no settings of the database itself, and no live subscription."""
-ATTEMPTS = 3
+PRINTED = ("constraint", "domain constraint", "index", "trigger", "rule", "view", "materialized view", "statistics")
+"""Kinds whose definition a function prints: it prints NULL when the object was dropped meanwhile."""
+ATTEMPTS = 6
+PAUSE = 0.03
+"""Seconds before the second attempt, twice as much before the third, and so on."""
 
 
 def snapshot(conn: psycopg.Connection[Any]) -> dict[Key, str]:
@@ -70,20 +75,21 @@ def snapshot(conn: psycopg.Connection[Any]) -> dict[Key, str]:
     its own (REPEATABLE READ, READ ONLY). All settings and locks end with the call.
 
     Views and SQL-standard function bodies are printed under ACCESS SHARE on what they read: `lock_timeout` of the
-    caller holds. Raises psycopg.Error.
+    caller holds. A drop by somebody else during the call is answered by another attempt; in the caller's own
+    REPEATABLE READ transaction that cannot help, and psycopg.errors.InternalError_ comes out. Raises psycopg.Error.
     """
-    if conn.info.transaction_status != TransactionStatus.IDLE:
-        with conn.transaction(force_rollback=True):
-            return read(conn)
+    own = conn.info.transaction_status == TransactionStatus.IDLE
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with conn.transaction(force_rollback=True):
-                conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                if own:
+                    conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return read(conn)
         except psycopg.errors.InternalError_:
-            # "cache lookup failed": the functions that print definitions see a drop committed after our snapshot.
+            # "cache lookup failed": the functions that print definitions see a drop that our statement does not.
             if attempt == ATTEMPTS:
                 raise
+            time.sleep(PAUSE * attempt)
     raise AssertionError("unreachable")
 
 
@@ -94,6 +100,8 @@ def read(conn: psycopg.Connection[Any]) -> dict[Key, str]:
         cursor.execute(query("_settings"), prepare=False)
         cursor.execute(everything(), prepare=False)
         for kind, identity, facts, owner, privileges in cursor:
+            if kind in PRINTED and facts is not None and '"definition"' not in facts:
+                raise psycopg.errors.InternalError_(f"a {kind} was dropped while it was read")
             if facts is not None:
                 found[Key(kind, identity)] = words.canonical(facts)
             if owner is None and not privileges:
@@ -145,7 +153,7 @@ def fingerprint(snap: Snapshot) -> str:
 def difference(before: Snapshot, after: Snapshot) -> list[Change]:
     """What `after` lacks, has besides, or has in another form; sorted by table, kind and name.
 
-    The owner of what is missing or additional itself is not listed, its privileges only with a table, which groups them.
+    The owner of what is missing or additional itself is not listed, its privileges and comment only with a table, which groups them.
     """
     lost = {key for key in before if key not in after and key.kind != "column order"}
     new = {key for key in after if key not in before and key.kind != "column order"}
@@ -165,10 +173,13 @@ def whole(key: Key, snap: Snapshot, change: Literal["missing", "added"], others:
     """The change for a key that is on one side only."""
     facts = json.loads(snap[key])
     table = table_of(key.kind, key.identity, snap[key])
-    if key.kind in ("owner", "privileges"):
+    if key.kind in ("owner", "privileges", "comment"):
         subject = Key(facts["kind"], key.identity[len(facts["kind"]) + 1 :])
         if subject in others and (table is None or key.kind == "owner"):
             return None
+        if key.kind == "privileges" and subject not in snap and subject.kind != "column":
+            state = "the default again" if change == "missing" else "no longer the default"
+            return Change(*key, change, "harmful", f"{words.noun(*key, facts)} are {state}", table)
     verb = "are" if key.kind.endswith("privileges") else "is"
     what = f"{words.noun(key.kind, key.identity, facts)} {verb} {'missing' if change == 'missing' else 'additional'}"
     if key.kind == "privileges":

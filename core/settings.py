@@ -134,6 +134,11 @@ class SlackSettings:
     )
     http_host: str = put(values.TEXT, "mode `http`: the address to listen on", "127.0.0.1")
     http_port: int = put(values.whole(1, 65535), "mode `http`: the port to listen on", 3000)
+    post_every: timedelta = put(
+        values.lasting(MIN, zero=True),
+        "the pace of posts in one channel after a burst of four; Slack allows about one a second",
+        timedelta(seconds=1),
+    )
 
 
 @dataclass(frozen=True)

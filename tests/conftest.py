@@ -1,15 +1,24 @@
-"""One throw-away PostgreSQL per test process, one fresh database per test."""
+"""One throw-away PostgreSQL per test process, one fresh database per test, one bench per story."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from demo import postgres
+from demo.app import sample
+from demo.bench import Bench
 from demo.postgres import Server
+from tests.bench_fixtures import FAST, Play, playing
+
+TEMPLATE = "sample_template"
+PROFILES = 300
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +31,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def database(server: Server) -> Iterator[str]:
     """The URL of an empty database."""
     yield from fresh(server, "template0")
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> str:
+    """The name of a database with the sample application in it, migrated and filled; never connected to."""
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+    sample.migrate(server.url(TEMPLATE))
+    sample.fill(server.url(TEMPLATE), PROFILES)
+    return TEMPLATE
+
+
+@pytest.fixture
+def app(server: Server, template: str) -> Iterator[str]:
+    """The URL of a database of the sample application."""
+    yield from fresh(server, template)
+
+
+@pytest.fixture
+def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Play]]:
+    """`stage(settings=..., top=..., ...)` starts a bench with the real bot in it; it ends with the test."""
+    with ExitStack() as ending:
+
+        def start(settings: str = "", **more: Any) -> Play:
+            bench = Bench(tmp_path / "bench", server, more.pop("database", app), FAST + settings, **more)
+            return ending.enter_context(playing(bench))
+
+        yield start
 
 
 def fresh(server: Server, template: str) -> Iterator[str]:

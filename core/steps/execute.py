@@ -160,8 +160,8 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
             inside = False
         if not inside:
             raise unknown([f"`{file}`, line {statement['line']} ended the transaction although nothing in it says so"])
-    conn.execute("RESET ROLE")  # whatever the script has set must not steer what follows
-    conn.execute("RESET ALL")
+    for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
+        conn.execute(reset)  # whatever the script has set must not steer what follows
     limits(conn, work)
     layout = layouts.layout_for(work.target.migrations, work.target.layout)
     history = layout.history(conn)

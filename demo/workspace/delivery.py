@@ -131,7 +131,7 @@ class Sockets:
         for link in list(self.links):
             self.server.run(_quietly(link, frame))
             if reason != "warning":
-                self.links.remove(link)  # nothing goes to it any more
+                self.links = [each for each in self.links if each is not link]  # nothing goes to it any more
                 self.server.run(link.close())
 
 

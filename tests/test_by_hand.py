@@ -1,0 +1,81 @@
+"""The whole story by hand, as two people in two browser windows. `PICTURES=write` renews the README's pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.bench import ROOT, Bench
+from tests.bench_fixtures import Play
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no chromium at {CHROMIUM}")
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+Stage = Callable[..., Play]
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield chromium
+        chromium.close()
+
+
+def window(browser: Any, bench: Bench, user: str, scheme: str) -> Any:
+    """The workspace page as one person sees it."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    page.goto(f"{bench.workspace.page_url}&as={user}#C0INCIDENTS")
+    return page
+
+
+def picture(page: Any, name: str, tmp_path: Path) -> None:
+    """Keep what this window shows: for the README where asked, else for looking at after a failure."""
+    folder = ROOT / "docs" / "pictures" if os.environ.get("PICTURES") == "write" else tmp_path
+    page.screenshot(path=folder / f"{name}.png")
+
+
+def test_two_people_roll_back_by_clicking(stage: Stage, browser: Any, tmp_path: Path) -> None:
+    bench = stage().bench
+    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "dark")
+    ana.get_by_label("Message #incidents").fill("/rollback 011_subscriptions --reason checkout 500s since the deploy")
+    ana.keyboard.press("Enter")
+    review = re.compile("^Review and approve rollback")
+    ana.get_by_role("button", name=review).click(timeout=30_000)
+    ana.get_by_text("somebody else must approve it").first.wait_for()
+    bob.get_by_role("button", name=review).click()
+    bob.get_by_label(re.compile("Type the migration number")).fill("11")
+    picture(bob, "review-dark", tmp_path)
+    approve = bob.get_by_role("button", name="Approve rollback", exact=True)
+    approve.click()
+    bob.get_by_text("Type 011 exactly").first.wait_for()
+    bob.get_by_label(re.compile("Type the migration number")).fill("011")
+    approve.click()
+    ana.get_by_text("is done and verified").first.wait_for(timeout=60_000)
+    ana.get_by_role("button", name=re.compile("replies")).first.click()
+    ana.get_by_text("6/6 Verify").last.wait_for()
+    ana.get_by_text("6/6 Verify").last.scroll_into_view_if_needed()
+    picture(ana, "workspace", tmp_path)
+    ana.get_by_role("button", name=re.compile("timeline", re.IGNORECASE)).first.click()
+    ana.get_by_text("chain unbroken").first.wait_for()
+    assert review.pattern and not bob.get_by_role("button", name=review).count(), "a decided card has no buttons"
+
+
+def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -> None:
+    bench = stage().bench
+    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "light")
+    ana.get_by_label("Message #incidents").fill("/rollback latest")
+    ana.keyboard.press("Enter")
+    bob.get_by_role("button", name=re.compile("^Deny rollback")).click(timeout=30_000)
+    bob.get_by_label(re.compile("Why")).fill("wait for the replica")
+    bob.get_by_role("button", name="Deny", exact=True).click()
+    ana.get_by_text("wait for the replica").first.wait_for(timeout=20_000)
+    assert not ana.get_by_role("button", name=re.compile("^Deny rollback")).count()
