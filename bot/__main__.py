@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,7 +19,7 @@ from bot.announcer import Announcer, SlackRefuses
 from bot.app import build_app
 from bot.clock import scheduler
 from bot.http import HttpDoor
-from bot.logs import set_up
+from core.logs import set_up
 from bot.pace import Pace
 from bot.people import People
 from bot.worker import Worker
@@ -66,6 +68,18 @@ def client_of(settings: Settings) -> WebClient:
     return client
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Slack's no at the start, in words. Raises Refused(E-SLACK)."""
+    try:
+        yield
+    except SlackApiError as error:
+        why = error.response["error"]
+        raise Refused("E-SLACK", f"Slack refuses us: {why}.", "Check SLACK_BOT_TOKEN and SLACK_APP_TOKEN.") from None
+    except OSError:
+        raise Refused("E-SLACK", "Slack does not answer.", "Check the network and SLACK_API_URL.") from None
+
+
 class Bot:
     """The process: one ledger, one Slack app, a few threads."""
 
@@ -89,26 +103,25 @@ class Bot:
         """Until SIGTERM, SIGINT, or until Slack refuses us."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ending.set())
-        try:
+        with answering():
             door = self.door()
-        except SlackApiError as error:
-            raise Refused(
-                "E-SLACK", f"Slack refuses the bot token: {error.response['error']}.", "Check SLACK_BOT_TOKEN."
-            ) from None
-        except OSError:
-            raise Refused("E-SLACK", "Slack does not answer.", "Check the network and SLACK_API_URL.") from None
-        pace = Pace(self.settings.slack.post_every.total_seconds())
-        announcer = Announcer(self.client, self.ledger, self.settings, self.people, pace)
+        announcer = Announcer(
+            self.client, self.ledger, self.settings, self.people, Pace(self.settings.slack.post_every.total_seconds())
+        )
+        announcer.begin()
         worker = Worker(self.engine, self.ledger, self.pool)
         clock = scheduler(self.desk, self.people, lambda: self.ledger.beat("bot"))
         threads = [threading.Thread(target=self.watched, args=(part.run,), daemon=True) for part in (announcer, worker)]
         for thread in threads:
             thread.start()
         clock.start()
-        door.connect()
-        log.info("ready", targets=list(self.settings.targets), mode=self.settings.slack.mode)
-        self.ending.wait()
-        self.drain(announcer, worker, clock, door, threads)
+        try:
+            with answering():
+                door.connect()
+            log.info("ready", targets=list(self.settings.targets), mode=self.settings.slack.mode)
+            self.ending.wait()
+        finally:
+            self.drain(announcer, worker, clock, door, threads)
         return self.code
 
     def door(self) -> SocketModeHandler | HttpDoor:

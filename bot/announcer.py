@@ -7,9 +7,11 @@ post may appear twice, with the same audit number: looking it up would need a sc
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +23,7 @@ from bot import messages
 from bot.context import context_of
 from bot.deliveries import Delivery, deliveries
 from bot.pace import Pace
-from bot.people import People
+from bot.people import AWAY, People
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Event, Run, State
@@ -33,9 +35,13 @@ FATAL = {"invalid_auth", "token_revoked", "account_inactive", "missing_scope", "
 LOST_CARD = {"message_not_found", "edit_window_closed", "cant_update_message", "is_inactive", "block_mismatch"}
 AGAIN = {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 PROGRESS = 3.0  # seconds between two edits of a card that only show progress
-AWAY = 60.0  # seconds of silence after which late posts are introduced
+SILENCE = 60.0  # seconds after which late posts are introduced
 TOLD = "told"
 FINAL = frozenset(State) - frozenset({State.PLANNING})
+
+
+class Ended(Exception):
+    """Told to end while Slack did not answer: what was not delivered stays for the next start."""
 
 
 class SlackRefuses(Exception):
@@ -51,11 +57,18 @@ class Announcer:
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
         self._away: datetime | None = None
 
+    def begin(self) -> None:
+        """The first bot on an audit trail tells nothing of what happened before it."""
+        if not self.ledger.posts("place = ?", (TOLD,), newest=True):
+            with self.ledger.transaction() as t:
+                t.post(self.ledger.head()[0], TOLD)
+
     def run(self) -> None:
         """Until `stop`. Raises SlackRefuses."""
-        while not self.stop.is_set():
-            self.catch_up()
-            self.ledger.wait(self.told(), 0.5)
+        with suppress(Ended):
+            while not self.stop.is_set():
+                self.catch_up()
+                self.ledger.wait(self.told(), 0.5)
 
     def told(self) -> int:
         """The newest event that was delivered everywhere."""
@@ -69,19 +82,41 @@ class Announcer:
             if self.stop.is_set():
                 return
         for run in self.ledger.open_runs():
-            self.show(run)
+            if run.target in self.settings.targets:
+                self.show(run)
 
     def tell(self, event: Event) -> None:
         """One event to all its places."""
         run = self.ledger.run(event.run) if event.run else None
-        done = {post["place"] for post in self.ledger.posts("event = ?", (event.id,))}
-        for delivery in deliveries(event, run, self.settings, self.people, self.ledger):
-            if delivery.place not in done:
-                self.deliver(event, run, delivery)
-        if run:
-            self.show(run)
+        if run is None or self.known(run):
+            while not self.everywhere(event, run):
+                self.rest(1.0)  # Slack did not tell where to: nothing is lost, and nothing overtakes it
         with self.ledger.transaction() as t:
             t.post(event.id, TOLD)
+
+    def everywhere(self, event: Event, run: Run | None) -> bool:
+        """Deliver to every place that is left; False where Slack does not tell which these are."""
+        done = {post["place"] for post in self.ledger.posts("event = ?", (event.id,))}
+        try:
+            for delivery in deliveries(event, run, self.settings, self.people, self.ledger):
+                if delivery.place not in done:
+                    self.deliver(event, run, delivery)
+        except AWAY as error:
+            if name_of(error) in FATAL:
+                raise SlackRefuses(name_of(error)) from None
+            log.warning("slack does not answer", error=type(error).__name__)
+            return False
+        except Refused as no:
+            log.warning("not posted", kind=event.kind, code=no.code)  # its target has left the settings
+        if run:
+            self.show(run)
+        return True
+
+    def known(self, run: Run) -> bool:
+        """Is its target still in the settings? Without it there is nobody to tell."""
+        if run.target not in self.settings.targets:
+            log.warning("target not in the settings", run=run.id, target=run.target)
+        return run.target in self.settings.targets
 
     def deliver(self, event: Event, run: Run | None, delivery: Delivery) -> None:
         """One message; remembered with the address that Slack gave it."""
@@ -100,7 +135,7 @@ class Announcer:
     def introduce(self, channel: str, run: Run | None) -> None:
         """After a long silence, say once that what follows is late."""
         since, self._away = self._away, None
-        if since is None or (self.ledger.clock() - since).total_seconds() < AWAY:
+        if since is None or (self.ledger.clock() - since).total_seconds() < SILENCE:
             return
         late = self.ledger.head()[0] - self.told()
         message = messages.slack_was_away(since, self.ledger.clock(), late)
@@ -142,26 +177,46 @@ class Announcer:
     def calling(
         self, call: Callable[[], Any], where: str = "", raising: set[str] | frozenset[str] = frozenset()
     ) -> Any | None:
-        """Call Slack until it answers; None where it says a no that waiting does not mend."""
+        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses."""
         wait = 0.5
-        while not self.stop.is_set():
+        while True:
             try:
-                answer = call()
+                return call()
             except SlackApiError as error:
-                name = str(error.response.get("error", "")) if hasattr(error.response, "get") else ""
+                name = name_of(error)
                 if name in FATAL:
                     raise SlackRefuses(name) from None
                 if name in raising:
                     raise
-                if error.response.status_code < 429 and name not in AGAIN:
+                status, wanted = status_of(error)
+                if status < 429 and name not in AGAIN:
                     log.warning("not posted", place=where, slack_error=name)
                     return None
-                wait = float(error.response.headers.get("Retry-After", wait))
-            except (OSError, Refused) as error:
+                wait = wanted or wait
+            except (OSError, http.client.HTTPException) as error:
                 log.warning("slack does not answer", error=type(error).__name__)
-            else:
-                return answer
             self._away = self._away or self.ledger.clock()
-            self.stop.wait(wait)
+            self.rest(wait)
             wait = min(wait * 2, 30.0)
-        return None
+
+    def rest(self, seconds: float) -> None:
+        """Wait before Slack is asked again. Raises Ended."""
+        if self.stop.wait(seconds):
+            raise Ended
+
+
+def name_of(error: Exception) -> str:
+    """Slack's name of its no; empty where it did not say one."""
+    response: Any = getattr(error, "response", None)
+    return str(response.get("error") or "") if hasattr(response, "get") else ""
+
+
+def status_of(error: SlackApiError) -> tuple[int, float]:
+    """HTTP status and the seconds of Retry-After (0: not said). An answer that is no JSON counts as 503."""
+    response = error.response
+    if isinstance(response, dict):
+        status, headers = response.get("status", 503), response.get("headers") or {}
+    else:
+        status, headers = getattr(response, "status_code", 503), getattr(response, "headers", {})
+    said = {str(name).lower(): str(value) for name, value in dict(headers).items()}.get("retry-after", "")
+    return int(status), float(said) if said.isdecimal() and len(said) < 6 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -31,6 +32,7 @@ def build_app(
     me = client.auth_test()
     app = App(
         client=client,
+        logger=logging.getLogger("slack_bolt"),
         signing_secret=signing_secret or "",
         request_verification_enabled=bool(signing_secret),
         # a listener only writes one row: its answer may go out without a thread's detour

@@ -7,7 +7,7 @@ reminder is found by asking which period is due, and claimed in the ledger, once
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -85,12 +85,16 @@ def since(ledger: Ledger, target: Target) -> datetime:
 def newest_due(drill: Drill, after: datetime, now: datetime) -> datetime | None:
     """The newest fire time in (after, now]; None: none."""
     trigger = CronTrigger(timezone=ZoneInfo(drill.timezone), **schedule.parse(drill.schedule).fields)
-    found, moment = None, max(after, now - LONGEST) + timedelta(seconds=1)
-    while True:
-        fire = trigger.get_next_fire_time(None, moment)
-        if fire is None or fire > now:
+    for back in (timedelta(hours=2), timedelta(days=8), timedelta(days=40), LONGEST):  # the newest is near, mostly
+        found: datetime | None = None
+        moment = max(after, now - back) + timedelta(seconds=1)
+        while (fire := trigger.get_next_fire_time(None, moment)) and fire <= now:
+            moment = fire.astimezone(UTC) + timedelta(seconds=1)
+            if not fire.astimezone(UTC).astimezone(trigger.timezone).fold:  # an hour that comes twice counts once
+                found = fire
+        if found or now - back <= after:
             return found
-        found, moment = fire, fire + timedelta(seconds=1)
+    return None
 
 
 def claim(ledger: Ledger, target: Target, drill: Drill, due: datetime) -> None:

@@ -13,7 +13,7 @@ from bot import messages
 from bot.context import context_of
 from bot.decisions import Decisions
 from bot.guard import place
-from bot.people import People
+from bot.people import AWAY, People
 from bot.reply import Reply
 from core import doctor, grammar, survey
 from core.desk import Desk
@@ -57,7 +57,7 @@ class Commands:
         names = [name for name in (target.channel, *target.channels) if name]
         allowed = {self.people.channel_id(name): name for name in names}
         if typed_in and (typed_in in allowed or not names):
-            return typed_in
+            return self.joined(typed_in)
         home = self.people.channel_id(names[0])
         if home is None:
             raise Refused(
@@ -65,8 +65,30 @@ class Commands:
                 f"Rollbacks of *{target.name}* are posted in {names[0]}, which I do not find. Nothing was started.",
                 "Invite me there, or correct the target's `channel`.",
             )
+        where = self.called(home)
         raise Refused(
-            "E-CHANNEL", f"Rollbacks of *{target.name}* are posted in <#{home}>. Nothing was started.", "Type it there."
+            "E-CHANNEL", f"Rollbacks of *{target.name}* are posted in {where}. Nothing was started.", "Type it there."
+        )
+
+    def called(self, channel: str) -> str:
+        """A channel as people read it: `#incidents`."""
+        try:
+            return f"#{self.people.channel(channel)['name']}"
+        except AWAY:
+            return channel
+
+    def joined(self, channel: str) -> str:
+        """The channel itself. Raises Refused(E-CHANNEL) where the bot could not post: nobody would see the card."""
+        try:
+            record = self.people.channel(channel)
+        except AWAY as error:
+            if "channel_not_found" not in str(error):
+                return channel  # Slack is away: the card waits for it
+            record = {}
+        if record.get("is_member") and not record.get("is_archived"):
+            return channel
+        raise Refused(
+            "E-CHANNEL", f"I am not in {self.called(channel)}. Nothing was started.", "Type `/invite @rollback` there."
         )
 
     def do_plan(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:

@@ -59,6 +59,8 @@ class Decisions:
         """The review form, if this person's yes could count now."""
         self.may_approve(run, person)
         self.desk.may_decide(run, person)
+        if any(self.desk.same(given.person, person) for given in run.approvals):
+            raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
         return reply.open(messages.review(run, self.context(run)))
 
     def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:

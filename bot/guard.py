@@ -38,7 +38,11 @@ class Guard:
         user = body.get("user") or {}
         home = user.get("team_id", team) if isinstance(user, dict) else team
         if team != self.team_id or home != self.team_id or (self.app_id and body.get("api_app_id") != self.app_id):
-            raise Refused("E-GUEST", "Guests, apps and people of other workspaces cannot ask or approve here.")
+            raise Refused(
+                "E-GUEST",
+                "Guests, apps and people of other workspaces cannot ask or approve here.",
+                "Ask a member of the team to do it.",
+            )
         if (body.get("event") or {}).get("type") in HARMLESS:
             return
         self.people.may_act(who(body))

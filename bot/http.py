@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import structlog
 from slack_bolt import App, BoltRequest
 
+log = structlog.get_logger()
 LIMIT = 1_000_000  # bytes of a request's body
 PAST, FUTURE = 300, 5  # seconds that a timestamp may be off
+PATIENCE = 10.0  # seconds for which a client may be silent
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Clients that hang up are no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """What went wrong with one connection: its kind only, never a part of the request."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            log.info("a client hung up", error=type(error).__name__)
+        else:
+            log.error("bug", exc_info=error)
 
 
 class HttpDoor:
@@ -26,6 +44,8 @@ class HttpDoor:
         door = self
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = PATIENCE
+
             def do_POST(self) -> None:
                 status, headers, body = door.answer(app, self.headers, self.body())
                 self.send_response(status)
@@ -39,8 +59,11 @@ class HttpDoor:
 
             def body(self) -> bytes | None:
                 length = self.headers.get("Content-Length", "")
-                if not length.isdecimal() or int(length) > LIMIT:
-                    self.close_connection = True
+                self.close_connection = True
+                if not (length.isascii() and length.isdecimal() and len(length) < 10):
+                    return None
+                if int(length) > LIMIT:
+                    self.rfile.read(min(int(length), 4 * LIMIT))  # a client that still sends would not read our no
                     return None
                 return self.rfile.read(int(length))
 
@@ -50,8 +73,7 @@ class HttpDoor:
         self.secret = secret.encode()
         self.seen: dict[str, float] = {}
         self.guard = threading.Lock()
-        self.server = ThreadingHTTPServer((host, port), Handler)
-        self.server.daemon_threads = True
+        self.server = QuietServer((host, port), Handler)
         self.port = self.server.server_address[1]
 
     def connect(self) -> None:
@@ -73,7 +95,11 @@ class HttpDoor:
             return 401, {}, "not verified"
         if not self.genuine(str(headers.get("X-Slack-Request-Timestamp")), str(headers.get("X-Slack-Signature")), body):
             return 401, {}, "not verified"
-        answer = app.dispatch(BoltRequest(body=text, headers={k.lower(): v for k, v in headers.items()}))
+        try:
+            request = BoltRequest(body=text, headers={k.lower(): v for k, v in headers.items()})
+        except (ValueError, TypeError, AttributeError):
+            return 400, {}, "not understood"  # signed, and yet no JSON object
+        answer = app.dispatch(request)
         return answer.status, {name: list(values) for name, values in answer.headers.items()}, str(answer.body or "")
 
     def genuine(self, timestamp: str, signature: str, body: bytes) -> bool:

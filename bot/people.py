@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -19,7 +21,7 @@ from core.settings import Settings, Target
 log = structlog.get_logger()
 KEPT = 30.0  # seconds
 T = TypeVar("T")
-AWAY = (SlackApiError, OSError)
+AWAY = (SlackApiError, OSError, http.client.HTTPException)
 """What slack_sdk raises when Slack does not answer, or answers no."""
 
 
@@ -114,18 +116,17 @@ class People:
 
     def link(self, ledger: Ledger, run_id: str) -> str | None:
         """The permalink of a run's card; None while there is none or Slack does not tell."""
-        for post in ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,), newest=True):
-            key = f"link {post['channel']} {post['ts']}"
-            try:
-                return self._live(
-                    key,
-                    lambda p=post: str(
-                        self.client.chat_getPermalink(channel=p["channel"], message_ts=p["ts"])["permalink"]
-                    ),
-                )  # type: ignore[misc]
-            except AWAY:
-                return None
-        return None
+        posts = ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,), newest=True)
+        if not posts:
+            return None
+        channel, ts = posts[0]["channel"], posts[0]["ts"]
+        try:
+            return self._live(f"link {channel} {ts}", partial(self._permalink, channel, ts))
+        except AWAY:
+            return None
+
+    def _permalink(self, channel: str, ts: str) -> str:
+        return str(self.client.chat_getPermalink(channel=channel, message_ts=ts)["permalink"])
 
     # -- rules ---------------------------------------------------------------------------------------------
 
@@ -137,7 +138,11 @@ class People:
             raise cannot_check("you") from None
         outside = ("is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger", "is_workflow_bot")
         if any(user.get(mark) for mark in outside):
-            raise Refused("E-GUEST", "Guests, apps and people of other workspaces cannot ask or approve here.")
+            raise Refused(
+                "E-GUEST",
+                "Guests, apps and people of other workspaces cannot ask or approve here.",
+                "Ask a member of the team to do it.",
+            )
 
     def may_ask(self, person: Person, target: Target) -> None:
         """Requesters of the target; everybody where none are named. Raises Refused."""
@@ -158,7 +163,7 @@ class People:
     def may_approve(self, person: Person, run: Run, target: Target) -> None:
         """Approvers of the target, never the requester. Raises Refused."""
         self.may_act(person.id)
-        if person.id == run.requester.id:
+        if self.settings.one_person(person.id) == self.settings.one_person(run.requester.id):
             raise Refused("E-SELF", f"You asked for *{run.id}*, so somebody else must approve it.")
         self.among_approvers(person, target, run.id)
 
@@ -196,7 +201,7 @@ class People:
             except Refused as no:
                 if no.code == "E-GUEST":
                     continue
-            if user_id != run.requester.id:
+            if self.settings.one_person(user_id) != self.settings.one_person(run.requester.id):
                 found.append(user_id)
         return found
 

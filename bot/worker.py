@@ -48,7 +48,12 @@ class Worker:
                 if run.id in self._busy or wait or not (looking or due(run)):
                     continue
                 self._busy.add(run.id)
-            self.pool.submit(self.walk, run.id, looking)
+            try:
+                self.pool.submit(self.walk, run.id, looking)
+            except RuntimeError:
+                if not self.stop.is_set():
+                    raise  # else the pool was closed between the question and the answer: the process ends
+                return
 
     def walk(self, run_id: str, looking: bool) -> None:
         """One walk; a fault of our own is logged and tried again later, it never ends the loop."""

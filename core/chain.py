@@ -8,6 +8,7 @@ they are written), so no two different rows give the same text.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,33 +50,35 @@ def verify(conn: Rows) -> Verdict:
     """
     faults: list[str] = []
     head, count, expected = GENESIS, 0, 1
-    for row in conn.execute(f"SELECT {', '.join(COLUMNS)}, prev, digest FROM events ORDER BY id"):  # noqa: S608
-        count += 1
-        number, prev, digest = row[0], row[-2], row[-1]
-        if number != expected and len(faults) < 20:
-            faults.append(f"event {expected} is missing: the next one is {number}")
-        if prev != head and len(faults) < 20:
-            faults.append(f"event {number} does not follow the one before it")
-        if link(prev, row[:-2]) != digest and len(faults) < 20:
-            faults.append(f"event {number} was changed after it was written")
-        head, expected = digest, number + 1
-    faults += list(_outside(conn, expected - 1))[: 20 - len(faults)]
-    return Verdict(count, head, tuple(faults))
+    try:
+        for row in conn.execute(f"SELECT {', '.join(COLUMNS)}, prev, digest FROM events ORDER BY id"):  # noqa: S608
+            count += 1
+            number, prev, digest = row[0], row[-2], row[-1]
+            if number != expected:
+                faults.append(f"event {expected} is missing: the next one is {number}")
+            if prev != head:
+                faults.append(f"event {number} does not follow the one before it")
+            if link(prev, row[:-2]) != digest:
+                faults.append(f"event {number} was changed after it was written")
+            del faults[20:]
+            head, expected = digest, number + 1
+        faults += _outside(conn, expected - 1)
+    except (sqlite3.DatabaseError, TypeError) as error:
+        faults.append(f"after event {expected - 1} the file cannot be read: {error}")
+    return Verdict(count, head, tuple(faults[:20]))
 
 
 def _outside(conn: Rows, newest: int) -> Iterator[str]:
-    """Does the present state follow from the events?"""
-    states = conn.execute(
-        """SELECT r.id, r.state, r.last_event, (SELECT e.state FROM events e
-             WHERE e.run = r.id AND e.state IS NOT NULL ORDER BY e.id DESC LIMIT 1),
-             (SELECT max(e.id) FROM events e WHERE e.run = r.id)
-           FROM rollbacks r ORDER BY r.id"""
-    )
-    for run, state, last, told, last_told in states:
+    """Do the present states follow from the events?"""
+    for run, state, last, told, last_told in conn.execute(STATES):
         if last != last_told:
             yield f"the newest event of {run} should be {last}, but is {last_told}"
         elif state != told:
             yield f"{run} is marked {state}, but its events end in {told}"
+    for run, *rest in conn.execute(FACTS):
+        for name, marked, told in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            if marked != told:
+                yield f"{run} is marked with another {name} than its events tell"
     for (run,) in conn.execute(
         "SELECT DISTINCT run FROM events WHERE run IS NOT NULL AND run NOT IN (SELECT id FROM rollbacks) LIMIT 5"
     ):
@@ -83,3 +86,22 @@ def _outside(conn: Rows, newest: int) -> Iterator[str]:
     for (post,) in conn.execute("SELECT max(event) FROM posts"):
         if post is not None and post > newest:
             yield f"a message was posted for event {post}, which is missing"
+
+
+STATES = """
+    SELECT r.id, r.state, r.last_event,
+           (SELECT e.state FROM events e WHERE e.run = r.id AND e.state IS NOT NULL ORDER BY e.id DESC LIMIT 1),
+           (SELECT max(e.id) FROM events e WHERE e.run = r.id)
+      FROM rollbacks r ORDER BY r.id"""
+ASKED = (
+    "target", "what", "migration", "only_one", "requester", "requester_name", "reason", "incident", "channel", "needed"
+)  # fmt: skip
+FACTS = f"""
+    SELECT r.id, {", ".join(f"'{name}', r.{name}, json_extract(a.data, '$.{name}')" for name in ASKED)},
+           'plan', r.plan_digest, json_extract(o.data, '$.digest'), 'expiry', r.expires_at, json_extract(o.data, '$.expires_at'),
+           'revision', r.revision, 1 + (SELECT count(*) FROM events c WHERE c.run = r.id AND c.kind = 'plan_changed')
+      FROM rollbacks r
+      JOIN events a ON a.run = r.id AND a.kind = 'asked'
+      LEFT JOIN events o ON o.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'opened')
+     ORDER BY r.id"""  # noqa: S608 - names of ours
+"""Of each rollback: name, value in its row, value in its events, for everything that an approval rests on."""

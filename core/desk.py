@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
 
 from core import grammar
 from core.config import Settings, Target
@@ -114,10 +113,11 @@ class Desk:
                 raise too_late(run)
             if run.state not in (State.PLANNING, State.WAITING, State.APPROVED):
                 raise closed(run, who)
-            if run.requester.id == who.id:
+            own = [a.person.id for a in run.approvals if self.same(a.person, who)]
+            if self.same(run.requester, who):
                 t.move(run, State.WITHDRAWN, "withdrawn", {"reason": reason.strip()}, who)
-            elif any(a.person.id == who.id for a in run.approvals):
-                data = {"why": reason.strip(), "person": who.id}
+            elif own:
+                data = {"why": reason.strip(), "person": own[0]}
                 if run.state is State.APPROVED:
                     t.move(run, State.WAITING, "unapproved", data, who)
                 else:
@@ -192,20 +192,31 @@ class Desk:
         return ended
 
     def remind(self, who_was_asked: Callable[[Run], list[str]]) -> None:
-        """Write down the reminders that are due, each once. `who_was_asked` names people for the third."""
+        """Write down the reminder that is due: the newest one, where several were missed, and once.
+
+        `who_was_asked` names people for the last one.
+        """
         for run in self.ledger.open_runs():
-            if run.state is not State.WAITING or not run.opened_at or not run.expires_at:
-                continue
-            waited = self.ledger.clock() - run.opened_at
-            after: tuple[timedelta, ...] = self.settings.target(run.target).remind_after
-            for number, moment in enumerate(after, 1):
-                left = (run.expires_at - self.ledger.clock()).total_seconds() / 60
-                if waited < moment or left <= 0:
-                    continue
-                with self.ledger.transaction() as t:
-                    if t.claim(f"remind {run.id}.{run.revision}", str(number)):
-                        data: Json = {"minutes_left": max(1, round(left)), "asked": who_was_asked(run)}
-                        t.append(run.id, "reminded", {**data, "number": number, "last": number == len(after)})
+            known = run.target in self.settings.targets  # it may have left the settings since
+            if run.state is State.WAITING and run.opened_at and known:
+                waited = self.ledger.clock() - run.opened_at
+                after = self.settings.target(run.target).remind_after
+                number = sum(waited >= moment for moment in after)
+                if number:
+                    self._remind(run, number, number == len(after), who_was_asked)
+
+    def _remind(self, run: Run, number: int, last: bool, who_was_asked: Callable[[Run], list[str]]) -> None:
+        name = f"remind {run.id}.{run.revision}"
+        if any(int(row["period"]) >= number for row in self.ledger.reminders(name)):
+            return
+        asked = who_was_asked(run)  # asks Slack, so never inside the transaction: it would keep all others out
+        with self.ledger.transaction() as t:
+            now = t.run(run.id)
+            left = (now.expires_at - t.now).total_seconds() / 60 if now.expires_at else 0
+            waiting = now.state is State.WAITING and now.revision == run.revision and left > 0
+            if waiting and t.claim(name, str(number)):
+                data: Json = {"minutes_left": max(1, round(left)), "asked": asked, "number": number, "last": last}
+                t.append(run.id, "reminded", data)
 
     def same(self, one: Person, other: Person) -> bool:
         """Is it one person, also under another account that the settings name?"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from core import layouts, pgtools, postgres, script
+from core import layouts, pgtools, postgres, scratch_server, script
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.redact import pg_error
@@ -37,7 +37,7 @@ def examine(settings: Settings) -> list[Finding]:
     for target in settings.targets.values():
         found += look(f"{target.name}: database", lambda t=target: database(t))  # type: ignore[misc]
         found += look(f"{target.name}: migrations", lambda t=target: scripts(t))  # type: ignore[misc]
-        found += look(f"{target.name}: scratch server", lambda t=target: scratch(t))  # type: ignore[misc]
+        found += look(f"{target.name}: scratch server", lambda t=target: scratch(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: client programs", lambda t=target: tools(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: application", lambda t=target: application(t))  # type: ignore[misc]
         found += look(f"{target.name}: people", lambda t=target: people(t))  # type: ignore[misc]
@@ -108,16 +108,15 @@ def scripts(target: Target) -> str:
     return f"{len(applied)} applied, each has a rollback script; newest is `{newest}`"
 
 
-def scratch(target: Target) -> str:
-    """There is one, and a database can be made on it."""
-    if target.scratch_url is None:
-        raise Refused("E-SCRATCH", "There is none: I could not rehearse.", "Set `scratch_url` or TEST_DATABASE_URL.")
-    with (
-        postgres.scratch(target.scratch_url.get_secret_value(), "RB-PLAN", "doctor") as url,
-        postgres.connect(url, "doctor") as conn,
-    ):
+def scratch(target: Target, settings: Settings) -> str:
+    """There is one of the target's major, with the target's extensions, and a database can be made on it."""
+    with postgres.target(target.database_url.get_secret_value(), "doctor", target.name) as conn:
+        who = postgres.identity(conn)
+    fit = scratch_server.fit(target, settings, who)
+    with postgres.scratch(fit.scratch.url, "RB-PLAN", "doctor") as url, postgres.connect(url, "doctor") as conn:
         version = postgres.execute(conn, "SELECT current_setting('server_version')")[0][0].split()[0]
-    return f"PostgreSQL {version}, a scratch database was made and removed"
+    origin = "" if target.scratch_url else f", a throw-away one ({fit.scratch.source})"
+    return "; ".join([f"PostgreSQL {version}{origin}, a scratch database was made and removed", *fit.notes])
 
 
 def tools(target: Target, settings: Settings) -> str:

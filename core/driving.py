@@ -9,6 +9,7 @@ from core import printing
 from core.desk import Desk
 from core.errors import Refused
 from core.grammar import Command
+from core.logs import set_up
 from core.model import Person, Request, Run, State
 from core.roll_back import ROLL_BACK
 from core.runbook import Engine
@@ -62,6 +63,7 @@ def alone(desk: Desk, settings: Settings, request: Request, target: Target, who:
         say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
         return sys.stdin.readline().strip() == word
 
+    set_up(settings)
     engine = Engine(ROLL_BACK, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
     engine.close_abandoned()
     run = desk.ask(request, target, who, reason(target, command), command.incident)

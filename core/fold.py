@@ -96,3 +96,5 @@ class Told:
                 self.changed = tuple(item.data["what"])
             case "interrupted":
                 self.running = None
+            case "checking_again":
+                self.evidence.pop("verify", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -12,33 +13,58 @@ from core import postgres, schema, trial
 from core.model import Json
 from core.runbook import Work
 
+COUNTED = ("table", "column")
 LISTED = ("foreign table", "view", "materialized view", "function", "procedure", "type", "sequence", "schema")
 """Kinds of objects besides tables and columns that the approver is told of by name."""
 
 
 def losses(work: Work, done: trial.Done) -> list[Json]:
     """What is missing after the scripts, tables first, with rows counted; `about` marks an estimate."""
-    dropped = [change for change in done.changes if change.change == "missing"]
-    tables = {change.table for change in dropped if change.kind in schema.TABLES}
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     found: list[Json] = []
     url = work.target.database_url.get_secret_value()
     with postgres.target(url, work.run.id, work.target.name) as conn:
-        for change in sorted(dropped, key=lambda c: (c.kind != "table", c.kind != "column", c.object)):
-            if change.kind == "table" or (change.kind == "column" and change.table not in tables):
-                rows, about = count(conn, change, deadline)
-                name = schema.plain(change.object)
-                found.append({"kind": change.kind, "name": name, "rows": rows, "about": about})
-            elif change.kind in LISTED and change.table not in tables:
-                found.append({"kind": change.kind, "name": schema.plain(change.object)})
+        for kind, item in lost([trial.told(change) for change in done.changes]):
+            found.append({"kind": kind, "name": schema.plain(item)})
+            if kind in COUNTED:
+                rows, about = count(conn, kind, item, deadline)
+                found[-1] |= {"rows": rows, "about": about}
     return found
 
 
-def count(conn: postgres.Connection, change: schema.Change, deadline: float) -> tuple[int, bool]:
+def lost(changes: Sequence[Json]) -> list[tuple[str, str]]:
+    """Kind and identity of what is told as a loss, in its order: tables, columns of others, the rest."""
+    dropped = [change for change in changes if change["change"] == "missing"]
+    tables = {change["table"] for change in dropped if change["kind"] == "table"}
+    return [
+        (change["kind"], change["object"])
+        for change in sorted(dropped, key=lambda c: (c["kind"] != "table", c["kind"] != "column", c["object"]))
+        if change["kind"] == "table" or (change["kind"] in ("column", *LISTED) and change["table"] not in tables)
+    ]
+
+
+def moved(conn: postgres.Connection, work: Work) -> list[str]:
+    """What would lose far more or fewer rows than the approver was shown, one sentence each.
+
+    Counted again within the same budget; compared only where both counts are exact.
+    """
+    deadline = time.monotonic() + work.target.count_budget.total_seconds()
+    rehearsed, changed = work.run.evidence["rehearse"], []
+    for (kind, item), shown in zip(lost(rehearsed["changes"]), rehearsed["losses"], strict=True):
+        if kind not in COUNTED or shown["about"]:
+            continue
+        before, (rows, about) = shown["rows"], count(conn, kind, item, deadline)
+        if not about and abs(rows - before) * 100 > work.target.drift_rows_percent * before:
+            what = "rows" if kind == "table" else "values"
+            changed.append(f"{what} in `{shown['name']}`: {before:,} → {rows:,}")
+    return changed
+
+
+def count(conn: postgres.Connection, kind: str, item: str, deadline: float) -> tuple[int, bool]:
     """Rows of a table, non-null values of a column; exact while the budget lasts, else PostgreSQL's estimate."""
-    names = schema.names(change.object)
+    names = schema.names(item)
     table = sql.Identifier(*names[:2])
-    what = sql.SQL("*") if change.kind == "table" else sql.Identifier(names[2])
+    what = sql.SQL("*") if kind == "table" else sql.Identifier(names[2])
     left = int((deadline - time.monotonic()) * 1000)
     if left > 0:
         try:

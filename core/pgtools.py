@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
+from core import postgres
 from core.errors import Refused, StepFailed
 
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
@@ -50,7 +49,7 @@ class Tools:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=err,
-                    env={"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", "HOME": folder},
+                    env=environment(service),
                 )
                 code = _wait(child, cancelled, timeout)
             text = log.read_text(errors="replace")
@@ -69,6 +68,12 @@ class ToolFailed(Exception):
 
 class Cancelled(Exception):
     """The rollback was closed while a step was running."""
+
+
+def environment(service: Path) -> dict[str, str]:
+    """What a child may know. HOME: libpq looks there for the certificates that `sslmode=verify-full` needs."""
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    return {"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", **home}
 
 
 def _wait(child: subprocess.Popen[bytes], cancelled: Callable[[], bool], timeout: float | None) -> int:
@@ -98,8 +103,15 @@ def said(text: str) -> str:
 
 
 def service_file(url: str) -> str:
-    """libpq's service file for a URL. Source: PostgreSQL documentation, "The Connection Service File"."""
-    parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    """libpq's service file for a URL. Source: PostgreSQL documentation, "The Connection Service File".
+
+    Holds what a connection really uses, also what libpq took from PG* variables, a service or a password file: the
+    child sees none of them. Raises Refused(E-DB).
+    """
+    with postgres.connect(url, "rollback-bot tools") as conn:
+        parameters = {**conn.info.get_parameters(), "password": conn.info.password}
+    own = ("service", "servicefile", "passfile", "application_name")
+    parameters = {key: value for key, value in parameters.items() if value and key not in own}
     if any("\n" in value for value in parameters.values()):
         raise Refused("E-DB", "The address of the database holds a line break.", "Correct the target's `database_url`.")
     return "[rollback]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import schema
 from core.errors import Refused
 from core.layouts import Applied, Migration, file_missing, find, nearest, number
 from core.ledger import canonical
@@ -87,7 +88,11 @@ def _place(request: Request, migrations: Sequence[Migration], history: list[tupl
     at = next((i for i, pair in enumerate(history) if _stand_in(*pair).name == wanted.name), None)
     newest = _stand_in(*history[-1]).name
     if at is None:
-        raise Refused("E-NOT-APPLIED", f"`{wanted.name}` is not applied; newest is `{newest}`.", NOTHING)
+        raise Refused(
+            "E-NOT-APPLIED",
+            f"`{wanted.name}` is not applied; newest is `{newest}`.",
+            f"`migrations` lists all. {NOTHING}",
+        )
     if request.what == "from":
         return at
     if at == len(history) - 1:
@@ -108,7 +113,9 @@ def _each_has_a_script(undo: Sequence[Item]) -> None:
     lacking = [f"`{migration.name}`" for _, migration in undo if migration.rollback is None]
     if lacking:
         have = "have no rollback scripts" if len(lacking) > 1 else "has no rollback script"
-        raise Refused("E-NO-SCRIPT", f"{', '.join(lacking)} {have}. I do not guess one.", NOTHING)
+        raise Refused(
+            "E-NO-SCRIPT", f"{', '.join(lacking)} {have}. I do not guess one.", f"Write it, then ask again. {NOTHING}"
+        )
 
 
 def _stand_in(row: Applied, migration: Migration | None) -> Migration:
@@ -139,9 +146,12 @@ def facts(run: Run, target: Target, identified: Json, effect: str, objects: str)
 
 
 def objects(live: Mapping[Any, str], changes: Sequence[Json]) -> str:
-    """SHA-256 over the definitions, on the target itself, of what the rehearsal changed."""
+    """SHA-256 over the definitions, on the target itself, of what the rehearsal changed, and of whole dropped tables."""
     touched = {(change["kind"], change["object"]) for change in changes if change["change"] != "added"}
-    held = sorted([*key, text] for key, text in live.items() if tuple(key) in touched)
+    tables = {item for kind, item in touched if kind == "table"}
+    held = sorted(
+        [*key, text] for key, text in live.items() if tuple(key) in touched or schema.table_of(*key, text) in tables
+    )
     return hashlib.sha256(canonical(held).encode()).hexdigest()
 
 
@@ -162,10 +172,11 @@ def _sentence(key: str, before: Any, after: Any) -> str:
         gone = [f"`{v}` is no longer applied" for v in before if v not in after]
         return "; ".join(new + gone) or "the order of the applied migrations changed"
     if key == "scripts":
-        old = {item[1]: item[2] for item in before}
-        return "; ".join(f"the rollback script of `{n}` was edited" for _, n, sha in after if old.get(n) != sha) or (
-            "other rollback scripts would run"
-        )
+        old, new = ({item[1]: item[2] for item in side} for side in (before, after))
+        edited = [f"the rollback script of `{n}` was edited" for n in new if n in old and old[n] != new[n]]
+        more = [f"`{n}` would be rolled back too" for n in new if n not in old]
+        less = [f"`{n}` would no longer be rolled back" for n in old if n not in new]
+        return "; ".join(edited + more + less) or "the order of the rollback scripts changed"
     if key == "touched objects":
         return "tables or other objects that the scripts touch were altered"
     return f"the {key} changed"

@@ -84,9 +84,12 @@ def unreachable_hint(error: psycopg.Error) -> str:
 
 @contextmanager
 def target(url: str, run: str, what: str) -> Iterator[Connection]:
-    """The primary itself, directly. Raises Refused(E-DIRECT) through a pooler or on a standby, E-DB unreachable."""
+    """The primary itself, directly.
+
+    Raises Refused: E-DIRECT through a pooler or on a standby, E-DB unreachable or lost, E-RIGHTS.
+    """
     conn = connect(url, f"rollback-bot {run}", what)
-    with conn:
+    with conn, lost(conn, what):
         behind = conn.info.backend_pid != execute(conn, "SELECT pg_backend_pid()")[0][0]
         if behind:
             raise Refused(
@@ -101,6 +104,21 @@ def target(url: str, run: str, what: str) -> Iterator[Connection]:
                 "Point the target's `database_url` at the primary.",
             )
         yield conn
+
+
+@contextmanager
+def lost(conn: Connection, what: str) -> Iterator[None]:
+    """What may happen at any statement, in words; other errors of the database stay what they are."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refused(
+            "E-RIGHTS", f"My role on *{what}* lacks a right: {pg_error(error)}.", "Grant it, then ask again."
+        ) from None
+    except psycopg.Error as error:
+        if not conn.closed:
+            raise
+        raise Refused("E-DB", f"I lost *{what}*: {pg_error(error)}.", unreachable_hint(error)) from None
 
 
 def identity(conn: Connection) -> Json:

@@ -36,6 +36,7 @@ class Work:
     target: Target
     settings: Settings
     cancelled: Callable[[], bool] = lambda: False
+    outlived: Callable[[str], bool] = lambda run: False  # did that rollback end longer ago than its files are kept?
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Engine:
             return
         if not self._start(run, step):
             return
-        work = Work(self.ledger.run(run.id), target, self.settings, partial(self._closed, run))
+        work = Work(self.ledger.run(run.id), target, self.settings, partial(self._closed, run), self._outlived)
         started = time.monotonic()
         try:
             evidence = step.act(work)
@@ -267,6 +268,14 @@ class Engine:
         """Was the rollback closed or replanned while a proof was running?"""
         row = self.ledger.db.execute("SELECT state, revision FROM rollbacks WHERE id = ?", [run.id]).fetchone()
         return self.draining() or State(row[0]) not in PROOFS or row[1] != run.revision
+
+    def _outlived(self, run_id: str) -> bool:
+        """Of this ledger, ended, and longer ago than its target keeps backups; in doubt they are kept."""
+        for run in self.ledger.runs("id = ?", (run_id,)):
+            target = self.settings.targets.get(run.target)
+            if target and run.ended_at and not run.is_open:
+                return self.ledger.clock() - run.ended_at > target.keep
+        return False
 
     def _move(
         self, run: Run, to: State, kind: str, data: Json, actor: Person | None = None, up: bool = False, **columns: str

@@ -65,6 +65,21 @@ def read(name: str, data: bytes, *, history_table: str = "schema_migrations") ->
     return Script(name, hashlib.sha256(data).hexdigest(), len(data), tuple(statements), raw.decode())
 
 
+def parsed(name: str, data: bytes) -> list[tuple[Statement, Any]]:
+    """Each statement with its tree (None where that is too deep), held against no rule.
+
+    Raises Refused: E-SCRIPT (no SQL), E-TOOLS (the parser is missing).
+    """
+    raw = _checked(name, data)
+    found = []
+    line, counted = 1, 0
+    for start, end, node in _parsed(name, raw):
+        line, counted = line + raw.count(b"\n", counted, start), start
+        sql = raw[start:end].decode().rstrip()
+        found.append((Statement(sql, line, rules.kind(node, sql)), node))
+    return found
+
+
 def warnings(script: Script) -> list[str]:
     """What the approver should see, one sentence each, with the line; at most one sentence for each rule."""
     found: dict[str, list[int]] = {}

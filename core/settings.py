@@ -72,7 +72,8 @@ class Target:
     )
     scratch_url: SecretStr | None = put(
         values.DATABASE,
-        "where rehearsals run: a role there that may create databases; never the target's own database",
+        "where rehearsals run: a server of the target's major and a role that may create databases there; never the "
+        "target's own database. Without it a throw-away PostgreSQL is started where its programs are installed",
         None,
         ("TEST_DATABASE_URL", "TEST_DB"),
     )
@@ -161,7 +162,10 @@ class Settings:
         metadata={"kind": values.PEOPLE, "text": "operating system account -> Slack user id (the shell)", "env": ()},
     )
     aliases: tuple[tuple[str, ...], ...] = put(values.ALIASES, "user ids of one person, who counts once", ())
-    pg_bin: Path | None = put(values.PATH, "the folder of pg_dump and pg_restore, instead of a search")
+    pg_bin: Path | None = put(
+        values.PATH,
+        "the folder of pg_dump and pg_restore (and initdb and postgres, for rehearsals), instead of a search",
+    )
     log_level: str = put(
         values.choice("debug", "info", "warning", "error"), "how much is logged", "info", ("LOG_LEVEL",)
     )

@@ -7,6 +7,8 @@ from sqlite_utils import Database, Migrations
 from core.model import OPEN
 
 TABLES = Migrations("rollback-bot")
+GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
+"""Triggers without which nothing is written."""
 
 
 @TABLES()

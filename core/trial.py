@@ -19,15 +19,15 @@ from core.runbook import Work
 from core.schema import Change
 
 LOCKS: LiteralString = """
-    SELECT relation::bigint, mode FROM pg_locks
-     WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+    SELECT relation::bigint, mode FROM pg_catalog.pg_locks
+     WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted
+       AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"""
 TABLES: LiteralString = """
     SELECT c.oid::bigint, n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
        AND n.nspname !~ '^pg_(toast|temp)'"""
 ROWS: LiteralString = """
-    SELECT schemaname || '.' || relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_xact_user_tables"""
+    SELECT schemaname || '.' || relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_catalog.pg_stat_xact_user_tables"""
 STRONG = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 """Lock modes that keep writers, or writers and readers, out of a table."""
 
@@ -61,6 +61,17 @@ class Done:
 
 def run(work: Work, url: str, code: str, sentence: str) -> Done:
     """Run the scripts of the plan on `url` and take everything back. Raises StepFailed(code)."""
+    try:
+        return _run(work, url, code, sentence)
+    except psycopg.Error as error:  # in a statement of ours: the script has left settings behind that break it
+        raise StepFailed(
+            code,
+            f"{sentence}: after it, {pg_error(error)}.",
+            "Mend the script and ask again. Production was not changed.",
+        ) from None
+
+
+def _run(work: Work, url: str, code: str, sentence: str) -> Done:
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         limit = int(work.target.statement_timeout.total_seconds() * 1000)
         conn.execute(f"SET statement_timeout = {limit}".encode())

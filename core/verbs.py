@@ -19,7 +19,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("show RUN", "everything about one run"),
     "report": ("report RUN", "a timeline for the post-mortem"),
     "migrations": ("migrations [--on TARGET]", "what is applied, and what has a rollback script"),
-    "check": ("check [--on TARGET]", "find migrations that could not be undone"),
+    "check": (
+        "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE] [--json]",
+        "in the shell only: try every migration up, down and up again on a scratch server",
+    ),
     "drill": ("drill [start | status | skip TEXT | snooze DAYS] [--on TARGET]", "rehearse everything on a copy"),
     "audit": ("audit [RUN | verify | export]", "the audit trail: look at it, verify its chain, export it"),
     "whoami": ("whoami", "what you may ask and approve"),
@@ -28,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
 
-AVAILABLE = frozenset(VERBS) - {"report", "check", "reapply", "restore", "drill"}
+AVAILABLE = frozenset(VERBS) - {"report", "reapply", "restore", "drill"}
 """What this version can do; help lists only these."""
 
 OTHER_WORDS = {

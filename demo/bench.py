@@ -6,6 +6,7 @@ The bot is the unchanged product, a process of its own that is told where things
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from core import config
+from core.cli import account_name
 from core.ledger import Ledger
 from demo.app import health, sample
 from demo.postgres import Server
@@ -27,7 +29,8 @@ KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 class Bench:
     """One bot with a world of its own below `folder`. `database` is the URL of the target.
 
-    `settings` are lines of TOML for the target, after the defaults of the sample.
+    `settings` are lines of TOML for the target, after the defaults of the sample. `account` is the operating system's
+    account that is mapped to Ana.
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class Bench:
     migrations: Path = sample.MIGRATIONS
     workspace: Workspace = field(default_factory=Workspace)
     env: dict[str, str] = field(default_factory=dict)
+    account: str = field(default_factory=account_name)
 
     def __enter__(self) -> Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,11 +74,12 @@ class Bench:
             "channels": ["#inc-418"],
             "approvers": ["@db-oncall"],
         }
-        own = {line.partition("=")[0].strip() for line in self.settings.splitlines()}
+        ours = re.split(r"(?m)^\[", self.settings)[0]  # further tables may follow
+        own = {line.partition("=")[0].strip() for line in ours.splitlines()}
         text = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in lines.items() if key not in own)
         self.file.write_text(
             f'default_target = "production"\npg_bin = "{self.server.bin_dir}"\n{self.top}\n'
-            f'[people]\nana-at-the-shell = "U0ANA"\n[targets.production]\n{text}{self.settings}\n'
+            f'[people]\n"{self.account}" = "U0ANA"\n[targets.production]\n{text}{self.settings}\n'
         )
 
     @property
@@ -140,8 +145,8 @@ class Bench:
     def shell(
         self, *words: str, stdin: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """`rollback …` in a shell of this world, as the account that is mapped to Ana."""
-        environment = {**self.environment, "LOGNAME": "ana-at-the-shell", **(env or {})}
+        """`rollback …` in a shell of this world."""
+        environment = {**self.environment, **(env or {})}
         command = [sys.executable, "-m", "core", *words]
         return subprocess.run(
             command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False

@@ -22,18 +22,21 @@ CHANNEL = "C0INCIDENTS"
 ANA, BOB, CHEN, DEE, GUEST = "U0ANA", "U0BOB", "U0CHEN", "U0DEE", "U0GUEST"
 STORIES = Path(__file__).parent / "stories"
 FAST = 'health_tries = 1\nlock_timeout = "200 ms"\nlock_tries = 2\n'
-"""Settings of every bench here: short waits, so that a story is quick."""
+QUICK = {"ROLLBACK_SLACK__POST_EVERY": "10 ms"}
+"""Settings and environment of every bench here: short waits, so that a story is quick."""
 
 VOLATILE: tuple[tuple[str, str], ...] = (
     (r"\bt_[0-9a-f]{10}\b", "DATABASE"),
     (r"PostgreSQL \d+(\.\d+)?", "PostgreSQL VERSION"),
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
+    (r"\b[0-9a-f]{6}…[0-9a-f]{4}\b", "HASH"),
     (r"(?i)(audit) #\d+", r"\1 #N"),
     (r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)( \d{4})?\b", "DAY"),
     (r"\b\d\d:\d\d(:\d\d)?( UTC)?", "TIME"),
     (r"\b[\d,.]+ (B|kB|MB|GB)\b", "SIZE"),
     (r"\b\d+ min \d+ s\b|\b\d+(\.\d+)? ?(s|ms|min)\b", "SPAN"),
     (r"\b\d+ (second|minute|hour|day|month)s?\b", "SPAN"),
+    (r"\b(under|about) SPAN", "SPAN"),
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"\(ref [0-9a-f]{6}\)", "(ref REF)"),
 )
@@ -145,7 +148,7 @@ class Play:
         return found
 
     def told(self, timeout: float = 40) -> None:
-        """Wait until everything that happened has been told."""
+        """Wait until everything that happened has been told, and the cards say so."""
 
         def look() -> bool:
             posts = self.ledger.posts("place = 'told'", (), newest=True)
@@ -227,6 +230,14 @@ def playing(bench: Bench) -> Iterator[Play]:
             yield play
         finally:
             play.ledger.close()
+            bench.kill_bot()  # an orderly end takes seconds; the tests that care end it themselves
+
+
+def settings_of(own: str) -> str:
+    """FAST, without what `own` sets, then `own`."""
+    ours = re.split(r"(?m)^\[", own)[0]
+    keys = {line.partition("=")[0].strip() for line in ours.splitlines()}
+    return "".join(line for line in FAST.splitlines(True) if line.partition("=")[0].strip() not in keys) + own
 
 
 def copied(folder: Path, changes: dict[str, str | None] | None = None, only: Sequence[str] = ()) -> Path:
@@ -242,4 +253,20 @@ def copied(folder: Path, changes: dict[str, str | None] | None = None, only: Seq
     return place
 
 
-__all__ = ["ALL", "ANA", "BOB", "CHANNEL", "CHEN", "DEE", "FAST", "GUEST", "Play", "compare", "copied", "playing", "stable"]
+__all__ = [
+    "ALL",
+    "ANA",
+    "BOB",
+    "CHANNEL",
+    "CHEN",
+    "DEE",
+    "FAST",
+    "GUEST",
+    "QUICK",
+    "Play",
+    "compare",
+    "copied",
+    "playing",
+    "settings_of",
+    "stable",
+]

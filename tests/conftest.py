@@ -15,7 +15,7 @@ from demo import postgres
 from demo.app import sample
 from demo.bench import Bench
 from demo.postgres import Server
-from tests.bench_fixtures import FAST, Play, playing
+from tests.bench_fixtures import QUICK, Play, playing, settings_of
 
 TEMPLATE = "sample_template"
 PROFILES = 300
@@ -55,7 +55,8 @@ def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Pl
     with ExitStack() as ending:
 
         def start(settings: str = "", **more: Any) -> Play:
-            bench = Bench(tmp_path / "bench", server, more.pop("database", app), FAST + settings, **more)
+            env = QUICK | more.pop("env", {})
+            bench = Bench(tmp_path / "bench", server, app, settings_of(settings), env=env, **more)
             return ending.enter_context(playing(bench))
 
         yield start

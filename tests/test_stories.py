@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 
-from core.model import State
-from tests.bench_fixtures import ANA, BOB, CHEN, Play, compare
+import psycopg
+
+from core.ledger import Ledger, now, stamp
+from core.model import STEPS, State
+from tests.bench_fixtures import ANA, BOB, CHANNEL, CHEN, Play, compare, copied, stable
 
 Stage = Callable[..., Play]
-REASON = "checkout 500s since the 14:02 deploy"
+REASON = "payments fail since the deploy of this afternoon"
+LATER = "\n======== later ========\n\n"
+UNDO_012 = "rollback/012_stripe_events.sql"
+SCRIPT_012 = "DROP FUNCTION claim_stripe_event(text, text, jsonb);\nDROP TABLE stripe_events;\n"
+SLOW_TRIAL = (
+    "DO $$ BEGIN IF current_database() LIKE '%_restored_%' THEN PERFORM pg_sleep(2); END IF; END $$;\n" + SCRIPT_012
+)
+"""Takes its time on the restored copy only, so that people can act while the proofs go on."""
+
+
+@contextmanager
+def holding(url: str, statement: str, name: str = "nightly-report") -> Iterator[None]:
+    """Somebody else's open transaction."""
+    with psycopg.connect(url, application_name=name) as conn:
+        conn.execute(statement.encode())
+        yield
+        conn.rollback()
 
 
 def test_a_rollback_of_011_is_planned_proven_approved_executed_and_verified(stage: Stage) -> None:
@@ -18,9 +41,338 @@ def test_a_rollback_of_011_is_planned_proven_approved_executed_and_verified(stag
     play.clicks(run, "rb.review", ANA)
     assert "E-SELF" in play.hears("E-SELF")
     play.proven(run)
+    waiting = play.transcript(BOB)
     play.approves(run, BOB, "Looks right, payments are down")
     play.until(run.id, State.DONE)
-    compare("approved", play.transcript(BOB, CHEN))
+    compare("approved", waiting + LATER + play.transcript(BOB, CHEN))
     assert play.applied() == ["001", "002", "003", "004", "010"]
     assert play.markers() == [run.id]
+    play.left_clean()
+
+
+def test_latest_then_to_004_undo_what_they_say(stage: Stage) -> None:
+    play = stage()
+    run = play.proven(play.asks("latest"))
+    play.approves(run)
+    play.until(run.id, State.DONE)
+    assert play.applied() == ["001", "002", "003", "004", "010", "011"]
+    run = play.proven(play.asks("to 004_verifications"))
+    play.approves(run)
+    play.until(run.id, State.DONE)
+    compare("latest_then_to", play.transcript())
+    assert play.applied() == ["001", "002", "003", "004"]
+    play.left_clean()
+
+
+def test_only_is_refused_where_something_depends_on_it_and_done_where_nothing_does(stage: Stage) -> None:
+    play = stage()
+    play.types("011_subscriptions --only")
+    play.hears("E-ONLY-DEPENDS")
+    run = play.proven(play.asks("010_rate_limits --only"))
+    play.approves(run)
+    play.until(run.id, State.DONE)
+    compare("only", play.transcript())
+    assert play.applied() == ["001", "002", "003", "004", "011", "012"]
+    play.left_clean()
+
+
+def test_one_request_is_denied_with_a_reason_and_the_next_is_withdrawn(stage: Stage) -> None:
+    play = stage()
+    run = play.proven(play.asks("latest"))
+    play.clicks(run, "rb.deny", BOB)
+    play.slack.submit(BOB, {"reason": "The webhook is fixed already"})
+    play.until(run.id, State.DENIED)
+    play.told()
+    run = play.proven(play.asks("latest"))
+    play.clicks(run, "rb.withdraw", ANA)
+    play.until(run.id, State.WITHDRAWN)
+    compare("denied_then_withdrawn", play.transcript(BOB))
+    assert play.applied()[-1] == "012"
+    play.left_clean()
+
+
+def test_an_approval_is_taken_back_another_is_given_and_the_run_is_stopped_safely(stage: Stage, tmp_path: Path) -> None:
+    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
+    run = play.asks("latest")
+    play.when(run.id, lambda now: "backup" in now.evidence)
+    play.approves(run, BOB)
+    play.until(run.id, State.APPROVED)
+    play.told()
+    own = play.slack.wait_for(lambda: [m for m in play.slack.direct(BOB) if "rb.unapprove" in str(m.blocks)])
+    play.slack.click(BOB, own[0].channel, own[0].ts, "rb.unapprove")
+    play.until(run.id, State.WAITING)
+    play.approves(run, CHEN)
+    play.until(run.id, State.APPROVED)
+    play.clicks(run, "rb.stop", ANA)
+    play.until(run.id, State.STOPPED)
+    compare("taken_back_and_stopped", play.transcript(BOB, CHEN))
+    assert play.applied()[-1] == "012"
+    play.left_clean()
+
+
+def test_two_approvals_are_two_people(stage: Stage) -> None:
+    play = stage("approvals = 2\n")
+    run = play.proven(play.asks("latest"))
+    play.approves(run, BOB)
+    play.when(run.id, lambda now: len(now.approvals) == 1)
+    play.told()
+    play.clicks(run, "rb.review", BOB)
+    play.approves(run, CHEN)
+    play.until(run.id, State.DONE)
+    compare("two_approvals", play.transcript(BOB, CHEN))
+    play.left_clean()
+
+
+def test_nobody_decides_so_approvers_are_reminded_it_expires_and_is_asked_again(stage: Stage) -> None:
+    play = stage('approval_expires = "6 s"\nremind_after = ["500 ms", "1 s", "4 s"]\n')
+    run = play.proven(play.asks("latest"))
+    play.until(run.id, State.EXPIRED)
+    play.told()
+    play.clicks(run, "rb.again", ANA)
+    again = play.slack.wait_for(lambda: next((r for r in play.ledger.open_runs() if r.id != run.id), None))
+    assert again
+    again = play.proven(play.until(again.id, State.WAITING))
+    play.clicks(again, "rb.withdraw", ANA)
+    play.until(again.id, State.WITHDRAWN)
+    compare("expired_and_asked_again", play.transcript(CHEN))
+    play.left_clean()
+
+
+def test_scripts_that_cannot_work_are_found_before_production_is_touched(stage: Stage, tmp_path: Path) -> None:
+    folder = copied(tmp_path, {UNDO_012: SCRIPT_012 + "DROP TABLE plans;\n"})
+    play = stage(migrations=folder)
+    play.types("latest")
+    play.hears("E-REHEARSAL")
+    fits_only_no_rows = "ALTER TABLE profiles ADD CONSTRAINT nobody CHECK (id < 0);\n"
+    (folder / UNDO_012).write_text(SCRIPT_012 + fits_only_no_rows)
+    run = play.asks("latest")
+    play.until(run.id, State.STOPPED)
+    compare("scripts_that_cannot_work", play.transcript())
+    assert play.applied()[-1] == "012"
+    play.left_clean()
+
+
+def test_a_script_that_forgets_an_index_is_shown_with_a_warning(stage: Stage, app: str, tmp_path: Path) -> None:
+    forward = "CREATE TABLE plans (id int);\nCREATE INDEX profiles_created_idx ON profiles (created_at);\n"
+    changes: dict[str, str | None] = {"013_plans.sql": forward, "rollback/013_plans.sql": "DROP TABLE plans;\n"}
+    with psycopg.connect(app) as conn:
+        conn.execute(forward.encode())
+        conn.execute("INSERT INTO schema_migrations VALUES ('013', now())")
+    play = stage(migrations=copied(tmp_path, changes))
+    run = play.proven(play.asks("013"))
+    waiting = play.transcript()
+    play.clicks(run, "rb.deny", BOB)
+    play.slack.submit(BOB, {"reason": "The index stays behind"})
+    play.until(run.id, State.DENIED)
+    compare("forgets_an_index", waiting + LATER + play.transcript(BOB))
+    play.left_clean()
+
+
+def test_a_result_that_differs_is_checked_again_and_another_is_kept(stage: Stage) -> None:
+    play = stage()
+    play.bench.health.fail()
+    run = play.proven(play.asks("latest"))
+    play.approves(run)
+    play.until(run.id, State.DECIDE)
+    decide = play.transcript()
+    play.bench.health.fail(False)
+    play.clicks(run, "rb.verify", ANA)
+    play.until(run.id, State.DONE)
+    play.told()
+    play.bench.health.fail()
+    run = play.proven(play.asks("latest"))
+    play.approves(run)
+    play.until(run.id, State.DECIDE)
+    play.told()
+    play.clicks(run, "rb.keep", BOB)
+    play.until(run.id, State.DONE)
+    compare("differs", decide + LATER + play.transcript())
+    play.left_clean()
+
+
+def test_a_plan_that_changes_after_the_approval_needs_a_new_one(stage: Stage, tmp_path: Path) -> None:
+    folder = copied(tmp_path, {UNDO_012: SLOW_TRIAL})
+    play = stage(migrations=folder)
+    run = play.asks("012")
+    play.when(run.id, lambda now: "backup" in now.evidence)
+    play.approves(run, BOB)
+    play.told()
+    (folder / UNDO_012).write_text("-- edited\n" + SLOW_TRIAL)
+    run = play.when(run.id, lambda now: now.revision == 2 and now.state is State.WAITING)
+    play.when(run.id, lambda now: "backup" in now.evidence)
+    play.approves(run, BOB)
+    play.told()
+    (folder / "013_plans.sql").write_text("CREATE TABLE plans (id int);\n")
+    (folder / "rollback/013_plans.sql").write_text("DROP TABLE plans;\n")
+    with psycopg.connect(play.bench.database) as conn:
+        conn.execute("CREATE TABLE plans (id int)")
+        conn.execute("INSERT INTO schema_migrations VALUES ('013', now())")
+    run = play.when(run.id, lambda now: now.revision == 3 and now.state is State.WAITING)
+    play.proven(run)
+    play.approves(run, BOB)
+    play.until(run.id, State.DONE)
+    compare("plan_changes", play.transcript(BOB))
+    assert play.applied()[-1] == "011"
+    assert "plans" not in play.tables()
+    play.left_clean()
+
+
+def test_a_lock_that_is_not_free_undoes_the_transaction_and_names_who_holds_it(stage: Stage) -> None:
+    play = stage()
+    run = play.proven(play.asks("latest"))
+    with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
+        play.approves(run)
+        play.until(run.id, State.STOPPED)
+    compare("lock", play.transcript())
+    assert play.applied()[-1] == "012"
+    play.left_clean()
+
+
+def test_a_script_that_does_something_else_on_production_is_undone_before_the_commit(
+    stage: Stage, tmp_path: Path
+) -> None:
+    elsewhere = "DO $$ BEGIN IF current_database() NOT LIKE 'rollback_scratch%' THEN CREATE TABLE surprise (id int);"
+    play = stage(migrations=copied(tmp_path, {UNDO_012: SCRIPT_012 + elsewhere + " END IF; END $$;\n"}))
+    run = play.proven(play.asks("latest"))
+    play.approves(run)
+    play.until(run.id, State.STOPPED)
+    compare("does_something_else", play.transcript())
+    assert play.applied()[-1] == "012"
+    assert "surprise" not in play.tables()
+    play.left_clean()
+
+
+def test_killed_in_each_proof_it_goes_on_after_the_restart_and_no_finished_step_is_repeated(
+    stage: Stage, tmp_path: Path
+) -> None:
+    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
+    play.types("latest")
+    run = play.newest()
+    for step in ("rehearse", "backup", "test restore"):
+        play.when(run.id, lambda now, step=step: now.running == step)  # type: ignore[misc]
+        play.bench.kill_bot()
+        play.bench.start_bot()
+    run = play.proven(play.until(run.id, State.WAITING))
+    play.approves(run)
+    play.until(run.id, State.DONE)
+    play.told()
+    done = [event.data["step"] for event in play.ledger.events(run.id) if event.kind == "step_done"]
+    assert done == list(STEPS)
+    assert play.markers() == [run.id]
+    assert not list(play.bench.folder.rglob("*.partial"))
+    play.left_clean()
+
+
+def test_killed_twice_between_approval_and_execution_it_starts_by_itself(stage: Stage, tmp_path: Path) -> None:
+    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
+    run = play.asks("latest")
+    play.when(run.id, lambda now: now.running == "test restore")
+    play.approves(run)
+    play.until(run.id, State.APPROVED)
+    play.told()
+    for _ in range(2):
+        play.bench.kill_bot()
+        play.bench.start_bot()
+    play.until(run.id, State.DONE)
+    compare("killed_after_approval", play.transcript(BOB))
+    assert play.markers() == [run.id]
+    play.left_clean()
+
+
+def test_killed_in_execute_without_a_commit_people_choose_to_stop_or_to_execute_again(stage: Stage) -> None:
+    play = stage('lock_timeout = "30 s"\n')
+    for choice, end in (("rb.stop", State.STOPPED), ("rb.resume", State.DONE)):
+        run = play.proven(play.asks("latest"))
+        with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
+            play.approves(run)
+            play.until(run.id, State.EXECUTING)
+            waits_for_lock(play)
+            play.bench.kill_bot()
+            play.bench.start_bot()
+            play.until(run.id, State.INTERRUPTED)
+            interrupted = play.transcript()
+        assert play.applied()[-1] == "012"
+        play.clicks(run, choice, ANA)
+        play.until(run.id, end)
+        play.told()
+    compare("killed_without_commit", interrupted + LATER + play.transcript(BOB))
+    assert play.markers() == [run.id]
+    play.left_clean()
+
+
+def test_killed_right_after_the_commit_nothing_runs_twice(stage: Stage) -> None:
+    play = stage('lock_timeout = "30 s"\n')
+    run = play.proven(play.asks("latest"))
+    with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
+        play.approves(run)
+        play.until(run.id, State.EXECUTING)
+        waits_for_lock(play)
+        play.told()
+        play.ledger.db.execute("BEGIN IMMEDIATE")  # the bot can commit, and cannot write it down
+    play.slack.wait_for(lambda: play.markers() == [run.id])
+    play.bench.kill_bot()
+    play.ledger.db.execute("ROLLBACK")
+    assert play.ledger.run(run.id).state is State.EXECUTING
+    play.bench.start_bot()
+    play.until(run.id, State.DONE)
+    compare("killed_after_commit", play.transcript(BOB))
+    assert play.kinds(run).count("executing") == 1
+    play.left_clean()
+
+
+def waits_for_lock(play: Play) -> None:
+    """Wait until a session of the bot waits for a table."""
+
+    def look() -> bool:
+        with psycopg.connect(play.bench.database) as conn:
+            rows = conn.execute(
+                """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+                      AND application_name LIKE 'rollback-bot %' AND wait_event_type = 'Lock'"""
+            ).fetchall()
+        return bool(rows)
+
+    play.slack.wait_for(look)
+
+
+def test_a_request_from_the_shell_is_approved_in_slack_and_followed_to_the_end(stage: Stage) -> None:
+    play = stage()
+    with ThreadPoolExecutor(1) as pool:
+        shell = pool.submit(play.bench.shell, "011_subscriptions", "--reason", REASON)
+        run = play.slack.wait_for(lambda: next(iter(play.ledger.open_runs()), None))
+        assert run
+        play.proven(play.until(run.id, State.WAITING))
+        play.approves(run, BOB)
+        done = shell.result(60)
+    play.told()
+    assert (done.returncode, done.stdout) == (0, "")
+    compare("from_the_shell", stable(done.stderr + "\n" + play.slack.transcript(CHANNEL)))
+    play.left_clean()
+
+
+def test_a_drill_reminder_that_was_missed_is_posted_once_also_after_a_restart(stage: Stage, tmp_path: Path) -> None:
+    folder = tmp_path / "bench" / "state" / "rollback-bot"
+    ledger = Ledger(folder / "ledger.db")
+    with ledger.transaction() as t:
+        t.claim("drill production", stamp(now() - timedelta(days=9)))
+    ledger.close()
+    play = stage('drill = { schedule = "daily 10:00", timezone = "Europe/Berlin", owners = ["U0CHEN"] }\n')
+    play.told()
+    play.bench.stop_bot()
+    play.bench.start_bot()
+    play.bench.kill_bot()
+    play.bench.start_bot()
+    play.types("history")  # the bot is up and its clock has looked
+    compare("drill", play.transcript(viewer=CHEN))
+    assert len(play.everything()) == 2, "one reminder, one answer"
+
+
+def test_slack_is_away_for_a_while_and_nothing_is_lost_or_out_of_order(stage: Stage) -> None:
+    play = stage()
+    run = play.proven(play.asks("latest"))
+    play.told()
+    play.approves(run)
+    play.slack.faults.down = True
+    play.until(run.id, State.DONE)
+    play.slack.faults.down = False
+    compare("slack_was_away", play.transcript(BOB))
     play.left_clean()

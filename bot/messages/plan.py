@@ -113,9 +113,7 @@ def warnings(run: Run) -> list[str]:
     if found.get("restores") == "unknown":
         why = prose(found.get("why_unknown") or "the rehearsal could not compare it", 400)
         lines.append(f":warning: *Not proven that the schema from before {code(oldest(run))} comes back*: {why}")
-    doubts = [
-        f"• {code(one['script']['file'])}: {prose(word, 200)}" for one in undo(run) for word in one.get("warnings", [])
-    ]
+    doubts = [f"• {prose(word, 200)}" for one in undo(run) for word in one.get("warnings", [])]  # each names its file
     if doubts:
         lines += [":warning: *About the scripts*", *at_most(doubts, 6, IN_PLAN, 800)]
     return lines

@@ -6,19 +6,22 @@ fingerprinted in the very snapshot that pg_dump reads, so that the test restore 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
 from psycopg import sql
 
-from core import pgtools, postgres
+from core import postgres
 from core.errors import StepFailed
 from core.model import Json
 from core.pgtools import ToolFailed, Tools
@@ -30,7 +33,8 @@ TABLES: LiteralString = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
        AND n.nspname !~ '^pg_(toast|temp)'
-       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+       AND NOT EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
      ORDER BY 1, 2"""
 
 
@@ -44,6 +48,11 @@ class Archive:
     @property
     def file(self) -> Path:
         return self.folder / f"{self.run}.dump"
+
+    @property
+    def partial(self) -> Path:
+        """The dump while it is being written."""
+        return self.folder / f"{self.run}.partial"
 
     @property
     def manifest(self) -> Path:
@@ -61,6 +70,8 @@ class Archive:
             probe = self.folder / f".{self.run}.probe"
             probe.write_bytes(b"")
             probe.unlink()
+            self.partial.unlink(missing_ok=True)  # a pg_dump that outlived a killed bot may still write to that one
+            self.partial.touch(mode=0o600)  # for us alone from its first byte
         except OSError as error:
             why = os.strerror(error.errno or 0).lower()
             raise StepFailed(
@@ -78,6 +89,37 @@ class Archive:
                 f"The backup needs up to {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free. Production was not changed.",
                 "Free the disk, or set `backup_dir` to a bigger one.",
             )
+
+
+OURS = re.compile(r"(RB-[2-9A-Z]{4})\.(?:dump|partial|json|json\.partial|after\.json|after\.json\.partial)")
+"""The names of our files in the backup folder."""
+
+
+def clean(folder: Path, outlived: Callable[[str], bool]) -> list[str]:
+    """Remove our files of the runs that have `outlived` their use; their names. Others' files are never touched."""
+    found = [(path, match[1]) for path in sorted(folder.iterdir()) if (match := OURS.fullmatch(path.name))]
+    gone = {run for run in {run for _, run in found} if outlived(run)}
+    removed = []
+    for path, run in found:
+        if run in gone and path.is_file() and not path.is_symlink():
+            with suppress(OSError):  # what cannot be removed today is tried again with the next backup
+                path.unlink()
+                removed.append(path.name)
+    return removed
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Turn the backup folder's refusals into one sentence. Raises StepFailed(E-DISK) where it is full, else E-BACKUP."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "Free the disk, or set `backup_dir` to a bigger one." if full else "Check `backup_dir`."
+        why = os.strerror(error.errno or 0).lower()
+        raise StepFailed(
+            "E-DISK" if full else "E-BACKUP", f"The backup folder refuses: {why}. Production was not changed.", hint
+        ) from None
 
 
 def dump(tools: Tools, url: str, snapshot: str, file: Path, cancelled: Callable[[], bool]) -> str:
@@ -117,10 +159,18 @@ def sha256(file: Path) -> str:
 
 def write_manifest(archive: Archive, manifest: Json) -> str:
     """Write what the backup holds beside it; SHA-256 of the text."""
-    partial = archive.manifest.with_suffix(".json.partial")
-    partial.write_text(json.dumps(manifest, sort_keys=True))
-    partial.chmod(0o600)
-    return settle(partial, archive.manifest)[1]
+    return write(archive.manifest, json.dumps(manifest, sort_keys=True))
+
+
+def write(file: Path, text: str) -> str:
+    """Write a text whole or not at all, for us alone; its SHA-256. Raises OSError."""
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        partial.touch(mode=0o600)
+        partial.write_text(text)
+        return settle(partial, file)[1]
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def fingerprints(url: str, run: str, snapshot: str | None = None, workers: int = 2) -> dict[str, list[str]]:
@@ -142,7 +192,8 @@ def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[An
     if not tables:
         return marks
     query = sql.SQL(
-        "SELECT count(*)::text, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ONLY {} t"
+        # `(t.*)`: the row, also where a column is called t
+        "SELECT count(*)::text, coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ONLY {} t"
     )
     with _reader(url, run, snapshot) as conn:
         for schema, table in tables:
@@ -151,11 +202,18 @@ def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[An
     return marks
 
 
+def patient(conn: postgres.Connection) -> None:
+    """No time limits of the role or the database, as in pg_dump: reading everything may take long, and so may waiting."""
+    for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
+        conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [name])
+
+
 class _reader:
     """A read-only transaction, in an exported snapshot where one is given."""
 
     def __init__(self, url: str, run: str, snapshot: str | None) -> None:
         self.conn = postgres.connect(url, f"rollback-bot {run} reading")
+        patient(self.conn)
         self.snapshot = snapshot
 
     def __enter__(self) -> postgres.Connection:
@@ -169,6 +227,7 @@ class _reader:
             "extra_float_digits = 1",
             "bytea_output = 'hex'",
             "xmloption = 'content'",
+            "search_path = ''",  # names of tables and functions are printed in full
             "row_security = off",  # an error instead of a part of the rows
         ):
             self.conn.execute(f"SET LOCAL {setting}".encode())
@@ -178,10 +237,13 @@ class _reader:
         self.conn.close()
 
 
+def notes(conn: postgres.Connection) -> list[str]:
+    """What the backup holds and the test restore does not compare, one sentence each."""
+    count = postgres.execute(conn, "SELECT count(*) FROM pg_largeobject_metadata")[0][0]
+    return [f"{count:,} large objects are in the backup; the test restore does not compare them"] if count else []
+
+
 def restore(tools: Tools, file: Path, url: str, options: list[str], cancelled: Callable[[], bool]) -> None:
     """Put a backup into an empty database. Raises ToolFailed at the first error."""
     jobs = str(min(4, os.cpu_count() or 1))
     tools.run("pg_restore", ["--exit-on-error", "-j", jobs, *options, str(file)], url, cancelled)
-
-
-__all__ = ["Archive", "dump", "fingerprints", "pgtools", "restore", "settle", "sha256", "write_manifest"]

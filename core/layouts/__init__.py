@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
 from core.errors import Refused
 from core.model import Json
 
+if TYPE_CHECKING:
+    from core.layouts.files import Pair
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 LARGEST = 50_000_000  # bytes of one file
+CHECKED = ("golang-migrate", "diesel", "goose", "dbmate", "sqlx")
+"""Layouts of other tools: `rollback check` reads their files, their history tables are not ours to write."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,70 @@ class Layout(Protocol):
         """
 
 
+class Checked(Protocol):
+    """What the module of another tool's layout offers."""
+
+    def fits(self, folder: Path) -> bool:
+        """Do the files of the folder look like this layout's? Raises Refused (E-FILE-MISSING)."""
+
+    def pairs(self, folder: Path) -> list[Pair]:
+        """All migrations with both scripts, oldest first. Raises Refused (E-FILE-MISSING)."""
+
+
 def layout_for(folder: Path, name: str = "paired") -> Layout:
     """The adapter of that name for that folder. Raises Refused (E-CONFIG)."""
     from core.layouts.paired import Paired
 
+    if name in CHECKED:
+        message = f"The layout `{name}` works with `rollback check` only: rollbacks of a target need `paired`."
+        raise Refused("E-CONFIG", message, "Nothing was started.")
     if name != "paired":
         raise Refused("E-CONFIG", f"I know no layout `{name[:60]}`.", "The layout is `paired`. Nothing was started.")
     return Paired(folder)
+
+
+def pairs(folder: Path, name: str) -> list[Pair]:
+    """All migrations of a folder with both scripts, oldest first. Raises Refused (E-CONFIG, E-FILE-MISSING)."""
+    from core.layouts.files import of_migrations
+
+    if name == "paired":
+        return of_migrations(layout_for(folder).migrations(), folder)
+    return adapter(name).pairs(folder)
+
+
+def adapter(name: str) -> Checked:
+    """The module that reads the files of another tool. Raises Refused (E-CONFIG)."""
+    from core.layouts import dbmate, diesel, golang_migrate, goose, sqlx
+
+    modules = (golang_migrate, diesel, goose, dbmate, sqlx)
+    found: dict[str, Checked] = dict(zip(CHECKED, modules, strict=True))
+    if name not in found:
+        known = ", ".join(f"`{layout}`" for layout in ("paired", *CHECKED))
+        raise Refused("E-CONFIG", f"I know no layout `{name[:60]}`.", f"I know {known}. Nothing was started.")
+    return found[name]
+
+
+def detect(folder: Path) -> str:
+    """The layout that a folder's files have. Raises Refused (E-CONFIG): none fits, or several do."""
+    from core.layouts.files import below
+
+    found = [name for name in CHECKED if adapter(name).fits(folder)]
+    if (folder / "rollback").is_dir() and any(m.forward for m in layout_for(folder).migrations()):
+        found.append("paired")
+    if {"golang-migrate", "sqlx"} <= set(found):  # the same names of files: the project's own manifest tells
+        here = folder.resolve()
+        near = next(
+            (p for p in (here, *here.parents) if (p / "go.mod").is_file() != (p / "Cargo.toml").is_file()), None
+        )
+        if near:
+            found.remove("sqlx" if (near / "go.mod").is_file() else "golang-migrate")
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"`{p.name[:60]}`" for p in below(folder)[:5]) or "no files"
+    fits = " and ".join(f"`{name}`" for name in found)
+    message = f"{fits} fit the files of this folder." if found else f"No layout fits this folder: it holds {names}."
+    known = ", ".join(("paired", *CHECKED))
+    raise Refused("E-CONFIG", message, f"Say which with `--layout`: {known}. Nothing was started.")
 
 
 def read_bytes(path: Path) -> bytes:

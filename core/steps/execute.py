@@ -19,6 +19,7 @@ from core import layouts, plan, postgres, schema, trial
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
 from core.ledger import canonical
+from core.losses import moved
 from core.model import Json
 from core.redact import pg_error
 from core.runbook import Work
@@ -30,6 +31,7 @@ MARKER: LiteralString = """
     CREATE TABLE IF NOT EXISTS rollback_bot.marker (
         run text PRIMARY KEY, digest text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
         evidence jsonb NOT NULL)"""
+GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
 BLOCKERS: LiteralString = """
     SELECT DISTINCT coalesce(nullif(a.application_name, ''), a.backend_type, 'a session'), a.state,
            extract(epoch FROM now() - a.xact_start)::int
@@ -43,8 +45,9 @@ def execute(work: Work) -> Json:
     started = time.monotonic()
     same_scripts(work)
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
-        tries = begin(conn, work)
         try:
+            same_rows(conn, work)
+            tries = begin(conn, work)
             same_plan(conn, work)
             evidence = carry_out(conn, work)
             evidence |= {"lock_tries": tries, "seconds": round(time.monotonic() - started, 3)}
@@ -81,15 +84,14 @@ def begin(conn: postgres.Connection, work: Work) -> int:
                 raise StepFailed(
                     "E-BUSY", "Another rollback is running on this database.", "Wait for its end and ask again."
                 )
-            for table in tables:
-                name = sql.Identifier(*schema.names(table))
-                conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name))
+            for table in lockable(conn, tables):
+                conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
             return attempt
         except psycopg.errors.LockNotAvailable:
             conn.execute("ROLLBACK")
             if attempt < tries:
                 time.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - jitter, no secret
-        except psycopg.errors.UndefinedTable:
+        except GONE:
             raise PlanChanged(["a table that the scripts touch is gone"]) from None
     raise StepFailed(
         "E-LOCK",
@@ -97,6 +99,13 @@ def begin(conn: postgres.Connection, work: Work) -> int:
         "The transaction was undone; production was not changed.",
         "End what holds it, then ask again.",
     )
+
+
+def lockable(conn: postgres.Connection, tables: list[str]) -> list[sql.Identifier]:
+    """The tables by name; without materialized views, for which PostgreSQL has no LOCK: the script itself locks them."""
+    names = [sql.Identifier(*schema.names(table)) for table in tables]
+    query = "SELECT relkind <> 'm' FROM pg_class WHERE oid = %s::regclass"
+    return [name for name in names if postgres.execute(conn, query, name.as_string(conn))[0][0]]
 
 
 def limits(conn: postgres.Connection, work: Work) -> None:
@@ -129,6 +138,16 @@ def same_scripts(work: Work) -> None:
     compare(work, identified)
 
 
+def same_rows(conn: postgres.Connection, work: Work) -> None:
+    """Raises PlanChanged where far more or fewer rows would go than the approver was shown; counted before the locks."""
+    try:
+        changed = moved(conn, work)
+    except GONE:
+        changed = ["a table that the scripts touch is gone"]
+    if changed:
+        raise PlanChanged(changed)
+
+
 def same_plan(conn: postgres.Connection, work: Work) -> None:
     """The same again under the lock, with the definitions of everything that the scripts touch."""
     layout = layouts.layout_for(work.target.migrations, work.target.layout)
@@ -144,7 +163,7 @@ def compare(work: Work, identified: Json, objects: str | None = None) -> None:
     approved = work.run.evidence["rehearse"]["facts"]
     live = plan.facts(work.run, work.target, identified, approved["effect"], objects or approved["touched objects"])
     if plan.digest(live) != work.run.digest:
-        raise PlanChanged(plan.drift(approved, live))
+        raise PlanChanged(plan.drift(approved, live) or ["the approved plan is not the one in the audit trail"])
 
 
 def carry_out(conn: postgres.Connection, work: Work) -> Json:
@@ -180,7 +199,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
 
 def xid(conn: postgres.Connection) -> Any:
     """The transaction's own number: another one means that the script ended it."""
-    return postgres.execute(conn, "SELECT pg_current_xact_id()::text")[0][0]
+    return postgres.execute(conn, "SELECT pg_catalog.pg_current_xact_id()::text")[0][0]
 
 
 def as_rehearsed(work: Work, changes: list[schema.Change]) -> None:
@@ -201,21 +220,27 @@ def as_rehearsed(work: Work, changes: list[schema.Change]) -> None:
 def keep_schema(work: Work, after: schema.Snapshot) -> None:
     """What the schema must look like afterwards, beside the backup: verify can name each difference."""
     archive = dump.Archive(work.settings.backup_dir, work.run.id)
-    archive.schema.write_text(json.dumps([[*key, text] for key, text in sorted(after.items())]))
+    with dump.disk():
+        dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
 
 
 def leave_marker(conn: postgres.Connection, work: Work, evidence: Json) -> None:
     """The row that proves the commit, in the same transaction."""
     for statement in MARKER.split(";"):
         conn.execute(statement.encode())
-    evidence["committed_at"] = postgres.execute(
+    rows = postgres.execute(
         conn,
         """INSERT INTO rollback_bot.marker (run, digest, evidence) VALUES (%s, %s, %s)
            RETURNING to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
         work.run.id,
         work.run.digest,
         canonical(evidence),
-    )[0][0]
+    )
+    if len(rows) != 1:
+        raise StepFailed(
+            "E-EXECUTE", "The transaction was undone: its marker was not kept.", "Production was not changed."
+        )
+    evidence["committed_at"] = rows[0][0]
 
 
 def found(work: Work) -> Json | None:

@@ -10,26 +10,32 @@ from pathlib import Path
 
 import psycopg
 
-from core import layouts, pgtools, plan, postgres, schema, trial
+from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, trial
 from core.errors import Refused, StepFailed
 from core.losses import losses
 from core.model import Json
 from core.pgtools import Tools
 from core.redact import pg_error
 from core.runbook import Work
+from core.scratch_server import Fit
 
 
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
-    started = time.monotonic()
-    with copy(work) as url:
-        done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy")
+    started, fit = time.monotonic(), scratch(work)
+    with copy(work, fit) as url:
+        try:
+            done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy")
+        except StepFailed as error:
+            raise depends(work, error) or error from None
     proof = goes_back(work, done)
     evidence = {
         **done.evidence(),
         **proof,
         "losses": losses(work, done),
         "health_url": work.target.health_url is not None,
+        "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
+        "notes": list(fit.notes),
         "seconds": round(time.monotonic() - started, 3),
     }
     identified = work.run.evidence["identify"]
@@ -39,33 +45,50 @@ def rehearse(work: Work) -> Json:
     return {**evidence, "facts": facts, "digest": plan.digest(facts)}
 
 
+def depends(work: Work, error: StepFailed) -> Refused | None:
+    """With `--only`: the script fails since something of a later migration depends on it (SQLSTATE 2BP01)."""
+    identified = work.run.evidence["identify"]
+    if "2BP01" not in error.message or not identified["kept_after"]:
+        return None
+    alone = identified["undo"][0]["name"]
+    later = ", ".join(f"`{name}`" for name in identified["kept_after"])
+    return Refused(
+        "E-ONLY-DEPENDS",
+        f"`{alone}` cannot be undone alone: {later} came later and depends on it. {error.message}",
+        f"`/rollback {alone}` undoes them together. Nothing was started.",
+        (f"/rollback {alone}",),
+    )
+
+
 def tools(work: Work) -> Tools:
     """The client programs for the target's server."""
     version = work.run.evidence["identify"]["database"]["server_version"]
     return pgtools.find(int(version.split(".")[0]), work.settings.pg_bin)
 
 
+def scratch(work: Work) -> Fit:
+    """The scratch server, and what it lacks. Raises Refused(E-SCRATCH), StepFailed(E-SCRATCH)."""
+    identified = work.run.evidence["identify"]
+    scripts = [statement["sql"] for _, statement in trial.statements(identified["undo"])]
+    return scratch_server.fit(work.target, work.settings, identified["database"], scripts)
+
+
 def scratch_url(work: Work) -> str:
-    """The scratch server. Raises Refused(E-SCRATCH)."""
-    if work.target.scratch_url is None:
-        raise Refused(
-            "E-SCRATCH",
-            f"I have no scratch server for *{work.target.name}*, so I cannot rehearse. Nothing was started.",
-            "Set `scratch_url` (or TEST_DATABASE_URL) to a server where I may create databases.",
-        )
-    return work.target.scratch_url.get_secret_value()
+    """The address of the scratch server. Raises as `scratch`."""
+    return scratch(work).scratch.url
 
 
 @contextmanager
-def copy(work: Work) -> Iterator[str]:
+def copy(work: Work, fit: Fit) -> Iterator[str]:
     """A scratch database with the target's schema and no rows."""
     programs, source = tools(work), work.target.database_url.get_secret_value()
-    with postgres.scratch(scratch_url(work), work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
+    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "schema.dump"
         try:
             wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds():.0f}s"
             programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
-            programs.run("pg_restore", ["--exit-on-error", *ownership(work), str(file)], url, work.cancelled)
+            options = [*ownership(work), *scratch_extensions.only(programs, file, fit.lacking, Path(folder))]
+            programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-REHEARSAL", "I could not copy the schema to the scratch server") from None
         yield url

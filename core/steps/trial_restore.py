@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from core import pgtools, postgres, schema, trial
+from core import pgtools, postgres, schema, scratch_extensions, trial
 from core.backups import dump
 from core.errors import StepFailed
 from core.model import Json
 from core.runbook import Work
-from core.steps.rehearse import missing_roles, scratch_url, tools
+from core.scratch_extensions import Lacking
+from core.steps.rehearse import missing_roles, scratch, tools
 
 
 def trial_restore(work: Work) -> Json:
     """Restore into a scratch database, compare every table and the schema, run the scripts on today's data."""
     archive = dump.Archive(work.settings.backup_dir, work.run.id)
     manifest = unharmed(archive, work.run.evidence["backup"])
+    fit = scratch(work)
     roles = missing_roles(work)
-    options = ["--no-owner", "--no-privileges"] if roles else []
-    with postgres.scratch(scratch_url(work), work.run.id, "restored") as url:
+    with postgres.scratch(fit.scratch.url, work.run.id, "restored") as url, TemporaryDirectory() as folder:
+        options = ["--no-owner", "--no-privileges"] if roles else []
+        options += scratch_extensions.only(tools(work), archive.file, fit.lacking, Path(folder))
         try:
             dump.restore(tools(work), archive.file, url, options, work.cancelled)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-BACKUP", "The backup could not be restored") from None
         equal = same_rows(manifest["tables"], dump.fingerprints(url, work.run.id))
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
-            same_schema(manifest["schema"], schema.snapshot(conn), bool(roles))
+            same_schema(manifest["schema"], schema.snapshot(conn), bool(roles), fit.lacking)
         done = trial.run(work, url, "E-TRIAL-RUN", "The script fails on the restored copy")
     surprise(work.run.evidence["rehearse"], done)
+    left_out = [f"owners and privileges were left out: the scratch server lacks {', '.join(roles)}"] if roles else []
     return {
         "tables": len(manifest["tables"]),
         "equal": equal,
         "trial_seconds": round(done.seconds, 3),
         "rows_deleted": gone(work.run.evidence["rehearse"], manifest["tables"], done),
         "touched": {name: list(counts) for name, counts in sorted(done.touched.items())},
-        "notes": [f"owners and privileges were left out: the scratch server lacks {', '.join(roles)}"] if roles else [],
+        "notes": [*left_out, *fit.notes],
     }
 
 
@@ -65,11 +71,15 @@ def same_rows(before: dict[str, list[str]], after: dict[str, list[str]]) -> int:
     return len(before)
 
 
-def same_schema(before: list[list[str]], after: schema.Snapshot, without_roles: bool) -> None:
-    """Raises StepFailed(E-BACKUP) where the restored schema differs in effect."""
+def same_schema(before: list[list[str]], after: schema.Snapshot, without_roles: bool, lacking: Lacking) -> None:
+    """Raises StepFailed(E-BACKUP) where the restored schema differs in effect; `lacking` is known and said already."""
     original = {schema.Key(kind, identity): text for kind, identity, text in before}
-    aside = ("owner", "privileges", "settings") if without_roles else ("settings",)
-    found = schema.difference(schema.without(original, aside), schema.without(after, aside))
+    aside = ("owner", "privileges", "settings") if without_roles or lacking.left_out else ("settings",)
+    found = [
+        change
+        for change in schema.difference(schema.without(original, aside), schema.without(after, aside))
+        if not lacking.explains(change)
+    ]
     harmful = [change.message for change in found if change.severity == "harmful"]
     if harmful:
         more = f" and {len(harmful) - 3} more" if len(harmful) > 3 else ""

@@ -1,6 +1,6 @@
-"""The process that looks after one throw-away PostgreSQL; `demo.postgres` starts it, nobody else should.
+"""The process that looks after one throw-away PostgreSQL; `core.throwaway` starts it, nobody else should.
 
-It runs alone (`python -I -S postgres_keeper.py`, standard library only), so that it outlives a parent that is
+It runs alone (`python -I -S throwaway_keeper.py`, standard library only), so that it outlives a parent that is
 killed by SIGKILL: the end of its standard input, or a new parent process, means "stop the server at once and
 remove everything". It speaks JSON lines: the order on standard input, one answer on standard output.
 """
@@ -107,6 +107,10 @@ class Keeper:
     def _readable_binaries(self) -> Path:
         """The binaries, or a copy of them when the server's account cannot read the virtual environment."""
         home = self.bin_dir.parent
+        if not (home / "share/postgres.bki").is_file():  # a distribution's own layout, which cannot be moved
+            if all(self._can_reach(self.bin_dir / name) for name in NEEDED):
+                return self.bin_dir
+            raise Failed("The server's account may not run the PostgreSQL of this machine.")
         parts = [home / "share", home / "lib", *(self.bin_dir / name for name in NEEDED)]
         if all(self._can_reach(part, also=4) for part in parts) and self._has(home / "share/postgres.bki", 4):
             return self.bin_dir

@@ -1,0 +1,136 @@
+"""`rollback check` as it is typed, and where its scratch server comes from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TextIO
+
+from core import config, scratch_server
+from core.check import Report, walk
+from core.check.report import junit, shown
+from core.errors import Refused
+from core.settings import Settings, Target
+from core.verbs import VERBS
+
+FLAGS = ("on", "layout", "since", "junit", "scratch")
+SCRATCH = ("TEST_DATABASE_URL", "TEST_DB")
+"""Variables that name a scratch server; the settings read the same ones."""
+BAR = 24  # characters
+NOTHING = "Nothing was started."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command line. `scratch` may hold a password."""
+
+    folder: Path | None = None
+    on: str | None = None
+    layout: str | None = None
+    since: str | None = None
+    junit: Path | None = None
+    scratch: str | None = None
+
+
+def parse(words: Sequence[str]) -> Asked:
+    """What stands after `rollback check`; `--json` is the caller's. Raises Refused (E-USAGE)."""
+    folders: list[str] = []
+    flags: dict[str, str] = {}
+    rest = [word for word in words if word != "--json"]
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            folders.append(word)
+            continue
+        flag, given, value = word[2:].partition("=")
+        if flag not in FLAGS:
+            near = get_close_matches(flag, FLAGS, 1, 0.6)
+            raise _usage(
+                f"I do not know the flag `--{shown(flag)[:40]}`." + (f" Did you mean `--{near[0]}`?" * bool(near))
+            )
+        if not given:
+            value = rest.pop(0) if rest else ""
+        if not value:
+            raise _usage(f"`--{flag}` needs a word after it.")
+        if flag in flags:
+            raise _usage(f"`--{flag}` stands there twice.")
+        flags[flag] = value
+    if len(folders) > 1:
+        raise _usage(f"`check` takes one folder, not {len(folders)}.")
+    if folders and not folders[0]:
+        raise _usage("The folder's name is empty.")
+    report = Path(flags["junit"]) if "junit" in flags else None
+    folder = Path(folders[0]) if folders else None
+    return Asked(folder, flags.get("on"), flags.get("layout"), flags.get("since"), report, flags.get("scratch"))
+
+
+def _usage(message: str) -> Refused:
+    return Refused("E-USAGE", message, f"It is typed: `{VERBS['check'][0]}`. {NOTHING}")
+
+
+def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sys.stderr) -> Report:
+    """Do it, and write the JUnit file. Raises Refused and StepFailed, as `walk.check` does, and E-USAGE."""
+    settings = _settings(asked, env)
+    target = settings.target(asked.on) if settings else None
+    folder = asked.folder or (target.migrations if target else Path())
+    layout = asked.layout or (target.layout if target and not asked.folder else None)
+    timeout = target.statement_timeout.total_seconds() if target else walk.TIMEOUT
+    if asked.junit and not asked.junit.absolute().parent.is_dir():
+        raise Refused("E-USAGE", "The folder for the JUnit file does not exist.", NOTHING)
+    with scratch(asked, settings, target, env) as url, bar(progress) as step:
+        report = walk.check(folder, url, layout=layout, since=asked.since, timeout=timeout, progress=step)
+    if asked.junit:
+        try:
+            asked.junit.write_text(junit(report), "utf-8")
+        except OSError as error:
+            why = (error.strerror or "not possible").lower()
+            raise Refused("E-USAGE", f"I cannot write `{shown(asked.junit.name)}`: {why}.") from None
+    return report
+
+
+def _settings(asked: Asked, env: Mapping[str, str]) -> Settings | None:
+    """The settings, where they are needed. With a folder, they are only read if there is a file of them.
+
+    Raises Refused (E-CONFIG).
+    """
+    if asked.folder is None or asked.on:
+        return config.load(env=env)
+    if asked.scratch or any(env.get(name) for name in SCRATCH) or config.find(env) is None:
+        return None
+    return config.load(env=env)
+
+
+@contextmanager
+def scratch(asked: Asked, settings: Settings | None, target: Target | None, env: Mapping[str, str]) -> Iterator[str]:
+    """A server where databases may be made: `--scratch`, the settings, the environment, else a throw-away one.
+
+    Raises Refused (E-SCRATCH) and StepFailed (E-SCRATCH).
+    """
+    set_there = target.scratch_url.get_secret_value() if target and target.scratch_url else None
+    url = asked.scratch or set_there or next((env[name] for name in SCRATCH if env.get(name)), None)
+    with scratch_server.server(url, None, settings.pg_bin if settings else None) as found:
+        yield found.url
+
+
+@contextmanager
+def bar(out: TextIO) -> Iterator[walk.Progress]:
+    """A bar on a terminal, nothing elsewhere; it is wiped at the end."""
+    if not out.isatty():
+        yield lambda done, total, name: None
+        return
+
+    def show(done: int, total: int, name: str) -> None:
+        filled = BAR * done // max(total, 1)
+        out.write(f"\r\x1b[K[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total}  {shown(name)[:40]}")
+        out.flush()
+
+    try:
+        yield show
+    finally:
+        out.write("\r\x1b[K")
+        out.flush()

@@ -1,0 +1,212 @@
+"""Every migration of a folder, one after the other: up, down, up again, and what the schema says each time.
+
+A migration is applied and committed. Its rollback and the second application run in one transaction that is undone (or
+in a copy of the database, where a statement cannot run in a transaction): what goes wrong there spoils nothing later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from core import layouts, schema
+from core.check import Checked, Report, Verdict
+from core.check.reading import Reading, Unfit, declared, read, refused_by_the_bot
+from core.check.room import COPIES_HAVE_NO, Failed, Room
+from core.errors import Refused
+from core.layouts.files import Pair, Part
+from core.schema import Change, Snapshot
+
+TIMEOUT = 30.0
+"""Seconds that one statement may take on an empty database."""
+Progress = Callable[[int, int, str], None]
+"""Called before each migration: how many are done, how many there are, the name of the next."""
+
+
+def check(
+    folder: Path,
+    url: str,
+    *,
+    layout: str | None = None,
+    since: str | None = None,
+    timeout: float = TIMEOUT,
+    progress: Progress = lambda done, total, name: None,
+) -> Report:
+    """Try every migration of `folder` on the scratch server at `url`; from `since` on, the ones before only apply.
+
+    Raises Refused (E-CONFIG, E-FILE-MISSING, E-MIGRATION-UNKNOWN, E-NOTHING, E-DB) and StepFailed (E-SCRATCH).
+    """
+    started = time.monotonic()
+    name = layout or layouts.detect(folder)
+    pairs = layouts.pairs(folder, name)
+    first = _first(pairs, since)
+    found = []
+    with Room(url, timeout) as room:
+        walk = Walk(room, name == "paired")
+        server = room.conn.info.parameter_status("server_version") or "?"
+        for at, pair in enumerate(pairs):
+            progress(at, len(pairs), pair.name)
+            if at >= first:
+                found.append(walk.one(pair))
+            elif failed := walk.forward(pair):
+                found.append(failed)
+        progress(len(pairs), len(pairs), "")
+    return Report(name, server.split()[0], tuple(found), round(time.monotonic() - started, 3))
+
+
+def _first(pairs: Sequence[Pair], since: str | None) -> int:
+    """The place of the migration named by `--since`. Raises Refused (E-NOTHING, E-MIGRATION-UNKNOWN)."""
+    if not pairs:
+        raise Refused("E-NOTHING", "The folder holds no migration of this layout.", "Nothing was started.")
+    if since is None:
+        return 0
+    word = since.removesuffix(".sql")
+    for fits in (
+        lambda p: word in (p.name, p.version),
+        lambda p: layouts.number(word) is not None and layouts.number(p.version) == layouts.number(word),
+        lambda p: p.name.startswith(word),
+    ):
+        places = [at for at, pair in enumerate(pairs) if fits(pair)]
+        if len(places) == 1:
+            return places[0]
+    near = layouts.nearest(word, [pair.name for pair in pairs])
+    meant = f" Did you mean `{near[0]}`?" if near else ""
+    raise Refused("E-MIGRATION-UNKNOWN", f"I know no migration `{since[:60]}`.{meant}", "Nothing was started.")
+
+
+class Walk:
+    """The schema as it grows. `ours`: the scripts are ones that our own bot would run."""
+
+    def __init__(self, room: Room, ours: bool) -> None:
+        self.room, self.ours = room, ours
+        self.schema: Snapshot | None = None
+        self.broken: list[str] = []
+
+    def one(self, pair: Pair) -> Checked:
+        """Everything about one migration."""
+        started = time.monotonic()
+        found = self._one(pair)
+        if found.verdict == "fails" and self.broken and self.broken[0] != pair.name:
+            found = replace(found, notes=(*found.notes, f"`{self.broken[0]}` failed before; this may come of it"))
+        return replace(found, seconds=round(time.monotonic() - started, 3))
+
+    def forward(self, pair: Pair) -> Checked | None:
+        """Only apply it. The finding where that fails."""
+        self.schema = None
+        try:
+            self._apply(pair)
+        except (Unfit, Failed) as error:
+            self.broken.append(pair.name)
+            return Checked(pair.name, "fails", f"does not apply: {error}")
+        return None
+
+    def _one(self, pair: Pair) -> Checked:
+        try:
+            before = self.room.snapshot() if self.schema is None else self.schema
+            up = self._apply(pair)
+            after = self.schema = self.room.snapshot()
+        except (Unfit, Failed) as error:
+            self.broken.append(pair.name)
+            if pair.forward is None and not pair.refused:
+                return Checked(pair.name, "missing", "its forward script is missing")
+            return Checked(pair.name, "fails", f"does not apply: {error}")
+        if pair.rollback is None:
+            return _without_script(pair, up)
+        try:
+            down = read(pair.rollback)
+        except Unfit as error:
+            return Checked(pair.name, "fails", f"{error}", notes=up.notes)
+        if why := declared(pair.rollback, down):
+            return Checked(pair.name, "irreversible", why, notes=up.notes)
+        if not down.statements:
+            return self._empty(pair, before, after, up)
+        found = self._back(pair.name, (before, after), up, down)
+        return replace(found, notes=(*_notes(up, down), *found.notes, *self._ours(pair.rollback)))
+
+    def _apply(self, pair: Pair) -> Reading:
+        """Raises Unfit, Failed."""
+        if pair.refused or pair.forward is None:
+            raise Unfit(f"{pair.refused or 'its forward script is missing'}.")
+        up = read(pair.forward)
+        made = self.room.apply(up)
+        self.room.roles |= set(up.roles)
+        notes = [f"the role `{role}` was made for the time of the check" for role in made]
+        return replace(up, notes=(*up.notes, *notes))
+
+    def _empty(self, pair: Pair, before: Snapshot, after: Snapshot, up: Reading) -> Checked:
+        """A rollback script without a statement: right only where there is nothing to undo."""
+        changes = tuple(schema.difference(before, after))
+        if changes:
+            return Checked(pair.name, "empty", "its rollback script holds no statement", changes, notes=up.notes)
+        note = "nothing was to be undone in the schema"
+        return replace(self._back(pair.name, (before, after), up, None), verdict="empty", notes=(*up.notes, note))
+
+    def _back(self, name: str, sides: tuple[Snapshot, Snapshot], up: Reading, down: Reading | None) -> Checked:
+        """Down and up again, in a transaction where that can be, else in a copy."""
+        scripts = [script for script in (down, up) if script]
+        if not any(script.outside for script in scripts):
+            try:
+                with self.room.aside(as_copy=False):
+                    return self._there_and_back(name, sides, up, down)
+            except Failed as failed:
+                if not (failed.leave and all(script.may_leave for script in scripts)):
+                    return Checked(name, "fails", str(failed), reapplies=None)
+        without = (schema.without(sides[0], COPIES_HAVE_NO), schema.without(sides[1], COPIES_HAVE_NO))
+        try:
+            with self.room.aside(as_copy=True):
+                return self._there_and_back(name, without, up, down, COPIES_HAVE_NO)
+        except Failed as failed:
+            return Checked(name, "fails", str(failed))
+
+    def _there_and_back(
+        self,
+        name: str,
+        sides: tuple[Snapshot, Snapshot],
+        up: Reading,
+        down: Reading | None,
+        blind: tuple[str, ...] = (),
+    ) -> Checked:
+        """Raises Failed where the rollback fails; a second application that fails is a finding."""
+        before, after = sides
+        back = after
+        if down:
+            self.room.play(down)
+            back = schema.without(self.room.snapshot(), blind)
+        changes = tuple(schema.difference(before, back))
+        found = Checked(name, _verdict(changes), differences=changes)
+        try:
+            self.room.play(up)
+            again = schema.difference(after, schema.without(self.room.snapshot(), blind))
+        except Failed as failed:
+            if failed.leave:
+                raise
+            return replace(found, reapplies=False, again=f"it does not apply again: {failed}")
+        harmful = [change.message for change in again if change.severity == "harmful"]
+        if harmful:
+            more = f" and {len(harmful) - 1} more" if len(harmful) > 1 else ""
+            return replace(
+                found, reapplies=False, again=f"applied again, it leaves another schema: {harmful[0]}{more}."
+            )
+        return replace(found, reapplies=True)
+
+    def _ours(self, part: Part) -> list[str]:
+        return refused_by_the_bot(part, "schema_migrations") if self.ours else []
+
+
+def _verdict(changes: Sequence[Change]) -> Verdict:
+    if any(change.severity == "harmful" for change in changes):
+        return "differs"
+    return "cosmetic" if changes else "exact"
+
+
+def _without_script(pair: Pair, up: Reading) -> Checked:
+    if pair.irreversible:
+        return Checked(pair.name, "irreversible", pair.irreversible, notes=up.notes)
+    return Checked(pair.name, "missing", "it has no rollback script", notes=up.notes)
+
+
+def _notes(*readings: Reading) -> tuple[str, ...]:
+    """What was done to a script, and with which."""
+    return tuple(f"`{reading.file}`: {note}" for reading in readings for note in reading.notes)

@@ -1,0 +1,77 @@
+"""Locks beside the ledger that end with their process, whatever ends it: `flock` on one small file per name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+from core.entry import refusal
+
+PROBED = 0.1
+"""Seconds for which a lock is tried: somebody who only looks whether it is held (`held`) has it for a moment."""
+
+
+class Holds:
+    """The locks of one ledger. Names: `bot` for its one bot, a run's id for who walks it."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.ledger = ledger
+
+    def hold(self, name: str) -> IO[str] | None:
+        """Take a lock; it ends when the file is closed or the process ends. None: somebody else has it.
+
+        Raises Refused(E-LEDGER) where the folder cannot be written.
+        """
+        try:
+            file = self._open(name)
+        except OSError as error:
+            raise refusal(os.strerror(error.errno or 0).lower()) from error
+        until = time.monotonic() + PROBED
+        while not _lock(file, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                file.close()
+                return None
+            time.sleep(0.01)
+        self.beat(name)
+        return file
+
+    def held(self, name: str) -> bool:
+        """Does a living process hold it?"""
+        try:
+            with self._path(name).open() as file:
+                return not _lock(file, fcntl.LOCK_SH)  # shared: two who look do not see each other
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise refusal(os.strerror(error.errno or 0).lower()) from error
+
+    def beat(self, name: str) -> None:
+        """Show that the holder is alive: the age of the lock file is read by the health check."""
+        try:
+            os.utime(self._path(name))
+        except OSError as error:
+            raise refusal(os.strerror(error.errno or 0).lower()) from error
+
+    def beaten(self, name: str) -> float:
+        """Seconds since the last beat; infinite without one."""
+        try:
+            return time.time() - self._path(name).stat().st_mtime
+        except OSError:
+            return float("inf")
+
+    def _open(self, name: str) -> IO[str]:
+        return os.fdopen(os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+
+    def _path(self, name: str) -> Path:
+        return self.ledger.with_name(f"{self.ledger.name}.{name}.lock")
+
+
+def _lock(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,217 @@
+"""What is in the ledger gets told: in order, once, and whatever Slack does meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_sdk import WebClient
+
+from bot.announcer import Announcer, SlackRefuses
+from bot.pace import Pace
+from bot.people import People
+from core.desk import Desk
+from core.ledger import Ledger
+from core.model import Person, Request, Run, State
+from core.redact import SecretStr
+from core.settings import Settings, Target
+from demo.workspace import Message, Workspace
+from tests.messages_story import IDENTIFY, REHEARSE
+
+CHANNEL, INC = "C0INCIDENTS", "C0INC418"
+ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Iterator[Workspace]:
+    with Workspace() as running:
+        yield running
+
+
+class Office:
+    """A ledger, a workspace, and an announcer that is started again at will."""
+
+    def __init__(self, folder: Path, workspace: Workspace) -> None:
+        self.slack = workspace
+        target = Target(
+            "production", SecretStr("postgresql://db/app"), channel="#incidents", approvers=("U0BOB", "U0CHEN")
+        )
+        self.settings = Settings(targets={"production": target}, ledger=folder / "ledger.db")
+        self.ledger = Ledger(self.settings.ledger)
+        self.desk = Desk(self.ledger, self.settings)
+        self.before = {name: len(self.messages(name)) for name in (CHANNEL, INC)}
+        self.start()
+
+    def start(self) -> None:
+        """A new process: nothing is remembered but the ledger."""
+        client = WebClient(self.slack.bot_token, base_url=self.slack.api_url, retry_handlers=[], timeout=2)
+        self.people = People(client, self.settings)
+        self.announcer = Announcer(client, self.ledger, self.settings, self.people, Pace(0.0))
+
+    def drills(self, *numbers: int) -> None:
+        for number in numbers:
+            data = {"target": "production", "period": f"period {number}", "owner": "", "last": "never"}
+            self.ledger.append("drill_due", data)
+
+    def asked(self, channel: str | None = CHANNEL) -> Run:
+        run = self.desk.ask(Request("from", "011_subscriptions"), self.settings.target(), ANA, "why", channel=channel)
+        until = (self.ledger.clock() + self.settings.target().approval_expires).isoformat()
+        with self.ledger.transaction() as t:
+            for step, evidence in (("identify", IDENTIFY), ("rehearse", REHEARSE)):
+                t.append(run.id, "step_started", {"step": step, "revision": 1})
+                t.append(run.id, "step_done", {"step": step, "evidence": evidence})
+            opened = {"digest": "d" * 64, "expires_at": until}
+            t.move(t.run(run.id), State.WAITING, "opened", opened, plan_digest="d" * 64, expires_at=until)
+        return self.ledger.run(run.id)
+
+    def messages(self, channel: str = CHANNEL) -> list[Message]:
+        with self.slack.state.reading():
+            return list(self.slack.state.messages.get(channel, []))
+
+    def new(self, channel: str = CHANNEL) -> list[Message]:
+        return self.messages(channel)[self.before[channel] :]
+
+    def periods(self) -> list[int]:
+        """The drills in the order in which the channel shows them."""
+        return [n for m in self.new() for n in range(1, 60) if f"period {n}`" in str(m) or f"period {n}*" in str(m) or f"period {n} " in str(m) or f"period {n}'" in str(m) or f"period {n}." in str(m) or f"period {n}," in str(m)]
+
+    def all_told(self) -> bool:
+        return self.announcer.told() == self.ledger.head()[0]
+
+
+@pytest.fixture
+def office(tmp_path: Path, workspace: Workspace) -> Iterator[Office]:
+    office = Office(tmp_path, workspace)
+    yield office
+    faults = workspace.faults
+    faults.down, faults.ratelimit, faults.lose_answer, faults.errors, faults.only = False, 0, 0, {}, set()
+    office.ledger.close()
+
+
+def test_events_are_told_in_order_and_once(office: Office) -> None:
+    office.drills(*range(1, 10))
+    office.announcer.catch_up()
+    office.announcer.catch_up()
+    assert len(office.new()) == 9 and office.all_told()
+    texts = [message.text for message in office.new()]
+    assert texts == sorted(texts) and len(set(texts)) == 9
+    office.start()
+    office.announcer.catch_up()
+    assert len(office.new()) == 9
+
+
+def test_a_restart_in_the_middle_of_an_event_goes_on_with_the_place_that_is_left(office: Office) -> None:
+    run = office.asked()
+    office.slack.faults.errors["conversations.open"] = "fatal_error"  # after the card, before the direct messages
+
+    threading.Timer(0.3, office.announcer.stop.set).start()
+    office.announcer.run()
+    cards = [m for m in office.new() if not m.thread_ts]
+    assert len(cards) == 1 and not office.all_told()
+    office.slack.faults.errors.clear()
+    office.start()
+    before = len(office.slack.direct("U0BOB"))
+    office.announcer.catch_up()
+    assert office.all_told() and len([m for m in office.new() if not m.thread_ts]) == 1
+    assert len(office.slack.direct("U0BOB")) == before + 1
+    assert len({(p["event"], p["place"]) for p in office.ledger.posts("run = ?", (run.id,))}) == len(
+        office.ledger.posts("run = ?", (run.id,))
+    )
+
+
+def test_what_slack_did_not_take_before_the_end_is_told_after_the_next_start(office: Office) -> None:
+    office.slack.faults.down = True
+    office.drills(1, 2)
+    threading.Timer(0.3, office.announcer.stop.set).start()
+    office.announcer.run()
+    assert office.announcer.told() == 0
+    office.slack.faults.down = False
+    office.start()
+    office.announcer.catch_up()
+    assert len(office.new()) == 2 and office.all_told()
+
+
+def test_a_lost_answer_repeats_a_post_that_can_be_recognised(office: Office) -> None:
+    office.announcer.people.channel_id("#incidents")
+    office.slack.faults.only, office.slack.faults.lose_answer = {"chat.postMessage"}, 1
+    office.drills(1)
+    office.announcer.catch_up()
+    found = office.new()
+    assert 1 <= len(found) <= 2 and len({(m.text, str(m.metadata)) for m in found}) == 1 and office.all_told()
+    office.announcer.catch_up()
+    assert len(office.new()) == len(found)
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_slack_says(office: Office) -> None:
+    office.announcer.people.channel_id("#incidents")
+    office.slack.faults.only, office.slack.faults.ratelimit, office.slack.faults.retry_after = {"chat.postMessage"}, 1, 1
+    started = office.ledger.clock()
+    office.drills(1, 2)
+    office.announcer.catch_up()
+    assert (office.ledger.clock() - started).total_seconds() >= 1
+    assert len(office.new()) == 2 and office.all_told()
+
+
+def test_slack_that_does_not_tell_where_a_channel_is_delays_and_loses_nothing(office: Office) -> None:
+    office.slack.faults.errors["conversations.list"] = "internal_error"
+    office.asked(channel=None)  # from a shell: the card goes to the target's own channel
+    told = threading.Thread(target=office.announcer.catch_up)
+    told.start()
+    told.join(0.4)
+    assert told.is_alive() and office.new() == []
+    office.slack.faults.errors.clear()
+    told.join(10)
+    assert office.all_told() and len([m for m in office.new() if not m.thread_ts]) == 1
+
+
+def test_a_channel_that_is_gone_does_not_stop_the_others(office: Office) -> None:
+    run = office.asked(channel="C0GONE")
+    office.drills(1)
+    office.announcer.catch_up()
+    assert office.all_told() and len(office.new()) == 1
+    assert office.ledger.posts("run = ? AND place = 'card'", (run.id,))[0]["ts"] is None
+
+
+@pytest.mark.parametrize("error", ["invalid_auth", "token_revoked", "missing_scope"])
+@pytest.mark.parametrize("method", ["chat.postMessage", "conversations.list"])
+def test_a_token_that_is_refused_ends_it_loudly(office: Office, error: str, method: str) -> None:
+    office.slack.faults.errors[method] = error
+    office.drills(1)
+    with pytest.raises(SlackRefuses, match=error):
+        office.announcer.run()
+    office.slack.faults.errors.clear()
+    office.start()
+    office.announcer.catch_up()
+    assert len(office.new()) == 1  # and nothing is lost
+
+
+def test_a_card_that_was_deleted_gets_a_new_one(office: Office) -> None:
+    run = office.asked()
+    office.announcer.catch_up()
+    card = next(m for m in office.new() if not m.thread_ts)
+    with office.ledger.transaction() as t:
+        t.append(run.id, "notme", {}, BOB)
+    office.announcer.catch_up()
+    with office.slack.state.changing():
+        office.slack.state.messages[CHANNEL].remove(card)
+    office.desk.deny(run.id, BOB, "not today")
+    office.announcer.catch_up()
+    assert office.all_told()
+    newest = office.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)[0]
+    assert newest["ts"] != card.ts and "denied" in str(next(m for m in office.new() if m.ts == newest["ts"])).lower()
+
+
+def test_a_target_that_left_the_settings_does_not_stop_the_others(office: Office) -> None:
+    office.asked()
+    office.drills(1)
+    other: Any = office.settings.targets
+    known = other.pop("production")
+    office.announcer.catch_up()
+    assert office.all_told() and office.new() == []
+    other["production"] = known
+    office.drills(2)
+    office.announcer.catch_up()
+    assert len([m for m in office.new() if "period 2" in str(m)]) == 1

@@ -1,0 +1,138 @@
+"""The examples of the documentation run: settings, commands, scripts, and the looks at a real audit trail."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from docs_reading import OWN, ROOT, TEXT, blocks, rows
+
+from core import config, ledger, script
+from core.errors import Refused
+from core.grammar import parse_words
+from core.model import STEPS, Run, State
+from core.script import rules
+from demo.app import sample
+from demo.postgres import Server
+
+
+def test_the_example_settings_load(tmp_path: Path) -> None:
+    (text,) = blocks("docs/install.md", "toml")
+    file = tmp_path / "rollback.toml"
+    file.write_text(text)
+    environment = next(part for part in blocks("docs/install.md", "sh") if part.startswith("DATABASE_URL="))
+    env = dict(line.split("=", 1) for line in environment.splitlines())
+    settings = config.load(file, env)
+    assert settings.target().approvers == ("@db-oncall", "U0BOB")
+    assert settings.people == {"ana": "U0ANA"}
+
+
+def test_every_typed_command_is_understood() -> None:
+    typed = re.findall(r"`/?rollback ([^`…]+)`", "\n".join(TEXT[name] for name in OWN))
+    assert len(typed) > 8
+    for line in typed:
+        parse_words(line.replace('"checkout 500s"', "checkout").replace("RUN", "RB-7K3M").split())
+
+
+def test_what_may_not_stand_in_a_script_is_refused_with_the_code_that_is_told() -> None:
+    for sql, code in (
+        ("COMMIT", "E-SCRIPT"), ("SET TRANSACTION READ ONLY", "E-SCRIPT"), ("\\i other.sql", "E-SCRIPT"),
+        ("COPY t FROM STDIN", "E-SCRIPT"), ("DELETE FROM schema_migrations", "E-SCRIPT"),
+        ("DROP TABLE rollback_bot.marker", "E-SCRIPT"), ("SET standard_conforming_strings = off", "E-SCRIPT"),
+        ("DROP INDEX CONCURRENTLY i", "E-NO-TX"), ("REINDEX TABLE CONCURRENTLY t", "E-NO-TX"), ("VACUUM", "E-NO-TX"),
+        ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", "E-NO-TX"), ("DROP DATABASE d", "E-NO-TX"),
+        ("ALTER SYSTEM SET work_mem = '1MB'", "E-NO-TX"), ("DROP SUBSCRIPTION s", "E-NO-TX"), ("-- nothing", "E-NO-SCRIPT"),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            script.read("011_a.sql", sql.encode())
+        assert refused.value.code == code, sql
+    (example,) = blocks("docs/writing-rollback-scripts.md", "sql")
+    assert script.read("011_a.sql", example.encode()).statements
+    assert rules.OWN_SCHEMA in TEXT["docs/writing-rollback-scripts.md"]
+
+
+@pytest.fixture(scope="module")
+def trail(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
+    """The audit trail of a real rollback, walked by the shell on a throw-away target."""
+    folder = tmp_path_factory.mktemp("docs")
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE docs TEMPLATE template0")
+    url = server.url("docs")
+    sample.migrate(url)
+    file = folder / "rollback.toml"
+    file.write_text(
+        f'ledger = "ledger.db"\nbackup_dir = "backups"\npg_bin = "{server.bin_dir}"\n'
+        f'[targets.production]\nmigrations = "{sample.MIGRATIONS}"\napprovals = 0\n'
+    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "ROLLBACK_CONFIG": str(file)}
+    env |= {"DATABASE_URL": url, "TEST_DATABASE_URL": server.url()}
+    command = [sys.executable, "-m", "core", "011_subscriptions", "--reason", "for the documentation"]
+    done = subprocess.run(command, cwd=ROOT, env=env, input="docs\n", capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    book = ledger.Ledger(folder / "ledger.db")
+    yield book.path, book.runs()[0]
+    book.close()
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        conn.execute("DROP DATABASE docs WITH (FORCE)")
+
+
+def test_the_snippet_for_the_chain_agrees_with_a_real_ledger_and_finds_a_change(
+    trail: tuple[Path, Run], tmp_path: Path
+) -> None:
+    file, run = trail
+    (code,) = blocks("docs/ledger.md", "python")
+    snippet = tmp_path / "verify.py"
+    snippet.write_text(code)
+    copy = tmp_path / "copy.db"
+    book = ledger.Ledger(file)
+    book.db.execute("VACUUM INTO ?", [str(copy)])
+    head = book.head()[1]
+    book.close()
+    good = subprocess.run([sys.executable, snippet, copy], capture_output=True, text=True, timeout=60)
+    assert good.stdout.strip() == head
+    assert run.state is State.DONE
+    changed = ledger.Ledger(copy)
+    changed.db.execute("DROP TRIGGER events_no_update")
+    with changed.db.conn:
+        changed.db.execute("UPDATE events SET kind = 'denied' WHERE id = 3")
+    changed.close()
+    bad = subprocess.run([sys.executable, snippet, copy], capture_output=True, text=True, timeout=60)
+    assert (bad.returncode, bad.stderr.strip()) == (1, "broken at event 3")
+
+
+def test_the_evidence_of_each_step_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
+    _, run = trail
+    told = {row[0].strip("`"): row[1] for row in rows("docs/ledger.md", "## Evidence by step")}
+    assert list(told) == list(STEPS)
+    for step, text in told.items():
+        outer = re.sub(r"\([^)]*\)", "", text)
+        assert set(re.findall(r"`(\w+)`", outer)) | {"seconds"} == set(run.evidence[step]), step
+
+
+def test_the_data_of_each_event_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
+    file, run = trail
+    told = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows("docs/ledger.md", "## Kinds of events")
+    }
+    book = ledger.Ledger(file)
+    events = book.events(run.id)
+    book.close()
+    assert len({event.kind for event in events}) > 5
+    for event in events:
+        assert set(event.data) == told[event.kind], event.kind
+
+
+def test_the_commands_for_looking_at_the_ledger_work(trail: tuple[Path, Run]) -> None:
+    file, run = trail
+    lines = [line for part in blocks("docs/ledger.md", "sh") for line in part.splitlines() if "sqlite-utils" in line]
+    assert len(lines) == 3
+    tool = Path(sys.executable).parent / "sqlite-utils"
+    for line in lines:
+        line = line.replace("sqlite-utils", str(tool)).replace("ledger.db", str(file)).replace("RB-7K3M", run.id)
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)  # noqa: S602
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) > 2, line
