@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 
 FATAL = {"invalid_auth", "token_revoked", "account_inactive", "missing_scope", "not_authed", "token_expired"}
 LOST_CARD = {"message_not_found", "edit_window_closed", "cant_update_message", "is_inactive", "block_mismatch"}
+NO_THREAD = {"cannot_reply_to_message", "thread_not_found"}
 AGAIN = {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 PROGRESS = 3.0  # seconds between two edits of a card that only show progress
 SILENCE = 60.0  # seconds after which late posts are introduced
@@ -165,14 +167,18 @@ class Announcer:
 
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
-        answer = self.calling(
-            lambda: self.client.chat_postMessage(
-                channel=old["channel"], thread_ts=old["ts"], reply_broadcast=True, **message, unfurl_links=False
-            )
-        )
-        if answer and run.last:
+        event, more = run.last.id if run.last else old["event"], {"thread_ts": old["ts"], "reply_broadcast": True}
+        try:
+            answer = self.calling(partial(self.post, old["channel"], message, more), raising=NO_THREAD)
+        except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
+            event, answer = old["event"], self.calling(partial(self.post, old["channel"], message, {}))
+        if answer:
             with self.ledger.transaction() as t:
-                t.post(run.last.id, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
+                t.post(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
+
+    def post(self, channel: str, message: messages.Message, more: dict[str, Any]) -> Any:
+        """A message in a channel."""
+        return self.client.chat_postMessage(channel=channel, **message, **more, unfurl_links=False)
 
     def calling(
         self, call: Callable[[], Any], where: str = "", raising: set[str] | frozenset[str] = frozenset()

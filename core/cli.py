@@ -100,8 +100,8 @@ class Shell:
         """Do it; the exit code."""
         command = self.command
         if command.verb in ("help", "form"):
-            print(grammar.help_text(command.args[0] if command.args else None))
-            return 0 if command.verb == "help" else 2
+            text = grammar.help_text(command.args[0] if command.args else None)
+            return self.show([text], {"help": text}, 0 if command.verb == "help" else 2)
         verb = getattr(self, f"do_{command.verb}", None)
         if verb is None:
             raise Refused("E-USAGE", f"`{command.verb}` is not in this version.", "`rollback help` lists what is.")

@@ -150,7 +150,9 @@ def objects(live: Mapping[Any, str], changes: Sequence[Json]) -> str:
     touched = {(change["kind"], change["object"]) for change in changes if change["change"] != "added"}
     tables = {item for kind, item in touched if kind == "table"}
     held = sorted(
-        [*key, text] for key, text in live.items() if tuple(key) in touched or schema.table_of(*key, text) in tables
+        [*key, text]
+        for key, text in live.items()
+        if tuple(key) in touched or schema.table_of(key.kind, key.identity, text) in tables
     )
     return hashlib.sha256(canonical(held).encode()).hexdigest()
 
@@ -172,10 +174,10 @@ def _sentence(key: str, before: Any, after: Any) -> str:
         gone = [f"`{v}` is no longer applied" for v in before if v not in after]
         return "; ".join(new + gone) or "the order of the applied migrations changed"
     if key == "scripts":
-        old, new = ({item[1]: item[2] for item in side} for side in (before, after))
-        edited = [f"the rollback script of `{n}` was edited" for n in new if n in old and old[n] != new[n]]
-        more = [f"`{n}` would be rolled back too" for n in new if n not in old]
-        less = [f"`{n}` would no longer be rolled back" for n in old if n not in new]
+        was, live = ({item[1]: item[2] for item in side} for side in (before, after))
+        edited = [f"the rollback script of `{n}` was edited" for n in live if n in was and was[n] != live[n]]
+        more = [f"`{n}` would be rolled back too" for n in live if n not in was]
+        less = [f"`{n}` would no longer be rolled back" for n in was if n not in live]
         return "; ".join(edited + more + less) or "the order of the rollback scripts changed"
     if key == "touched objects":
         return "tables or other objects that the scripts touch were altered"

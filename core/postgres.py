@@ -41,6 +41,7 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
         ) from None
     execute(conn, "SET client_connection_check_interval = 500")
     execute(conn, "SET lock_timeout = '5s'")  # whatever we look at: never queue for long in front of the application
+    execute(conn, "SET datestyle = 'ISO'")  # how times are printed, for psycopg; the order of day and month stays
     return conn
 
 

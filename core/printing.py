@@ -136,7 +136,10 @@ def done(step: str, evidence: Json, run: Run) -> list[str]:
     took = seconds(evidence["seconds"])
     match step:
         case "identify":
-            text = f"done      {len(evidence['undo'])} migrations, each has a rollback script"
+            count = len(evidence["undo"])
+            text = "done      1 migration, it has a rollback script"
+            if count != 1:
+                text = f"done      {count} migrations, each has a rollback script"
         case "rehearse":
             text = f"done      {took}, {evidence['statements']} statements on an empty copy"
         case "backup":

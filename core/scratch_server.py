@@ -114,7 +114,10 @@ def find(
 
 def given(url: str, major: int | None) -> Scratch:
     """The server of `scratch_url`. Raises StepFailed where it does not answer, Refused where its major is another."""
-    with postgres.trouble("reach the scratch server"), postgres.connect(url, "rollback-bot", "scratch server") as conn:
+    with (
+        postgres.trouble("reach the scratch server"),
+        postgres.connect(url, "rollback-bot", "the scratch server") as conn,
+    ):
         found = conn.info.server_version // 10000
     if major is not None and found != major:
         raise Refused(

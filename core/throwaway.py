@@ -117,7 +117,8 @@ def binaries() -> Path:
 @cache
 def major_of(bin_dir: Path) -> int | None:
     """The major of the server programs in a folder; None where initdb and postgres are not both there."""
-    if not all((bin_dir / program).is_file() for program in ("initdb", "postgres")):
+    # os.access, since Path.is_file raises for a folder on PATH that is closed to us
+    if not all(os.access(bin_dir / program, os.X_OK) for program in ("initdb", "postgres")):
         return None
     try:
         command = [str(bin_dir / "postgres"), "--version"]

@@ -76,7 +76,17 @@ class Office:
 
     def periods(self) -> list[int]:
         """The drills in the order in which the channel shows them."""
-        return [n for m in self.new() for n in range(1, 60) if f"period {n}`" in str(m) or f"period {n}*" in str(m) or f"period {n} " in str(m) or f"period {n}'" in str(m) or f"period {n}." in str(m) or f"period {n}," in str(m)]
+        return [
+            n
+            for m in self.new()
+            for n in range(1, 60)
+            if f"period {n}`" in str(m)
+            or f"period {n}*" in str(m)
+            or f"period {n} " in str(m)
+            or f"period {n}'" in str(m)
+            or f"period {n}." in str(m)
+            or f"period {n}," in str(m)
+        ]
 
     def all_told(self) -> bool:
         return self.announcer.told() == self.ledger.head()[0]
@@ -147,7 +157,11 @@ def test_a_lost_answer_repeats_a_post_that_can_be_recognised(office: Office) -> 
 
 def test_a_rate_limit_is_waited_for_as_long_as_slack_says(office: Office) -> None:
     office.announcer.people.channel_id("#incidents")
-    office.slack.faults.only, office.slack.faults.ratelimit, office.slack.faults.retry_after = {"chat.postMessage"}, 1, 1
+    office.slack.faults.only, office.slack.faults.ratelimit, office.slack.faults.retry_after = (
+        {"chat.postMessage"},
+        1,
+        1,
+    )
     started = office.ledger.clock()
     office.drills(1, 2)
     office.announcer.catch_up()

@@ -5,11 +5,6 @@ The answers stand whole in `stories/refusals.txt`.
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,16 +13,27 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from core.model import Run, State
-from demo.bench import ROOT, Bench
+from core.model import State
+from demo.bench import Bench
 from demo.postgres import Server
-from demo.workspace import Channel, Message, Workspace, sample_channels
-from demo.workspace import payloads
+from demo.workspace import Channel, Workspace, sample_channels
 from tests import stand_ins
 from tests.bench_fixtures import (
-    ANA, BOB, CHANNEL, CHEN, DEE, GUEST, QUICK, STORIES, Play, compare, copied, playing, settings_of, stable,
+    ANA,
+    BOB,
+    CHANNEL,
+    CHEN,
+    DEE,
+    GUEST,
+    QUICK,
+    Play,
+    copied,
+    playing,
+    settings_of,
+    stable,
 )  # fmt: skip
 from tests.conftest import fresh
+from tests.refusals import kept, nothing_half_done, raw_click, refused
 
 PASSWORD = "wrong-horse-9-staple"
 SCRIPT_012 = "DROP FUNCTION claim_stripe_event(text, text, jsonb);\nDROP TABLE stripe_events;\n"
@@ -103,41 +109,6 @@ def changed(play: Play, files: dict[str, str | None]) -> Iterator[None]:
     finally:
         for name, text in before.items():
             (folder / name).write_text(text)
-
-
-def refused(play: Play, text: str, user: str = ANA, channel: str = CHANNEL) -> str:
-    """Type it; the answer with a code, as that person reads it."""
-    seen = {m.ts for m in play.everything(channel)}
-    play.types(text, user, channel)
-
-    def look() -> Message | None:
-        new = [m for m in play.everything(channel) if m.ts not in seen and m.ephemeral_for == user]
-        return next((m for m in new if re.search(r"E-[A-Z-]+", str(m.blocks))), None)
-
-    found = play.slack.wait_for(look, 30)
-    assert found
-    with play.slack.state.reading():
-        from demo.workspace.text import message_lines
-
-        return stable("\n".join(message_lines(play.slack.state, found)))
-
-
-def kept(case: str, text: str) -> None:
-    """Hold an answer against its part of `refusals.txt`; `GOLDEN=write` keeps it anew (one process only)."""
-    file = STORIES / "refusals.txt"
-    parts = dict(part.split("\n", 1) for part in file.read_text().split("## ")[1:]) if file.exists() else {}
-    if os.environ.get("GOLDEN") == "write":
-        parts[case] = text.strip() + "\n\n"
-        file.write_text("".join(f"## {name}\n{body}" for name, body in sorted(parts.items())))
-    assert text.strip() == parts[case].strip()
-
-
-def nothing_half_done(play: Play) -> None:
-    """No open run, no scratch database, the target as it was."""
-    play.slack.wait_for(lambda: not play.ledger.open_runs(), 10)
-    play.left_clean()
-    assert play.applied() == ["001", "002", "003", "004", "010", "011", "012"]
-    assert play.markers() == []
 
 
 TYPED = {
@@ -236,123 +207,3 @@ def test_each_wrong_click_is_answered_and_only_the_right_one_counts(world: Play)
     nothing_half_done(play)
     new = [m for m in play.everything() if m.ts not in before and m.ephemeral_for and "E-" in str(m.blocks)]
     kept("clicks", stable("\n".join(f"{m.ephemeral_for}: {m.text}" for m in new)))
-
-
-def raw_click(play: Play, message: Message, action_id: str, value: str, user: str) -> None:
-    """A click that Slack's own client would not offer."""
-    state = play.slack.state
-    element = {"type": "button", "action_id": action_id, "value": value, "text": {"type": "plain_text", "text": "x"}}
-    with state.changing():
-        action = payloads.action_of(element, "block", state.new_ts(), {})
-        body = payloads.click_message(state, user, message, action)
-    play.slack.click_raw(body)
-
-
-def test_a_click_on_an_expired_request_is_told_so(stage: object) -> None:
-    play: Play = stage('approval_expires = "2 s"\n')  # type: ignore[operator]
-    run = play.asks("latest")
-    card = play.with_button(run, "rb.review")
-    play.reviews(run, BOB)
-    play.until(run.id, State.EXPIRED)
-    answer = play.slack.submit(BOB, {"confirm": "012"})
-    assert answer.view and "E-EXPIRED" in play.slack.view_text(answer.view)
-    raw_click(play, card, "rb.deny", f"{run.id}.1", CHEN)
-    assert "expired at" in play.hears("E-EXPIRED", CHEN)
-    nothing_half_done(play)
-
-
-def test_every_delivery_twice_counts_once(stage: object) -> None:
-    play: Play = stage()  # type: ignore[operator]
-    play.slack.faults.deliver_twice = True
-    run = play.proven(play.asks("latest"))
-    play.approves(run)
-    play.until(run.id, State.DONE)
-    assert len(play.ledger.runs()) == 1
-    assert [kind for kind in play.kinds(run) if kind in ("asked", "approved")] == ["asked", "approved"]
-
-
-def test_older_client_programs_are_refused(server: Server, stage: object, tmp_path: Path) -> None:
-    env = {"ROLLBACK_PG_BIN": str(stand_ins.older_tools(server, tmp_path / "old", 15))}
-    play: Play = stage(env=env)  # type: ignore[operator]
-    kept("older client programs", refused(play, "latest"))
-    nothing_half_done(play)
-
-
-def test_a_backup_folder_that_is_none_or_is_full_stops_the_run(stage: object, tmp_path: Path) -> None:
-    folder, small = tmp_path / "backups", tmp_path / "small"
-    folder.write_text("a file")
-    small.mkdir()
-    play: Play = stage(top=f'backup_dir = "{folder}"')  # type: ignore[operator]
-    run = stopped(play)
-    kept("a backup folder that is none", str(run.failed and run.failed["message"]))
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True).returncode:
-        pytest.skip("a full disk needs the right to mount a small one")
-    try:
-        folder.unlink()
-        folder.symlink_to(small)
-        run = stopped(play)
-        kept("a full disk", re.sub(r"\d+\.\d+ GB", "SIZE", str(run.failed and run.failed["message"])))
-        nothing_half_done(play)
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
-
-
-def stopped(play: Play) -> Run:
-    """`latest`, and the run that a proof has stopped."""
-    play.types("latest")
-    run = play.newest()
-    return play.until(run.id, State.STOPPED)
-
-
-def test_nobody_may_approve_while_slack_does_not_tell_who_is_in_the_group(stage: object) -> None:
-    play: Play = stage()  # type: ignore[operator]
-    play.slack.faults.errors = {"usergroups.users.list": "internal_error"}
-    run = play.proven(play.asks("latest"))
-    play.clicks(run, "rb.review", BOB)
-    kept("slack does not tell who is in the group", play.hears("E-CANNOT-CHECK", BOB))
-    assert play.ledger.run(run.id).state is State.WAITING
-
-
-FAULTY = (
-    """
-default_target = "nowhere"
-[targets.production]
-database_url = "postgresql://u:%s@/app"
-aprovals = 1
-approvals = 9
-approval_expires = "soon"
-channel = "incidents"
-"""
-    % PASSWORD
-)  # noqa: UP031
-
-
-def test_faulty_settings_are_listed_at_once_by_bot_and_shell(tmp_path: Path) -> None:
-    file = tmp_path / "rollback.toml"
-    file.write_text(FAULTY)
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ROLLBACK_CONFIG": str(file)}
-    told = []
-    for module, *words in (["bot"], ["core", "status"]):
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        told.append(done.stderr)
-    assert told[0] == told[1]
-    assert PASSWORD not in told[0]
-    compare("faulty_settings", told[0])
-
-
-def test_the_bot_says_why_it_cannot_start(tmp_path: Path) -> None:
-    started = time.monotonic()
-    (tmp_path / "rollback.toml").write_text('[targets.production]\napprovers = ["U0BOB"]\nchannel = "#incidents"\n')
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    env |= {"DATABASE_URL": "postgresql:///app", "SLACK_BOT_TOKEN": "xoxb-1"}
-    for more, code, sentence in (
-        ({}, 2, "Set SLACK_APP_TOKEN"),
-        ({"SLACK_APP_TOKEN": "xapp-1", "SLACK_API_URL": "http://127.0.0.1:9/api/"}, 69, "Slack does not answer"),
-    ):
-        run = [sys.executable, "-m", "bot"]
-        done = subprocess.run(run, cwd=tmp_path, env=env | more, capture_output=True, text=True, timeout=30)
-        assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
-    assert time.monotonic() - started < 30

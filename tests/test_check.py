@@ -73,7 +73,11 @@ CASES = [
     Case("only_rows", "UPDATE t SET a = 'y'", "/* rows stay */", "empty", "", TABLE),
     Case("divides", "ALTER TABLE t ADD c int", "SELECT 1/0;", "irreversible", "divides by zero", TABLE, None),
     Case("says_so", "ALTER TABLE t ADD c int", "-- This one is irreversible.\n", "irreversible", "says so", TABLE, None),
-    Case("raises", "ALTER TABLE t ADD c int", "DO $$ BEGIN RAISE EXCEPTION 'cannot be reverted'; END $$", "irreversible", "says so", TABLE, None),
+    Case("raises", "ALTER TABLE t ADD c int", "DO $$ BEGIN RAISE EXCEPTION 'cannot be reverted'; END $$", "irreversible", "raises an error on purpose", TABLE, None),
+    Case("says_so_in_a_constant", "ALTER TABLE t ADD c int", "SELECT 'not reversible'", "irreversible", "says so", TABLE, None),
+    Case("only_talks_about_it", "ALTER TABLE t ADD c int", "-- the index is irreversible\nALTER TABLE t DROP c", "exact", "", TABLE),
+    Case("works_then_raises_a_notice", "ALTER TABLE t ADD c int", "DO $$ BEGIN RAISE NOTICE 'irreversible'; ALTER TABLE t DROP c; END $$", "exact", "", TABLE),
+    Case("nothing_needed", "ALTER TABLE t ADD c int", "-- no rollback needed", "empty", "holds no statement", TABLE, None),
     Case("no_such_name", "CREATE INDEX i_n ON t (b)", "\n\nDROP INDEX i_m", "fails", "line 3: 42704 index \"i_m\" does not exist.", TABLE, None),
     Case("semicolon", "ALTER TABLE t ADD c int", "ALTER TABLE t DROP c\nSELECT 1;", "fails", "line 2: syntax error", TABLE, None),
     Case("psql_command", "ALTER TABLE t ADD c int", "\\echo x\nALTER TABLE t DROP c;", "fails", "`\\echo` is a psql command", TABLE, None),
@@ -114,13 +118,14 @@ def write(folder: Path, stem: str, up: str, down: str | None) -> None:
 
 @pytest.fixture(scope="module")
 def report(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """All cases in one walk, each with a table of its own, after one migration that makes what they start from."""
     folder = tmp_path_factory.mktemp("cases")
-    for at, case in enumerate(CASES):
-        stem = f"{at * 2 + 1:03}_{case.name}"
-        write(folder, f"{at * 2:03}_base_{case.name}", filled(case.before or "SELECT 1", case.name, stem), "SELECT 1")
+    write(folder, "000_before", ";\n".join(filled(case.before, case.name, "") for case in CASES), None)
+    for at, case in enumerate(CASES, 1):
+        stem = f"{at:03}_{case.name}"
         up, down = (script and filled(script, case.name, stem) for script in (case.up, case.down))
         write(folder, stem, str(up), down)
-    return check(folder, server.url(), layout="paired", timeout=2)
+    return check(folder, server.url(), layout="paired", since="001", timeout=2)
 
 
 def told(one: Checked) -> str:
@@ -184,7 +189,7 @@ def test_a_migration_that_fails_is_undone_and_the_rest_is_tried(server: Server, 
     assert [one.verdict for one in report.migrations] == ["exact", "fails", "exact", "fails", "exact"]
     second, fourth = report.migrations[1], report.migrations[3]
     assert second.problem == 'does not apply: `002_b.sql`, line 1: 42704 type "missing" does not exist.'
-    assert "`002_b` failed before; this may come of it" in fourth.notes
+    assert "`002_b` could not be applied before; this may come of it" in fourth.notes
     assert report.harmful == 2
 
 
@@ -305,6 +310,26 @@ def test_words_that_are_not_understood_are_refused(words: list[str], says: str) 
         command.parse(words)
     assert caught.value.code == "E-USAGE" and caught.value.message == says
     assert "rollback" not in caught.value.message
+
+
+def test_without_a_folder_the_target_of_the_settings_is_checked(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "rollback.toml").write_text(
+        f"""[targets.production]
+database_url = "{server.url("nowhere")}"
+scratch_url = "{server.url()}"
+migrations = "{SAMPLE}"
+approvals = 0
+"""
+    )
+    done = shell(server, cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "all 7 can be undone"), done.stderr
+    assert shell(server, "--on", "prod", cwd=tmp_path).returncode == 2
+
+
+def test_without_a_folder_and_settings_the_folder_is_asked_for(server: Server, tmp_path: Path) -> None:
+    done = shell(server, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Name the folder of the migrations: there are no settings here that do. It is typed:")
 
 
 def test_a_folder_that_does_not_exist_is_refused(server: Server, tmp_path: Path) -> None:

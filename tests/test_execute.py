@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,139 +14,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from core import postgres, survey
+from core import postgres
 from core.errors import NeedsAPerson, PlanChanged, Refused, StepFailed
-from core.model import Person, Request, Run, State
+from core.model import Request
 from core.redact import SecretStr
-from core.runbook import Work
-from core.settings import Settings, Target
 from core.steps.execute import execute, found
 from demo.app import sample
 from demo.postgres import Server
 from tests.bench_fixtures import copied
-
-ANA = Person("U0ANA", "Ana")
-RUN = "RB-7K3M"
-
-
-class Stand:
-    """A target, and a plan for it that was approved."""
-
-    def __init__(
-        self,
-        server: Server,
-        url: str,
-        folder: Path,
-        migrations: Path = sample.MIGRATIONS,
-        through: str = "",
-        **more: Any,
-    ) -> None:
-        self.url, self.server = url, server
-        self.settings = Settings(backup_dir=folder / "backups", ledger=folder / "ledger.db", pg_bin=server.bin_dir)
-        self.settings.backup_dir.mkdir(parents=True)
-        self.target = Target(
-            "production", SecretStr(through or url), SecretStr(server.url()), migrations, approvers=("U0BOB",),
-            lock_timeout=timedelta(milliseconds=300), lock_tries=2, **more,
-        )  # fmt: skip
-
-    def approved(self, request: Request = Request("latest"), **more: Any) -> Work:
-        """Identified, rehearsed, and with its digest."""
-        run = survey.preview(request, self.target, self.settings, ANA, datetime.now(UTC))
-        return self.work(replace(run, id=RUN, state=State.EXECUTING, **more))
-
-    def work(self, run: Run, **target: Any) -> Work:
-        return Work(run, replace(self.target, **target), self.settings)
-
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
-        """By somebody else, committed."""
-        rows: list[tuple[Any, ...]] = []
-        with psycopg.connect(self.url, autocommit=True) as conn:
-            for statement in statements:
-                cursor = conn.execute(statement.encode())
-                rows = cursor.fetchall() if cursor.description else []
-        return rows
-
-    def applied(self) -> list[str]:
-        return [row[0] for row in self.sql("SELECT version FROM schema_migrations ORDER BY 1")]
-
-    def tables(self) -> set[str]:
-        return {
-            row[0]
-            for row in self.sql(
-                "SELECT relname FROM pg_class WHERE relkind IN ('r','m') AND relnamespace = 'public'::regnamespace"
-            )
-        }
-
-    def marked(self) -> bool:
-        if self.sql("SELECT to_regclass('rollback_bot.marker')") == [(None,)]:
-            return False
-        return self.sql("SELECT run FROM rollback_bot.marker") == [(RUN,)]
-
-    def unchanged(self) -> None:
-        """Tables, history row and marker stand or fall together."""
-        assert (not self.marked()) and self.applied()[-1] == "012" and "stripe_events" in self.tables()
-
-    def gone(self) -> None:
-        assert self.marked() and self.applied()[-1] == "011" and "stripe_events" not in self.tables()
-
-
-class Wire:
-    """A proxy before PostgreSQL that does something when it sees a query, once: `at` is a part of its text."""
-
-    def __init__(self, server: Server, at: bytes, act: Callable[[socket.socket, socket.socket, bytes], None]) -> None:
-        self.server, self.at, self.act, self.acted = server, at, act, False
-        self.folder = Path(tempfile.mkdtemp(prefix="wire"))
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.folder / f".s.PGSQL.{server.port}"))
-        self.listener.listen()
-        self.armed = self.ripe = False
-        self.ends: list[socket.socket] = [self.listener]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def url(self, url: str) -> str:
-        return url.replace(str(self.server.socket_dir).replace("/", "%2F"), str(self.folder)).replace(
-            str(self.server.socket_dir), str(self.folder)
-        )
-
-    def accept(self) -> None:
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            upstream = socket.socket(socket.AF_UNIX)
-            upstream.connect(str(self.server.socket_dir / f".s.PGSQL.{self.server.port}"))
-            self.ends += [client, upstream]
-            for one, other, out in ((client, upstream, True), (upstream, client, False)):
-                threading.Thread(target=self.pump, args=(one, other, out), daemon=True).start()
-
-    def pump(self, one: socket.socket, other: socket.socket, out: bool) -> None:
-        try:
-            while data := one.recv(65536):
-                self.ripe = self.ripe or b"INSERT INTO rollback_bot" in data
-                hit = self.at in data and (self.ripe or self.at != b"COMMIT")  # other COMMITs come before the one
-                if out and self.armed and not self.acted and hit:
-                    self.acted = True
-                    self.act(one, other, data)
-                    return
-                other.sendall(data)
-        except OSError:
-            pass  # the other end is gone: so is this one
-        for end in (one, other):
-            shut(end)
-
-    def close(self) -> None:
-        for end in self.ends:
-            shut(end)
-            end.close()
-        shutil.rmtree(self.folder)
-
-
-def shut(end: socket.socket) -> None:
-    try:
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # closed already
+from tests.execute_stand import RUN, Stand, Wire, shut
 
 
 @pytest.fixture
@@ -327,8 +200,8 @@ def test_another_database_behind_the_same_address_voids_the_approval(
     work = stand.approved()
     name = conninfo_to_dict(stand.url)["dbname"]
     with psycopg.connect(server.url(), autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[call-overload]
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     with pytest.raises(PlanChanged, match="the database changed"):
         execute(work)
     stand.unchanged()
@@ -339,11 +212,11 @@ def test_another_database_behind_the_same_address_voids_the_approval(
     [(("U0EVE",), {}, "the policy changed"), (("U0BOB",), {"digest": "f" * 64}, "not the one in the audit trail")],
 )
 def test_another_policy_or_digest_voids_the_approval(
-    stand: Stand, approvers: tuple[str, ...], run: dict[str, str], told: str
+    stand: Stand, approvers: tuple[str, ...], run: dict[str, Any], told: str
 ) -> None:
-    work = stand.approved(**run)
+    work = stand.approved()
     with pytest.raises(PlanChanged, match=told):
-        execute(stand.work(work.run, approvers=approvers))
+        execute(stand.work(replace(work.run, **run), approvers=approvers))
     stand.unchanged()
 
 
@@ -372,7 +245,7 @@ def test_many_fewer_rows_than_shown_void_the_approval(stand: Stand) -> None:
 def test_values_of_a_dropped_column_are_counted_too(stand: Stand) -> None:
     work = stand.approved(Request("from", "011_subscriptions"))
     stand.sql("UPDATE profiles SET plan = 'pro'")
-    with pytest.raises(PlanChanged, match="values in `profiles.plan`: "):
+    with pytest.raises(PlanChanged, match=r"values in `profiles.plan`: "):
         execute(work)
     stand.unchanged()
 
@@ -507,3 +380,23 @@ def test_a_hostile_script_ends_committed_whole_or_not_at_all(
         kept = any(change["object"] == "public.stripe_events" for change in work.run.evidence["rehearse"]["changes"])
         assert ("stripe_events" in stand.tables()) != kept  # as it was rehearsed, whatever that was
     assert stand.sql("SELECT to_regclass('masks')::text") == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SET ROLE pg_monitor; SELECT * FROM profiles", "E-RIGHTS"),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "E-DB"),
+    ],
+)
+def test_a_target_that_is_lost_or_forbids_is_said_in_words(app: str, statement: str, code: str) -> None:
+    with pytest.raises(Refused, match="production") as caught, postgres.target(app, "x", "production") as conn:
+        conn.execute(statement.encode())
+    assert caught.value.code == code
+
+
+def test_times_are_read_whatever_the_database_prints(stand: Stand) -> None:
+    name = conninfo_to_dict(stand.url)["dbname"]
+    stand.sql(f"ALTER DATABASE {name} SET datestyle = 'German'")
+    execute(stand.approved())
+    stand.gone()

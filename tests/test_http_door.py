@@ -80,7 +80,9 @@ def no_bug() -> Iterator[None]:
     assert not [each for each in said if each["event"] == "bug"], said
 
 
-BODY = urlencode({"command": "/rollback", "text": "help", "user_id": "U0ANA", "team_id": "T0TEAM", "token": "x"}).encode()
+BODY = urlencode(
+    {"command": "/rollback", "text": "help", "user_id": "U0ANA", "team_id": "T0TEAM", "token": "x"}
+).encode()
 
 
 def test_a_command_goes_through_the_door_to_bolt(door: Door) -> None:

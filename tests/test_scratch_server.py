@@ -230,6 +230,22 @@ def test_a_server_that_cannot_start_gets_a_clear_answer_without_paths(
     assert "/tmp" not in refused.value.text
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_folder_on_path_that_is_closed_to_us_is_passed_over(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    look = "from core import scratch_server as s; print([one.source for one in s.installed()])"
+    packages = str(throwaway.binaries().parents[2])
+    done = subprocess.run(
+        ["/usr/bin/env", "python3", "-c", look], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={"PATH": f"{closed}:/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"},
+        user=65534, group=65534, extra_groups=[],
+    )  # fmt: skip
+    if "ModuleNotFoundError" in done.stderr or "ImportError" in done.stderr or done.returncode == 127:
+        pytest.skip("no Python with our packages that an ordinary user may run")
+    assert "embedded wheel" in done.stdout, done.stderr
+
+
 @pytest.mark.skipif(not (DEBIAN / "initdb").exists(), reason="no PostgreSQL 15 on this machine")
 def test_programs_of_this_machine_serve_their_own_major(folder: Path) -> None:
     with scratch_server.server(None, 15, folder=folder) as scratch:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +21,11 @@ from demo.postgres import Server
 from tests.bench_fixtures import QUICK, Play, compare, copied, playing, settings_of, stable
 from tests.conftest import fresh
 
+ACCOUNT = pwd.getpwuid(os.getuid()).pw_name
 Done = subprocess.CompletedProcess[str]
-THROWAWAY = '[targets.throwaway]\ndatabase_url = "{url}"\nscratch_url = "{scratch}"\nmigrations = "{files}"\napprovals = 0\n'
+THROWAWAY = (
+    '[targets.throwaway]\ndatabase_url = "{url}"\nscratch_url = "{scratch}"\nmigrations = "{files}"\napprovals = 0\n'
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def world(server: Server, template: str, tmp_path_factory: pytest.TempPathFactor
 def script(play: Play, *words: str, stdin: str = "") -> Done:
     """`scripts/rollback-migration.sh …`, as the runbook says it."""
     command = [str(ROOT / "scripts" / "rollback-migration.sh"), *words]
-    env = {**play.bench.environment, "LOGNAME": "ana-at-the-shell"}
+    env = play.bench.environment
     return subprocess.run(command, cwd=ROOT, env=env, input=stdin, capture_output=True, text=True, timeout=60)
 
 
@@ -66,8 +72,11 @@ def test_the_runbooks_own_command_asks_for_the_name_and_undoes_what_it_says(worl
     named = script(world, "011_subscriptions", "--on", "throwaway", stdin=f"{the_name(world)}\n")
     assert named.returncode == 0, named.stderr
     assert versions(world) == ["001", "002", "003", "004", "010"]
-    told = "".join(f"$ rollback-migration.sh {w}\n{d.stderr}\n" for w, d in (("latest", wrong), ("latest", latest), ("011_subscriptions", named)))
-    compare("in_the_shell", stable(told))
+    told = "".join(
+        f"$ rollback-migration.sh {w}\n{d.stderr}\n"
+        for w, d in (("latest", wrong), ("latest", latest), ("011_subscriptions", named))
+    )
+    compare("in_the_shell", stable(told).replace(ACCOUNT, "ACCOUNT"))
     assert [run.state for run in world.ledger.runs()] == [State.DONE, State.DONE, State.WITHDRAWN]
     world.left_clean()
 
@@ -96,7 +105,7 @@ def test_what_the_shell_cannot_do_has_a_sentence_a_code_and_an_exit_code(world: 
         (("latest", "--on", "prod"), 2),
         (("show", "RB-2222"), 2),
         (("013_plans", "--on", "throwaway"), 2),
-        (("to", "012_stripe_events", "--on", "throwaway"), 3),
+        (("to", "012_stripe_events"), 3),
         (("approve", "RB-2222"), 3),
     )
     told = ""
@@ -104,9 +113,12 @@ def test_what_the_shell_cannot_do_has_a_sentence_a_code_and_an_exit_code(world: 
         done = world.bench.shell(*words)
         assert (done.returncode, done.stdout) == (code, ""), done
         told += f"$ rollback {' '.join(words)}    -> {code}\n{done.stderr}\n"
-    stranger = world.bench.shell("latest", env={"LOGNAME": "somebody"})
+    nobody = world.bench.folder / "nobody.toml"
+    nobody.write_text(re.sub(r"(?s)\[people\].*?(?=\n\[)", "", world.bench.file.read_text()))
+    stranger = world.bench.shell("latest", env={"ROLLBACK_CONFIG": str(nobody)})
     assert stranger.returncode == 3
-    compare("refused_in_the_shell", stable(told + "$ rollback latest    (as somebody else)\n" + stranger.stderr))
+    told += "$ rollback latest    (as somebody else)\n" + stranger.stderr.replace(ACCOUNT, "ACCOUNT")
+    compare("refused_in_the_shell", stable(told))
     world.left_clean()
 
 
@@ -133,15 +145,11 @@ def tampered_with(play: Play) -> None:
     play.ledger.close()
     with sqlite3.connect(path) as db:
         db.execute("DROP TRIGGER events_no_update")
-        guard = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
-        db.execute("UPDATE events SET data = '{\"note\":\"fine\"}' WHERE id = 2")
+        db.execute('UPDATE events SET data = \'{"note":"fine"}\' WHERE id = 2')
     db.close()
-    assert guard
     done = play.bench.shell("audit", "verify", "--json")
-    assert done.returncode != 0
     data = json.loads(done.stdout)
-    assert (data["schema_version"], data["ok"]) == (1, False)
-    play.ledger = play.bench.ledger if False else play.ledger
+    assert (done.returncode != 0, data["schema_version"], data["ok"]) == (True, 1, False)
 
 
 def test_changed_events_are_found_although_the_guards_are_back(world: Play) -> None:

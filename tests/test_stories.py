@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 
 from core.ledger import Ledger, now, stamp
-from core.model import STEPS, State
-from tests.bench_fixtures import ANA, BOB, CHANNEL, CHEN, Play, compare, copied, stable
-
-Stage = Callable[..., Play]
-REASON = "payments fail since the deploy of this afternoon"
-LATER = "\n======== later ========\n\n"
-UNDO_012 = "rollback/012_stripe_events.sql"
-SCRIPT_012 = "DROP FUNCTION claim_stripe_event(text, text, jsonb);\nDROP TABLE stripe_events;\n"
-SLOW_TRIAL = (
-    "DO $$ BEGIN IF current_database() LIKE '%_restored_%' THEN PERFORM pg_sleep(2); END IF; END $$;\n" + SCRIPT_012
-)
-"""Takes its time on the restored copy only, so that people can act while the proofs go on."""
-
-
-@contextmanager
-def holding(url: str, statement: str, name: str = "nightly-report") -> Iterator[None]:
-    """Somebody else's open transaction."""
-    with psycopg.connect(url, application_name=name) as conn:
-        conn.execute(statement.encode())
-        yield
-        conn.rollback()
+from core.model import State
+from tests.bench_fixtures import ANA, BOB, CHANNEL, CHEN, compare, copied, stable
+from tests.scenery import LATER, REASON, SCRIPT_012, SLOW_TRIAL, UNDO_012, Stage, holding
 
 
 def test_a_rollback_of_011_is_planned_proven_approved_executed_and_verified(stage: Stage) -> None:
@@ -124,17 +104,17 @@ def test_two_approvals_are_two_people(stage: Stage) -> None:
 
 
 def test_nobody_decides_so_approvers_are_reminded_it_expires_and_is_asked_again(stage: Stage) -> None:
-    play = stage('approval_expires = "6 s"\nremind_after = ["500 ms", "1 s", "4 s"]\n')
+    play = stage('approval_expires = "10 s"\nremind_after = ["500 ms", "1 s", "8 s"]\n')
     run = play.proven(play.asks("latest"))
     play.until(run.id, State.EXPIRED)
-    play.told()
+    expired = play.transcript(CHEN)
     play.clicks(run, "rb.again", ANA)
     again = play.slack.wait_for(lambda: next((r for r in play.ledger.open_runs() if r.id != run.id), None))
     assert again
     again = play.proven(play.until(again.id, State.WAITING))
     play.clicks(again, "rb.withdraw", ANA)
     play.until(again.id, State.WITHDRAWN)
-    compare("expired_and_asked_again", play.transcript(CHEN))
+    compare("expired_and_asked_again", expired + LATER + play.transcript())
     play.left_clean()
 
 
@@ -240,98 +220,6 @@ def test_a_script_that_does_something_else_on_production_is_undone_before_the_co
     assert play.applied()[-1] == "012"
     assert "surprise" not in play.tables()
     play.left_clean()
-
-
-def test_killed_in_each_proof_it_goes_on_after_the_restart_and_no_finished_step_is_repeated(
-    stage: Stage, tmp_path: Path
-) -> None:
-    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
-    play.types("latest")
-    run = play.newest()
-    for step in ("rehearse", "backup", "test restore"):
-        play.when(run.id, lambda now, step=step: now.running == step)  # type: ignore[misc]
-        play.bench.kill_bot()
-        play.bench.start_bot()
-    run = play.proven(play.until(run.id, State.WAITING))
-    play.approves(run)
-    play.until(run.id, State.DONE)
-    play.told()
-    done = [event.data["step"] for event in play.ledger.events(run.id) if event.kind == "step_done"]
-    assert done == list(STEPS)
-    assert play.markers() == [run.id]
-    assert not list(play.bench.folder.rglob("*.partial"))
-    play.left_clean()
-
-
-def test_killed_twice_between_approval_and_execution_it_starts_by_itself(stage: Stage, tmp_path: Path) -> None:
-    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
-    run = play.asks("latest")
-    play.when(run.id, lambda now: now.running == "test restore")
-    play.approves(run)
-    play.until(run.id, State.APPROVED)
-    play.told()
-    for _ in range(2):
-        play.bench.kill_bot()
-        play.bench.start_bot()
-    play.until(run.id, State.DONE)
-    compare("killed_after_approval", play.transcript(BOB))
-    assert play.markers() == [run.id]
-    play.left_clean()
-
-
-def test_killed_in_execute_without_a_commit_people_choose_to_stop_or_to_execute_again(stage: Stage) -> None:
-    play = stage('lock_timeout = "30 s"\n')
-    for choice, end in (("rb.stop", State.STOPPED), ("rb.resume", State.DONE)):
-        run = play.proven(play.asks("latest"))
-        with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
-            play.approves(run)
-            play.until(run.id, State.EXECUTING)
-            waits_for_lock(play)
-            play.bench.kill_bot()
-            play.bench.start_bot()
-            play.until(run.id, State.INTERRUPTED)
-            interrupted = play.transcript()
-        assert play.applied()[-1] == "012"
-        play.clicks(run, choice, ANA)
-        play.until(run.id, end)
-        play.told()
-    compare("killed_without_commit", interrupted + LATER + play.transcript(BOB))
-    assert play.markers() == [run.id]
-    play.left_clean()
-
-
-def test_killed_right_after_the_commit_nothing_runs_twice(stage: Stage) -> None:
-    play = stage('lock_timeout = "30 s"\n')
-    run = play.proven(play.asks("latest"))
-    with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
-        play.approves(run)
-        play.until(run.id, State.EXECUTING)
-        waits_for_lock(play)
-        play.told()
-        play.ledger.db.execute("BEGIN IMMEDIATE")  # the bot can commit, and cannot write it down
-    play.slack.wait_for(lambda: play.markers() == [run.id])
-    play.bench.kill_bot()
-    play.ledger.db.execute("ROLLBACK")
-    assert play.ledger.run(run.id).state is State.EXECUTING
-    play.bench.start_bot()
-    play.until(run.id, State.DONE)
-    compare("killed_after_commit", play.transcript(BOB))
-    assert play.kinds(run).count("executing") == 1
-    play.left_clean()
-
-
-def waits_for_lock(play: Play) -> None:
-    """Wait until a session of the bot waits for a table."""
-
-    def look() -> bool:
-        with psycopg.connect(play.bench.database) as conn:
-            rows = conn.execute(
-                """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
-                      AND application_name LIKE 'rollback-bot %' AND wait_event_type = 'Lock'"""
-            ).fetchall()
-        return bool(rows)
-
-    play.slack.wait_for(look)
 
 
 def test_a_request_from_the_shell_is_approved_in_slack_and_followed_to_the_end(stage: Stage) -> None:

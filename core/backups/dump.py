@@ -203,8 +203,8 @@ def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[An
 
 
 def patient(conn: postgres.Connection) -> None:
-    """No time limits of the role or the database, as in pg_dump: reading everything may take long, and so may waiting."""
-    for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
+    """No time limits of the role or the database, as in pg_dump: reading everything may take long, and idling for it."""
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
         conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [name])
 
 

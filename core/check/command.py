@@ -74,8 +74,10 @@ def _usage(message: str) -> Refused:
 
 
 def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sys.stderr) -> Report:
-    """Do it, and write the JUnit file. Raises Refused and StepFailed, as `walk.check` does, and E-USAGE."""
-    settings = _settings(asked, env)
+    """Do it, and write the JUnit file. Raises Refused and StepFailed, as `walk.check` does, E-CONFIG, E-USAGE."""
+    if asked.folder is None and not asked.on and config.find(env) is None:
+        raise _usage("Name the folder of the migrations: there are no settings here that do.")
+    settings = config.load(env=env) if asked.folder is None or asked.on else None  # with a folder, none are needed
     target = settings.target(asked.on) if settings else None
     folder = asked.folder or (target.migrations if target else Path())
     layout = asked.layout or (target.layout if target and not asked.folder else None)
@@ -93,21 +95,9 @@ def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sy
     return report
 
 
-def _settings(asked: Asked, env: Mapping[str, str]) -> Settings | None:
-    """The settings, where they are needed. With a folder, they are only read if there is a file of them.
-
-    Raises Refused (E-CONFIG).
-    """
-    if asked.folder is None or asked.on:
-        return config.load(env=env)
-    if asked.scratch or any(env.get(name) for name in SCRATCH) or config.find(env) is None:
-        return None
-    return config.load(env=env)
-
-
 @contextmanager
 def scratch(asked: Asked, settings: Settings | None, target: Target | None, env: Mapping[str, str]) -> Iterator[str]:
-    """A server where databases may be made: `--scratch`, the settings, the environment, else a throw-away one.
+    """A server where databases may be made: `--scratch`, the target's, the environment's, else a throw-away one.
 
     Raises Refused (E-SCRATCH) and StepFailed (E-SCRATCH).
     """

@@ -13,12 +13,14 @@ from core.layouts.files import Part
 from core.script import Statement
 
 DECLARED = re.compile(
-    r"irrevers|not[\s-]+revers|(can\s?not|can't)\s+be\s+(undone|revers|revert|rolled)|one[\s-]way|no\s+(rollback|way\s+back)",
+    r"irrevers|not[\s-]+revers|(can\s?not|can't)\s+be\s+(undone|revers|revert|rolled)|one[\s-]way|no\s+way\s+back",
     re.IGNORECASE,
 )
+"""What people write in a comment, or as a constant. Not `no rollback needed`: that is a script with nothing to do."""
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 BY_ZERO = re.compile(r"\bselect\s+\(*\s*\d+\s*/\s*0\b", re.IGNORECASE)
-RAISE = re.compile(r"\braise\s+(exception\b)?[^;]*", re.IGNORECASE)
+RAISES = re.compile(r"\bdo\b.*?\bbegin\s+raise\s+(?!notice|warning|info|log|debug)", re.IGNORECASE | re.DOTALL)
+CONSTANT = re.compile(r"select\s+(null|true|false|[\d.]+|'[^']*')(\s+as\s+\w+)?", re.IGNORECASE)
 SHARED = {
     **rules.NEVER,
     "drop_subscription_stmt": "DROP SUBSCRIPTION",
@@ -66,13 +68,15 @@ def read(part: Part) -> Reading:
 
 def declared(part: Part, reading: Reading) -> str:
     """How a rollback script says on purpose that there is no way back, or an empty text."""
-    if any(statement.kind not in ("SELECT", "DO") for statement in reading.statements):
-        return ""
-    text = part.data.decode("utf-8", "replace")
-    if any(BY_ZERO.search(statement.sql) for statement in reading.statements):
+    bare = [COMMENT.sub(" ", statement.sql).strip() for statement in reading.statements]
+    if any(BY_ZERO.search(sql) for sql in bare):
         return "its rollback script divides by zero on purpose"
-    said = COMMENT.findall(text) + [found for s in reading.statements for found in _raised(s.sql)]
-    return "its rollback script says so" if any(DECLARED.search(words) for words in said) else ""
+    if any(RAISES.match(sql) for sql in bare):
+        return "its rollback script raises an error on purpose"
+    said = [*COMMENT.findall(part.data.decode("utf-8", "replace")), *bare]
+    if all(CONSTANT.fullmatch(sql) for sql in bare) and any(DECLARED.search(words) for words in said):
+        return "its rollback script says so"
+    return ""
 
 
 def refused_by_the_bot(part: Part, history_table: str) -> list[str]:
@@ -82,10 +86,6 @@ def refused_by_the_bot(part: Part, history_table: str) -> list[str]:
     except Refused as refused:
         return [f"the bot would refuse it: {refused.message}"]
     return []
-
-
-def _raised(sql: str) -> list[str]:
-    return [match[0] for match in RAISE.finditer(sql)]
 
 
 def _is(node: Any, name: str) -> bool:

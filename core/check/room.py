@@ -110,16 +110,21 @@ class Room:
                 self.once(reading)
                 return made
             except Failed as failed:
-                if not failed.role or failed.role in self.roles or len(self.roles) >= MOST_ROLES:
+                again = failed.role in made or len(made) >= MOST_ROLES
+                if not failed.role or again or not self.make_role(failed.role):
                     raise
                 made.append(failed.role)
-                self.make_role(failed.role)
 
-    def make_role(self, role: str) -> None:
-        """A role without any right, until the end."""
-        with postgres.trouble("make a role"):
+    def make_role(self, role: str) -> bool:
+        """Make a role without any right, until the end; False where our own may not."""
+        try:
             self.conn.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        except psycopg.errors.DuplicateObject:  # somebody else was faster
+            return True
+        except psycopg.Error:
+            return False
         self.roles.add(role)
+        return True
 
     def once(self, reading: Reading) -> None:
         """Run a script for good. Raises Failed, and then the database is as before."""
@@ -218,5 +223,5 @@ class Room:
             return
         with self.connected(self.server) as conn:
             for role in sorted(self.roles):
-                with contextlib.suppress(psycopg.errors.DependentObjectsStillExist):  # somebody else uses it by now
+                with contextlib.suppress(psycopg.Error):  # somebody else uses it by now
                     conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core import layouts, schema
+from core import layouts, postgres, schema
 from core.check import Checked, Report, Verdict
 from core.check.reading import Reading, Unfit, declared, read, refused_by_the_bot
 from core.check.room import COPIES_HAVE_NO, Failed, Room
@@ -43,7 +43,7 @@ def check(
     pairs = layouts.pairs(folder, name)
     first = _first(pairs, since)
     found = []
-    with Room(url, timeout) as room:
+    with postgres.trouble("go on with the check"), Room(url, timeout) as room:
         walk = Walk(room, name == "paired")
         server = room.conn.info.parameter_status("server_version") or "?"
         for at, pair in enumerate(pairs):
@@ -88,8 +88,6 @@ class Walk:
         """Everything about one migration."""
         started = time.monotonic()
         found = self._one(pair)
-        if found.verdict == "fails" and self.broken and self.broken[0] != pair.name:
-            found = replace(found, notes=(*found.notes, f"`{self.broken[0]}` failed before; this may come of it"))
         return replace(found, seconds=round(time.monotonic() - started, 3))
 
     def forward(self, pair: Pair) -> Checked | None:
@@ -108,10 +106,13 @@ class Walk:
             up = self._apply(pair)
             after = self.schema = self.room.snapshot()
         except (Unfit, Failed) as error:
-            self.broken.append(pair.name)
+            self.schema = None
             if pair.forward is None and not pair.refused:
-                return Checked(pair.name, "missing", "its forward script is missing")
-            return Checked(pair.name, "fails", f"does not apply: {error}")
+                found = Checked(pair.name, "missing", "its forward script is missing")
+            else:
+                found = Checked(pair.name, "fails", f"does not apply: {error}", notes=self._consequence(error))
+            self.broken.append(pair.name)
+            return found
         if pair.rollback is None:
             return _without_script(pair, up)
         try:
@@ -152,13 +153,13 @@ class Walk:
                     return self._there_and_back(name, sides, up, down)
             except Failed as failed:
                 if not (failed.leave and all(script.may_leave for script in scripts)):
-                    return Checked(name, "fails", str(failed), reapplies=None)
+                    return Checked(name, "fails", str(failed), notes=self._consequence(failed))
         without = (schema.without(sides[0], COPIES_HAVE_NO), schema.without(sides[1], COPIES_HAVE_NO))
         try:
             with self.room.aside(as_copy=True):
                 return self._there_and_back(name, without, up, down, COPIES_HAVE_NO)
         except Failed as failed:
-            return Checked(name, "fails", str(failed))
+            return Checked(name, "fails", str(failed), notes=self._consequence(failed))
 
     def _there_and_back(
         self,
@@ -190,6 +191,12 @@ class Walk:
                 found, reapplies=False, again=f"applied again, it leaves another schema: {harmful[0]}{more}."
             )
         return replace(found, reapplies=True)
+
+    def _consequence(self, error: Exception) -> tuple[str, ...]:
+        """A hint where PostgreSQL refused a script after an earlier migration could not be applied."""
+        if not self.broken or not isinstance(error, Failed):
+            return ()
+        return (f"`{self.broken[0]}` could not be applied before; this may come of it",)
 
     def _ours(self, part: Part) -> list[str]:
         return refused_by_the_bot(part, "schema_migrations") if self.ours else []

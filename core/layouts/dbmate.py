@@ -19,7 +19,8 @@ OUTSIDE = re.compile(rb"\btransaction:false\b")
 
 def fits(folder: Path) -> bool:
     """Is there a file with dbmate's marker?"""
-    return any(FILE.fullmatch(path.name) and _markers(read_bytes(path)) for path in below(folder))
+    files = [path for path in below(folder) if FILE.fullmatch(path.name)]
+    return any(path.is_file() and _markers(read_bytes(path)) for path in files)
 
 
 def pairs(folder: Path) -> list[Pair]:

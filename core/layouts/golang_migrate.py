@@ -15,7 +15,7 @@ FILE = re.compile(r"([0-9]+)_(.*)\.(down|up)\.sql")
 
 def fits(folder: Path) -> bool:
     """Are there files of such names?"""
-    return any(FILE.fullmatch(path.name) for path in below(folder))
+    return any(FILE.fullmatch(path.name) and path.is_file() for path in below(folder))
 
 
 def pairs(folder: Path) -> list[Pair]:

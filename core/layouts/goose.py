@@ -21,7 +21,8 @@ MARKER = re.compile(
 
 def fits(folder: Path) -> bool:
     """Is there a file with goose's marker?"""
-    return any(FILE.fullmatch(p.name) and p.suffix == ".sql" and _markers(read_bytes(p)) for p in below(folder))
+    files = [path for path in below(folder) if FILE.fullmatch(path.name) and path.suffix == ".sql"]
+    return any(path.is_file() and _markers(read_bytes(path)) for path in files)
 
 
 def pairs(folder: Path) -> list[Pair]:

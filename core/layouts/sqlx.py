@@ -17,7 +17,7 @@ OUTSIDE = b"-- no-transaction"
 
 def fits(folder: Path) -> bool:
     """Are there files of such names, at least one of them reversible? Plain `.sql` files alone could be anybody's."""
-    return any((match := FILE.fullmatch(path.name)) and match[3] for path in below(folder))
+    return any((match := FILE.fullmatch(path.name)) and match[3] and path.is_file() for path in below(folder))
 
 
 def pairs(folder: Path) -> list[Pair]:

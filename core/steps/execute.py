@@ -109,7 +109,7 @@ def lockable(conn: postgres.Connection, tables: list[str]) -> list[sql.Identifie
 
 
 def limits(conn: postgres.Connection, work: Work) -> None:
-    """Time limits of this transaction, in milliseconds."""
+    """Time limits of this transaction, in milliseconds, and how times are printed."""
     for name, value in (
         ("lock_timeout", work.target.lock_timeout),
         ("statement_timeout", work.target.statement_timeout),
@@ -117,6 +117,7 @@ def limits(conn: postgres.Connection, work: Work) -> None:
     ):
         conn.execute(f"SET LOCAL {name} = {int(value.total_seconds() * 1000)}".encode())
     conn.execute("SET LOCAL client_connection_check_interval = 500")
+    conn.execute("SET LOCAL datestyle = 'ISO'")
 
 
 def blockers(conn: postgres.Connection, tables: list[str]) -> str:
@@ -249,6 +250,7 @@ def found(work: Work) -> Json | None:
     try:
         with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
             conn.execute("SET statement_timeout = '30s'")
+            conn.execute("SET lock_timeout = 0")  # an orphan is waited for as long as the line above says
             approved = work.run.evidence["identify"]["database"]
             if any(postgres.identity(conn)[key] != approved[key] for key in ("system_identifier", "oid")):
                 raise unknown([*known, "the address now leads to another database"])

@@ -1,0 +1,43 @@
+"""What several stories share: a slow script, somebody else's lock, waiting for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from tests.bench_fixtures import Play
+
+Stage = Callable[..., Play]
+REASON = "payments fail since the deploy of this afternoon"
+LATER = "\n======== later ========\n\n"
+UNDO_012 = "rollback/012_stripe_events.sql"
+SCRIPT_012 = "DROP FUNCTION claim_stripe_event(text, text, jsonb);\nDROP TABLE stripe_events;\n"
+SLOW_TRIAL = (
+    "DO $$ BEGIN IF current_database() LIKE '%_restored_%' THEN PERFORM pg_sleep(2); END IF; END $$;\n" + SCRIPT_012
+)
+"""Takes its time on the restored copy only, so that people can act while the proofs go on."""
+
+
+@contextmanager
+def holding(url: str, statement: str, name: str = "nightly-report") -> Iterator[None]:
+    """Somebody else's open transaction."""
+    with psycopg.connect(url, application_name=name) as conn:
+        conn.execute(statement.encode())
+        yield
+        conn.rollback()
+
+
+def waits_for_lock(play: Play) -> None:
+    """Wait until a session of the bot waits for a table."""
+
+    def look() -> bool:
+        with psycopg.connect(play.bench.database) as conn:
+            rows = conn.execute(
+                """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+                      AND application_name LIKE 'rollback-bot %' AND wait_event_type = 'Lock'"""
+            ).fetchall()
+        return bool(rows)
+
+    play.slack.wait_for(look)

@@ -1,0 +1,293 @@
+"""The backup is on disk for good, or it is not there; what came back from it is the original, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from core import pgtools
+from core.backups import dump
+from core.desk import Desk
+from core.errors import StepFailed
+from core.ledger import Ledger, now
+from core.model import Person, Request, Run, State
+from core.pgtools import Cancelled
+from core.roll_back import ROLL_BACK
+from core.runbook import Engine, Work
+from core.steps.backup import backup
+from core.steps.trial_restore import same_rows, trial_restore, unharmed
+from demo.postgres import Server
+from tests.execute_stand import Stand
+
+ANA = Person("U0ANA", "Ana")
+
+
+@pytest.fixture
+def stand(server: Server, app: str, tmp_path: Path) -> Stand:
+    return Stand(server, app, tmp_path)
+
+
+def files(stand: Stand) -> list[str]:
+    return sorted(path.name for path in stand.settings.backup_dir.iterdir())
+
+
+def proven(stand: Stand) -> tuple[Work, dict[str, Any]]:
+    work = stand.approved()
+    evidence = backup(work)
+    run = replace(work.run, evidence={**work.run.evidence, "backup": evidence})
+    return replace(work, run=run), evidence
+
+
+def scratch(stand: Stand) -> list[str]:
+    with psycopg.connect(stand.server.url()) as conn:
+        rows = conn.execute("SELECT datname FROM pg_database WHERE datname LIKE 'rollback_scratch_rb_7k3m%'").fetchall()
+    return [row[0] for row in rows]
+
+
+def test_a_backup_is_whole_hashed_and_for_us_alone(stand: Stand) -> None:
+    work, evidence = proven(stand)
+    assert files(stand) == ["RB-7K3M.dump", "RB-7K3M.json"]
+    archive = dump.Archive(stand.settings.backup_dir, "RB-7K3M")
+    assert evidence["sha256"] == dump.sha256(archive.file) and evidence["bytes"] == archive.file.stat().st_size
+    assert {stat.S_IMODE(path.stat().st_mode) for path in stand.settings.backup_dir.iterdir()} == {0o600}
+    tables = json.loads(archive.manifest.read_text())["tables"]
+    assert evidence["tables"] == len(tables) and evidence["rows"] == sum(int(n) for n, _ in tables.values()) > 1000
+    assert evidence["removed"] == [] and evidence["notes"] == []
+    tested = trial_restore(work)
+    assert tested["equal"] == tested["tables"] == len(tables) and scratch(stand) == []
+
+
+@pytest.mark.parametrize("name", ["RB-7K3M.dump", "RB-7K3M.json"])
+@pytest.mark.parametrize("damage", ["one bit", "cut", "gone"])
+def test_a_file_that_is_not_the_one_that_was_written_is_found(tmp_path: Path, name: str, damage: str) -> None:
+    archive = dump.Archive(tmp_path, "RB-7K3M")
+    archive.file.write_bytes(os.urandom(5000))
+    marked = dump.write_manifest(archive, {"tables": {}})
+    evidence = {"sha256": dump.sha256(archive.file), "manifest_sha256": marked}
+    assert unharmed(archive, evidence) == {"tables": {}}
+    path = tmp_path / name
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(data[:-1] if damage == "cut" else bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(StepFailed, match="not the file that was written"):
+        unharmed(archive, evidence)
+
+
+def test_a_restore_that_is_not_equal_is_found(stand: Stand) -> None:
+    work, evidence = proven(stand)
+    archive = dump.Archive(stand.settings.backup_dir, "RB-7K3M")
+    manifest = json.loads(archive.manifest.read_text())
+    manifest["tables"]["public.masks"][1] = "1"
+    evidence["manifest_sha256"] = dump.write_manifest(archive, manifest)
+    with pytest.raises(StepFailed, match="table `masks` has other rows") as caught:
+        trial_restore(work)
+    assert caught.value.code == "E-BACKUP" and scratch(stand) == []
+    manifest["schema"].append(["table", "public.more", "{}"])
+    manifest["tables"]["public.masks"] = dump.fingerprints(stand.url, "x")["public.masks"]
+    evidence["manifest_sha256"] = dump.write_manifest(archive, manifest)
+    with pytest.raises(StepFailed, match="restored schema is not the original"):
+        trial_restore(work)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"), [(None, "is missing"), (["4", "9"], "has 4 rows, was 5"), (["5", "8"], "other rows")]
+)
+def test_what_is_not_equal_is_named(other: list[str] | None, told: str) -> None:
+    with pytest.raises(StepFailed, match=told):
+        same_rows({"public.a": ["5", "9"]}, {"public.a": other} if other else {})
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = stand.approved()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 10))
+    with pytest.raises(StepFailed, match="GB is free") as caught:
+        backup(work)
+    assert caught.value.code == "E-DISK" and files(stand) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(stand: Stand) -> None:
+    work = stand.approved()
+    stand.settings.backup_dir.rmdir()
+    stand.settings.backup_dir.write_text("a file")
+    with pytest.raises(StepFailed, match="cannot write to the backup folder") as caught:
+        backup(work)
+    assert str(stand.settings.backup_dir) not in caught.value.text
+
+
+def test_a_full_disk_while_writing_is_said_and_nothing_stays(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed) as caught, dump.disk():
+        Path("/dev/full").write_text("x")
+    assert caught.value.code == "E-DISK"
+    (tmp_path / "RB-7K3M.json").mkdir()  # the rename fails
+    with pytest.raises(OSError):
+        dump.write(tmp_path / "RB-7K3M.json", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["RB-7K3M.json"]
+
+
+def test_a_cancelled_backup_leaves_nothing(stand: Stand) -> None:
+    stand.sql("CREATE TABLE big AS SELECT n, repeat(md5(n::text), 20) AS t FROM generate_series(1, 60000) n")
+    work = replace(stand.approved(), cancelled=lambda: True)
+    with psycopg.connect(stand.url) as conn:
+        conn.execute("LOCK TABLE big")  # pg_dump waits for it: cancelled in the middle for certain
+        with pytest.raises(Cancelled):
+            backup(work)
+    assert files(stand) == []
+    assert stand.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rollback-bot RB-7K3M'") == [(0,)]
+
+
+def test_a_cancelled_test_restore_leaves_no_scratch_database(stand: Stand) -> None:
+    stand.sql("CREATE TABLE slow (n int)", "INSERT INTO slow VALUES (1)",
+              "CREATE FUNCTION wait(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(1) IS NOT NULL'",
+              "ALTER TABLE slow ADD CHECK (wait(n))")  # fmt: skip
+    work, _ = proven(stand)
+    with pytest.raises(Cancelled):
+        trial_restore(replace(work, cancelled=lambda: True))
+    assert scratch(stand) == []
+
+
+def test_writes_during_the_dump_still_compare_equal(stand: Stand) -> None:
+    work, stop = stand.approved(), threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(stand.url, autocommit=True) as conn:
+            while not stop.is_set():
+                conn.execute("INSERT INTO stripe_events SELECT 'evt_' || gen_random_uuid(), 't', NULL, '{}'")
+                conn.execute("UPDATE profiles SET handle = handle WHERE id % 7 = 0")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        time.sleep(0.05)
+        evidence = backup(work)
+    finally:
+        stop.set()
+        writer.join()
+    run = replace(work.run, evidence={**work.run.evidence, "backup": evidence})
+    assert trial_restore(replace(work, run=run))["equal"] == evidence["tables"]
+
+
+ODD = """
+CREATE SCHEMA "Od""d"; CREATE TABLE "Od""d"."sel%ect; --" ("t" int, "a b" text); INSERT INTO "Od""d"."sel%ect; --" VALUES (1, 'x');
+CREATE TABLE t (t int, more text); INSERT INTO t VALUES (1, 'secret');
+CREATE TABLE nothing (); CREATE TABLE "Ünï✓" (id int);
+CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE parts_2 PARTITION OF parts DEFAULT; INSERT INTO parts VALUES (1, '2026-02-02'), (2, NULL);
+CREATE TABLE up (id int); CREATE TABLE down (more int) INHERITS (up); INSERT INTO down VALUES (1, 2);
+CREATE TABLE made (a int, b int GENERATED ALWAYS AS (a * 2) STORED, c int GENERATED ALWAYS AS IDENTITY); INSERT INTO made VALUES (3);
+CREATE TABLE kinds (r regclass, f regproc, m money, d float8, i interval, at timestamptz, b bytea, j jsonb);
+INSERT INTO kinds VALUES ('t', 'now', 1.5, 0.1, '1 month 2 days', now(), '\\x00ff', '{"a": [1]}');
+CREATE UNLOGGED TABLE fast (id int); INSERT INTO fast VALUES (1);
+"""
+
+
+def test_odd_names_partitions_and_kinds_come_back_equal(stand: Stand) -> None:
+    name = conninfo_to_dict(stand.url)["dbname"]
+    stand.sql(ODD)
+    stand.sql(f"ALTER DATABASE {name} SET search_path = public", f"ALTER DATABASE {name} SET datestyle = 'German'")
+    stand.sql("SELECT lo_from_bytea(0, 'large')")
+    work, evidence = proven(stand)
+    assert evidence["notes"] == ["1 large objects are in the backup; the test restore does not compare them"]
+    tables = json.loads(dump.Archive(stand.settings.backup_dir, "RB-7K3M").manifest.read_text())["tables"]
+    assert tables["public.parts_1"][0] == "1" and tables["public.up"][0] == "0" and tables["public.nothing"][0] == "0"
+    assert trial_restore(work)["equal"] == len(tables)
+
+
+def test_a_change_beside_a_column_called_t_is_seen(stand: Stand) -> None:
+    stand.sql("CREATE TABLE t (t int, more text)", "INSERT INTO t VALUES (1, 'one')")
+    before = dump.fingerprints(stand.url, "x")["public.t"]
+    stand.sql("UPDATE t SET more = 'two'")
+    assert dump.fingerprints(stand.url, "x")["public.t"] != before
+
+
+def test_time_limits_of_the_database_do_not_end_a_backup(stand: Stand) -> None:
+    work = stand.approved()
+    name = conninfo_to_dict(stand.url)["dbname"]
+    stand.sql(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '20ms'")
+    assert backup(work)["tables"] > 5
+
+
+def test_tools_reach_what_only_a_service_or_variable_names(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = conninfo_to_dict(stand.url)
+    service = tmp_path / "pg_service.conf"
+    service.write_text(f"[app]\nhost={parts['host']}\nuser=postgres\ndbname={parts['dbname']}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(service))
+    for url, env in (
+        ("service=app", {}),
+        ("", {"PGHOST": str(parts["host"]), "PGUSER": "postgres", "PGDATABASE": str(parts["dbname"])}),
+    ):
+        with monkeypatch.context() as patch:
+            for key, value in env.items():
+                patch.setenv(key, value)
+            file = tmp_path / "schema.dump"
+            pgtools.find(18, stand.settings.pg_bin).run("pg_dump", ["-Fc", "-s", "-f", str(file)], url)
+            assert file.stat().st_size > 1000
+            file.unlink()
+
+
+# -- keeping -----------------------------------------------------------------------------------------------
+
+
+def test_only_our_files_of_outlived_runs_are_removed(tmp_path: Path) -> None:
+    ours = ["RB-7K3M.dump", "RB-7K3M.json", "RB-7K3M.after.json", "RB-7K3M.partial", "RB-7K3M.json.partial"]
+    others = [
+        "RB-8888.dump",
+        "notes.txt",
+        "RB-7K3M.dump.bak",
+        "RB-7K3M",
+        "rb-7k3m.dump",
+        "RB-10OI.dump",
+        "xRB-7K3M.json",
+    ]
+    for name in (*ours, *others):
+        (tmp_path / name).write_text("x")
+    assert dump.clean(tmp_path, lambda run: run == "RB-7K3M") == sorted(ours)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+class Nobody:
+    def may_ask(self, person: Person, target: Any) -> None: ...
+    def may_approve(self, person: Person, run: Run, target: Any) -> None: ...
+
+
+def test_backups_older_than_the_target_keeps_go_with_the_next_one(stand: Stand) -> None:
+    settings = replace(
+        stand.settings, targets={"production": replace(stand.target, approvals=1)}, default_target="production"
+    )
+    at = {"now": now()}
+    ledger = Ledger(settings.ledger, lambda: at["now"])
+    desk, engine = Desk(ledger, settings), Engine(ROLL_BACK, ledger, settings, Nobody())
+
+    def run() -> Run:
+        asked = desk.ask(Request("latest"), settings.target(), ANA, channel="C1")
+        return engine.walk(asked.id)
+
+    first = run()
+    assert first.state is State.WAITING and first.evidence["backup"]["removed"] == []
+    assert not engine._outlived(first.id)  # still open
+    desk.stop(first.id, ANA)
+    (settings.backup_dir / "RB-2222.dump").write_text("of a run that this ledger does not know")
+    at["now"] += timedelta(days=29)
+    assert not engine._outlived(first.id)
+    at["now"] += timedelta(days=2)
+    second = run()
+    assert second.evidence["backup"]["removed"] == [f"{first.id}.dump", f"{first.id}.json"]
+    assert (settings.backup_dir / "RB-2222.dump").exists() and (settings.backup_dir / f"{second.id}.dump").exists()
+    ledger.close()

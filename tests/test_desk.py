@@ -1,0 +1,251 @@
+"""Whoever asks, clicks, waits or repeats: nothing runs without enough distinct people, and an end is an end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from core.desk import Desk, Duplicate
+from core.errors import Problem, Refused
+from core.ledger import Ledger, Lost
+from core.model import OPEN, Person, Request, Run, State
+from core.redact import SecretStr
+from core.settings import Settings, Target
+
+PEOPLE = [Person(f"U{n}", f"Person {n}") for n in range(5)]
+ALIASES = (("U1", "U2"),)
+TARGETS = {
+    "one": Target("one", SecretStr("postgresql://"), approvals=1),
+    "two": Target("two", SecretStr("postgresql://"), approvals=2, reason="required"),
+}
+
+
+def same(one: str, other: str) -> bool:
+    return one == other or {one, other} == set(ALIASES[0])
+
+
+class Desks(RuleBasedStateMachine):
+    """People click at random on what they have seen; the engine, the clock and restarts come in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.folder = Path(tempfile.mkdtemp(prefix="desk"))
+        self.config = Settings(targets=TARGETS, default_target="one", aliases=ALIASES)
+        self.open()
+        self.seen: list[tuple[str, int, str]] = []  # run, revision and digest as somebody's screen shows them
+        self.ended: dict[str, Run] = {}
+        self.plans = 0
+
+    def open(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.db", lambda: self.now)
+        self.ledger.db.execute("PRAGMA synchronous = OFF")  # a machine of many steps; durability has its own test
+        self.desk = Desk(self.ledger, self.config)
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        shutil.rmtree(self.folder)
+
+    def attempt(self, act: Callable[[], object]) -> None:
+        """A refusal says why and leaves every table as it was."""
+        before = self.content()
+        try:
+            act()
+        except Problem as no:
+            assert no.message and no.code.startswith("E-")
+            assert self.content() == before, no
+
+    def content(self) -> list[Any]:
+        tables = ("rollbacks", "events", "seen", "reminders", "posts")
+        return [self.ledger.db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+
+    def some(self, data: st.DataObject) -> tuple[str, int, str]:
+        return data.draw(st.sampled_from(self.seen))
+
+    # -- people --------------------------------------------------------------------------------------------
+
+    @rule(who=st.sampled_from(PEOPLE), name=st.sampled_from(sorted(TARGETS)), why=st.sampled_from(["", "outage 7"]))
+    def ask(self, who: Person, name: str, why: str) -> None:
+        self.attempt(lambda: self.desk.ask(Request("latest"), TARGETS[name], who, why, delivery=f"d{self.now}"))
+
+    @precondition(lambda self: self.seen)
+    @rule(
+        data=st.data(),
+        who=st.sampled_from(PEOPLE),
+        what=st.sampled_from(["approve", "approve", "deny", "withdraw", "stop", "resume", "keep", "verify_again", "not_me"]),
+        twice=st.booleans(),
+    )  # fmt: skip
+    def click(self, data: st.DataObject, who: Person, what: str, twice: bool) -> None:
+        run, revision, digest = self.some(data)
+        arguments: dict[str, tuple[Any, ...]] = {"approve": (revision, digest), "deny": ("not now",)}
+        before = self.ledger.run(run)
+        delivery = f"click {self.ledger.head()[0]}"
+        for _ in range(1 + twice):
+            self.attempt(lambda: getattr(self.desk, what)(run, who, *arguments.get(what, ()), delivery=delivery))
+        after = self.ledger.run(run)
+        if what == "approve" and after.approvals != before.approvals:
+            assert len(after.approvals) == len(before.approvals) + 1
+            assert (before.revision, before.digest) == (revision, digest) and before.state is State.WAITING
+            assert not before.expires_at or self.now < before.expires_at
+
+    @rule(minutes=st.sampled_from([0, 1, 5, 20]))
+    def time_passes(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes, seconds=1)
+        self.desk.remind(lambda run: ["somebody"])
+        for run in self.desk.expire():
+            assert run.expires_at and run.expires_at <= self.now
+
+    @rule()
+    def restart(self) -> None:
+        self.ledger.close()
+        self.open()
+
+    # -- the engine ----------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.ledger.open_runs())
+    @rule(data=st.data())
+    def engine(self, data: st.DataObject) -> None:
+        """One move that the engine could make, from what it read last."""
+        run = data.draw(st.sampled_from(self.ledger.open_runs()))
+        until = (self.now + timedelta(minutes=15)).isoformat()
+        moves: dict[State, list[tuple[State, str]]] = {
+            State.PLANNING: [(State.WAITING, "opened")],
+            State.APPROVED: [(State.EXECUTING, "executing")],
+            State.EXECUTING: [(State.VERIFYING, "step_done"), (State.INTERRUPTED, "interrupted"), (State.PLANNING, "plan_changed")],
+            State.VERIFYING: [(State.DONE, "done"), (State.DECIDE, "differs")],
+        }  # fmt: skip
+        if run.state not in moves:
+            return
+        to, kind = data.draw(st.sampled_from(moves[run.state]))
+        told: dict[str, dict[str, Any]] = {
+            "step_done": {"step": "execute", "evidence": {}},
+            "plan_changed": {"what": ["it"]},
+        }
+        details = told.get(kind, {})
+        columns: dict[str, Any] = {"revision": run.revision + 1} if kind == "plan_changed" else {}
+        if kind == "opened":
+            self.plans += 1
+            details = {"digest": f"digest {self.plans}", "expires_at": until}
+            columns = {"plan_digest": details["digest"], "expires_at": until}
+        with self.ledger.transaction() as t:
+            t.move(run, to, kind, details, **columns)
+        if kind == "opened":
+            self.seen.append((run.id, run.revision, details["digest"]))
+
+    # -- what holds always ---------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_runs_without_enough_people(self) -> None:
+        for run in self.ledger.runs():
+            if run.state in (
+                State.APPROVED,
+                State.EXECUTING,
+                State.VERIFYING,
+                State.INTERRUPTED,
+                State.DONE,
+                State.DECIDE,
+            ):
+                given = [e for e in self.ledger.events(run.id) if e.kind == "approved" and e.actor]
+                valid = [e for e in given if (e.data["revision"], e.data["digest"]) == (run.revision, run.digest)]
+                people = {min(ALIASES[0]) if a.person.id in ALIASES[0] else a.person.id for a in run.approvals}
+                assert len(people) == len(run.approvals) >= run.needed
+                assert {a.person.id for a in run.approvals} <= {e.actor.id for e in valid if e.actor}
+                assert not any(same(person, run.requester.id) for person in people)
+
+    @invariant()
+    def what_has_ended_never_moves(self) -> None:
+        for run in self.ledger.runs():
+            if run.id in self.ended:
+                then = self.ended[run.id]
+                assert (run.state, run.ended_at, run.approvals) == (then.state, then.ended_at, then.approvals)
+            elif not run.is_open:
+                assert run.ended_at
+                self.ended[run.id] = run
+
+    @invariant()
+    def a_target_has_one_open_rollback_and_the_chain_holds(self) -> None:
+        targets = [run.target for run in self.ledger.runs() if run.state in OPEN]
+        assert len(targets) == len(set(targets))
+        assert self.ledger.verify().unbroken, self.ledger.verify().faults
+
+
+Desks.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+test_people_who_click_at_random_never_get_past_the_rules = Desks.TestCase
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(Ledger(tmp_path / "ledger.db"), Settings(targets=TARGETS, default_target="one", aliases=ALIASES))
+
+
+def waiting(desk: Desk, target: str = "one", who: Person = PEOPLE[0]) -> Run:
+    run = desk.ask(Request("latest"), TARGETS[target], who, "an outage")
+    until = (desk.ledger.clock() + timedelta(minutes=15)).isoformat()
+    with desk.ledger.transaction() as t:
+        opened = {"digest": "d", "expires_at": until}
+        t.move(t.run(run.id), State.WAITING, "opened", opened, plan_digest="d", expires_at=until)
+    return desk.ledger.run(run.id)
+
+
+def refused(act: Callable[[], object]) -> Refused:
+    with pytest.raises(Refused) as caught:
+        act()
+    return caught.value
+
+
+def test_two_accounts_of_one_person_count_once(desk: Desk) -> None:
+    run = waiting(desk, "two")
+    desk.approve(run.id, PEOPLE[1], 1, "d")
+    assert refused(lambda: desk.approve(run.id, PEOPLE[2], 1, "d")).code == "E-ALREADY"
+    assert desk.approve(run.id, PEOPLE[3], 1, "d").state is State.APPROVED
+    own = waiting(desk, "one", PEOPLE[1])
+    assert refused(lambda: desk.approve(own.id, PEOPLE[2], 1, "d")).code == "E-SELF"
+
+
+def test_the_other_account_of_a_person_can_take_back_what_the_first_gave(desk: Desk) -> None:
+    run = waiting(desk, "two")
+    desk.approve(run.id, PEOPLE[1], 1, "d")
+    assert desk.withdraw(run.id, PEOPLE[2]).approvals == ()
+    own = waiting(desk, "one", PEOPLE[1])
+    assert desk.withdraw(own.id, PEOPLE[2]).state is State.WITHDRAWN
+
+
+def test_a_second_click_is_told_who_was_first(desk: Desk) -> None:
+    run = waiting(desk)
+    desk.approve(run.id, PEOPLE[3], 1, "d")
+    no = refused(lambda: desk.approve(run.id, PEOPLE[4], 1, "d"))
+    assert no.code == "E-ALREADY" and "already approved by Person 3 at" in no.message
+
+
+def test_a_delivery_counts_once(desk: Desk) -> None:
+    run = waiting(desk, "two")
+    desk.approve(run.id, PEOPLE[3], 1, "d", delivery="click 1")
+    with pytest.raises(Duplicate):
+        desk.approve(run.id, PEOPLE[4], 1, "d", delivery="click 1")
+    assert len(desk.ledger.run(run.id).approvals) == 1
+
+
+def test_a_yes_to_an_older_plan_is_not_counted(desk: Desk) -> None:
+    run = waiting(desk)
+    for revision, digest in ((1, "other"), (2, "d"), (0, "d")):
+        assert refused(lambda r=revision, d=digest: desk.approve(run.id, PEOPLE[3], r, d)).code == "E-STALE"  # type: ignore[misc]
+
+
+def test_what_was_read_before_somebody_else_moved_it_is_lost(desk: Desk) -> None:
+    run = waiting(desk)
+    desk.deny(run.id, PEOPLE[3], "not now")
+    with pytest.raises(Lost) as lost, desk.ledger.transaction() as t:
+        t.move(replace(run), State.APPROVED, "approved", {})
+    assert lost.value.run.state is State.DENIED
