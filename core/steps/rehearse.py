@@ -18,6 +18,7 @@ from core.pgtools import Tools
 from core.redact import pg_error
 from core.runbook import Work
 from core.scratch_server import Fit
+from core.usage import Usage
 
 
 def rehearse(work: Work) -> Json:
@@ -25,24 +26,40 @@ def rehearse(work: Work) -> Json:
     started, fit = time.monotonic(), scratch(work)
     with copy(work, fit) as url:
         try:
-            done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy")
+            done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
         except StepFailed as error:
             raise depends(work, error) or error from None
-    proof = goes_back(work, done)
     evidence = {
         **done.evidence(),
-        **proof,
-        "losses": losses(work, done),
+        **goes_back(work, done),
         "health_url": work.target.health_url is not None,
         "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
         "notes": list(fit.notes),
-        "seconds": round(time.monotonic() - started, 3),
     }
-    identified = work.run.evidence["identify"]
+    evidence |= on_the_target(work, done, evidence)
+    return {**evidence, "seconds": round(time.monotonic() - started, 3)}
+
+
+def on_the_target(work: Work, done: trial.Done, evidence: Json) -> Json:
+    """What only the target can tell, read-only: rows that go, who uses the tables now, and what is approved."""
+    identified, budget = work.run.evidence["identify"], work.target.count_budget.total_seconds()
+    applied = [item["applied_at"] for item in identified["undo"] if item["applied_at"]]
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
+        usage = Usage(conn, [table for table, _ in done.locks])
         objects = plan.objects(schema.snapshot(conn), evidence["changes"])
+        lost = losses(work, done)
+        used = usage.tell(min(applied) if len(applied) == len(identified["undo"]) else None, budget)
     facts = plan.facts(work.run, work.target, identified, evidence["effect"], objects)
-    return {**evidence, "facts": facts, "digest": plan.digest(facts)}
+    return {"losses": lost, "usage": used, "facts": facts, "digest": plan.digest(facts)}
+
+
+def forward_scripts(work: Work) -> list[tuple[str, bytes]] | None:
+    """The forward migrations of what goes, oldest first; None where one is missing."""
+    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    undo = work.run.evidence["identify"]["undo"]
+    found = layouts.forward_of(layout, [item["version"] for item in reversed(undo)])
+    scripts = [(m.forward.name, layouts.read_bytes(m.forward)) for m in found if m.forward]
+    return scripts if len(scripts) == len(undo) else None
 
 
 def depends(work: Work, error: StepFailed) -> Refused | None:
@@ -87,25 +104,32 @@ def copy(work: Work, fit: Fit) -> Iterator[str]:
         try:
             wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds():.0f}s"
             programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
-            options = [*ownership(work), *scratch_extensions.only(programs, file, fit.lacking, Path(folder))]
+            options = [
+                *ownership(without_owners(work)),
+                *scratch_extensions.only(programs, file, fit.lacking, Path(folder)),
+            ]
             programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-REHEARSAL", "I could not copy the schema to the scratch server") from None
         yield url
 
 
-def ownership(work: Work) -> list[str]:
-    """Restore owners and privileges where the scratch server knows the roles, else leave them out (and say so)."""
-    return ["--no-owner", "--no-privileges"] if missing_roles(work) else []
+def ownership(why: str) -> list[str]:
+    """pg_restore's options; owners and privileges are restored unless there is a reason not to."""
+    return ["--no-owner", "--no-privileges"] if why else []
 
 
-def missing_roles(work: Work) -> list[str]:
-    """Roles of the target that the scratch server lacks."""
-    query = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"
+def without_owners(work: Work) -> str:
+    """Why owners and privileges cannot be restored on the scratch server; empty where they can."""
+    query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'"
+    superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
     with postgres.connect(work.target.database_url.get_secret_value(), "rollback-bot", work.target.name) as conn:
         there = {row[0] for row in postgres.execute(conn, query)}
     with postgres.connect(scratch_url(work), "rollback-bot", "the scratch server") as conn:
-        return sorted(there - {row[0] for row in postgres.execute(conn, query)})
+        missing = sorted(there - {row[0] for row in postgres.execute(conn, query)})
+        if missing:
+            return f"the scratch server lacks {', '.join(missing)}"
+        return "" if postgres.execute(conn, superuser)[0][0] else "my role on the scratch server is no superuser"
 
 
 def goes_back(work: Work, done: trial.Done) -> Json:

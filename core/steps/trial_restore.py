@@ -12,7 +12,7 @@ from core.errors import StepFailed
 from core.model import Json
 from core.runbook import Work
 from core.scratch_extensions import Lacking
-from core.steps.rehearse import missing_roles, scratch, tools
+from core.steps.rehearse import ownership, scratch, tools, without_owners
 
 
 def trial_restore(work: Work) -> Json:
@@ -20,9 +20,9 @@ def trial_restore(work: Work) -> Json:
     archive = dump.Archive(work.settings.backup_dir, work.run.id)
     manifest = unharmed(archive, work.run.evidence["backup"])
     fit = scratch(work)
-    roles = missing_roles(work)
+    bare = without_owners(work)
     with postgres.scratch(fit.scratch.url, work.run.id, "restored") as url, TemporaryDirectory() as folder:
-        options = ["--no-owner", "--no-privileges"] if roles else []
+        options = ownership(bare)
         options += scratch_extensions.only(tools(work), archive.file, fit.lacking, Path(folder))
         try:
             dump.restore(tools(work), archive.file, url, options, work.cancelled)
@@ -30,17 +30,17 @@ def trial_restore(work: Work) -> Json:
             raise pgtools.stopped(error, "E-BACKUP", "The backup could not be restored") from None
         equal = same_rows(manifest["tables"], dump.fingerprints(url, work.run.id))
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
-            same_schema(manifest["schema"], schema.snapshot(conn), bool(roles), fit.lacking)
+            same_schema(manifest["schema"], schema.snapshot(conn), bool(bare), fit.lacking)
         done = trial.run(work, url, "E-TRIAL-RUN", "The script fails on the restored copy")
     surprise(work.run.evidence["rehearse"], done)
-    left_out = [f"owners and privileges were left out: the scratch server lacks {', '.join(roles)}"] if roles else []
+    left_out = [f"owners and privileges were left out: {bare}"] if bare else []
     return {
         "tables": len(manifest["tables"]),
         "equal": equal,
         "trial_seconds": round(done.seconds, 3),
         "rows_deleted": gone(work.run.evidence["rehearse"], manifest["tables"], done),
         "touched": {name: list(counts) for name, counts in sorted(done.touched.items())},
-        "notes": [*left_out, *fit.notes],
+        "notes": [*left_out, *fit.notes, *data_only(done)],
     }
 
 
@@ -103,6 +103,19 @@ def surprise(rehearsed: Json, done: trial.Done) -> None:
         f"With today's data the scripts do something else than in the rehearsal: {'; '.join(new[:3])}.",
         "Production was not changed. Read the script: it depends on the data.",
     )
+
+
+def data_only(done: trial.Done) -> list[str]:
+    """What an empty copy cannot show: rows that the scripts write in tables that stay, one sentence each."""
+    stays = {key.identity for key in done.after if key.kind == "table"}
+    words = ("adds", "changes", "deletes")
+    return [
+        f"with today's data the scripts {verb} {count:,} {'row' if count == 1 else 'rows'} of `{schema.plain(name)}`"
+        for name, counts in sorted(done.touched.items())
+        if name in stays
+        for verb, count in zip(words, counts, strict=True)
+        if count
+    ]
 
 
 def gone(rehearsed: Json, tables: dict[str, list[str]], done: trial.Done) -> int:
