@@ -19,7 +19,6 @@ from bot.announcer import Announcer, SlackRefuses
 from bot.app import build_app
 from bot.clock import scheduler
 from bot.http import HttpDoor
-from core.logs import set_up
 from bot.pace import Pace
 from bot.people import People
 from bot.worker import Worker
@@ -27,6 +26,7 @@ from core import config
 from core.desk import Desk
 from core.errors import Problem, Refused
 from core.ledger import Ledger
+from core.logs import set_up
 from core.roll_back import ROLL_BACK
 from core.runbook import Engine
 from core.settings import Settings

@@ -18,24 +18,25 @@ LISTED = ("foreign table", "view", "materialized view", "function", "procedure",
 """Kinds of objects besides tables and columns that the approver is told of by name."""
 
 
-def losses(work: Work, done: trial.Done) -> list[Json]:
+def losses(conn: postgres.Connection, work: Work, done: trial.Done) -> list[Json]:
     """What is missing after the scripts, tables first, with rows counted; `about` marks an estimate."""
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     found: list[Json] = []
-    url = work.target.database_url.get_secret_value()
-    with postgres.target(url, work.run.id, work.target.name) as conn:
-        for kind, item in lost([trial.told(change) for change in done.changes]):
-            found.append({"kind": kind, "name": schema.plain(item)})
-            if kind in COUNTED:
-                rows, about = count(conn, kind, item, deadline)
-                found[-1] |= {"rows": rows, "about": about}
+    for kind, item in lost([trial.told(change) for change in done.changes]):
+        found.append({"kind": kind, "name": schema.plain(item)})
+        if kind in COUNTED:
+            rows, about = count(conn, kind, item, deadline)
+            found[-1] |= {"rows": rows, "about": about}
+    for table in done.seen.emptied:
+        rows, about = count(conn, "table", table, deadline)
+        found.append({"kind": "rows", "name": schema.plain(table), "rows": rows, "about": about})
     return found
 
 
 def lost(changes: Sequence[Json]) -> list[tuple[str, str]]:
     """Kind and identity of what is told as a loss, in its order: tables, columns of others, the rest."""
     dropped = [change for change in changes if change["change"] == "missing"]
-    tables = {change["table"] for change in dropped if change["kind"] == "table"}
+    tables = {change["table"] for change in dropped if change["kind"] in schema.TABLES}
     return [
         (change["kind"], change["object"])
         for change in sorted(dropped, key=lambda c: (c["kind"] != "table", c["kind"] != "column", c["object"]))
@@ -50,7 +51,7 @@ def moved(conn: postgres.Connection, work: Work) -> list[str]:
     """
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     rehearsed, changed = work.run.evidence["rehearse"], []
-    for (kind, item), shown in zip(lost(rehearsed["changes"]), rehearsed["losses"], strict=True):
+    for (kind, item), shown in zip(lost(rehearsed["changes"]), rehearsed["losses"], strict=False):
         if kind not in COUNTED or shown["about"]:
             continue
         before, (rows, about) = shown["rows"], count(conn, kind, item, deadline)
@@ -72,8 +73,8 @@ def count(conn: postgres.Connection, kind: str, item: str, deadline: float) -> t
                 conn.execute(f"SET LOCAL statement_timeout = {left}".encode())
                 row: Any = conn.execute(sql.SQL("SELECT count({}) FROM {}").format(what, table)).fetchone()
                 return int(row[0]), False
-        except psycopg.errors.QueryCanceled:
-            pass  # the budget is used up: the estimate below says "about"
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            pass  # the budget is used up, or the table is locked: the estimate below says "about"
     query = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass"
     row = conn.execute(query, [table.as_string(conn)]).fetchone()
     return int(row[0]), True

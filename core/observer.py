@@ -7,6 +7,7 @@ silencing them by session_replication_role. Their schema is left out of snapshot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -35,12 +36,20 @@ INSTALL: tuple[LiteralString, ...] = (
     "ALTER EVENT TRIGGER rollback_rehearsal_drop ENABLE ALWAYS",
     "ALTER EVENT TRIGGER rollback_rehearsal_rewrite ENABLE ALWAYS",
 )
-TOLD = (
-    "table", "view", "materialized view", "foreign table", "sequence", "function", "procedure", "aggregate", "type",
-    "domain", "trigger", "index", "policy", "rule", "table constraint", "table column", "schema", "extension",
-    "event trigger", "publication", "operator", "cast", "collation", "statistics object",
-)  # fmt: skip
-"""Kinds of dropped objects that mean something to a reader; the others follow from them."""
+WHOLE = (
+    "table",
+    "view",
+    "materialized view",
+    "foreign table",
+    "function",
+    "procedure",
+    "aggregate",
+    "domain",
+    "schema",
+)
+"""Dropped objects that stand for themselves."""
+PARTS = ("table constraint", "trigger", "policy", "rule")
+"""Dropped objects that are told where the table that they stood on stays."""
 FILES: LiteralString = """
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_catalog.pg_relation_filenode(c.oid)
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -87,9 +96,16 @@ class Observer:
             )
         rows = postgres.execute(self.conn, "SELECT kind, what, identity, named FROM rollback_rehearsal.seen ORDER BY n")
         rewritten = {identity for kind, _, identity, _ in rows if kind == "rewrite"}
-        cascaded = dict.fromkeys((what, name) for kind, what, name, named in rows if kind == "drop" and not named)
-        return Seen(
-            tuple((what, name) for what, name in cascaded if what in TOLD),
-            tuple(sorted(rewritten)),
-            tuple(sorted(moved - rewritten)),
-        )
+        dropped = [(what, name, named) for kind, what, name, named in rows if kind == "drop"]
+        return Seen(tuple(cascaded(dropped)), tuple(sorted(rewritten)), tuple(sorted(moved - rewritten)))
+
+
+def cascaded(dropped: Sequence[tuple[str, str, bool]]) -> list[tuple[str, str]]:
+    """Kind and identity of what went although no statement names it, without what belonged to a dropped table."""
+    gone = {name for what, name, _ in dropped if what in WHOLE}
+    found = []
+    for what, name, named in dropped:
+        part = what in PARTS and name.rpartition(" on ")[2] not in gone and "RI_ConstraintTrigger" not in name
+        if not named and (what in WHOLE or part):
+            found.append((what.removeprefix("table "), name))
+    return list(dict.fromkeys(found))

@@ -57,8 +57,9 @@ def losses(run: Run) -> str:
     for loss in run.evidence["rehearse"]["losses"]:
         if "rows" not in loss:
             continue
-        unit = "rows" if loss["kind"] == "table" else "values"
-        parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}")
+        unit = "values" if loss["kind"] == "column" else "rows"
+        young = f" ({loss['since']:,} written since the migration)" if loss.get("since") else ""
+        parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
     return ", ".join(parts) or "no rows"
 
 
@@ -74,9 +75,28 @@ def restored(run: Run) -> list[str]:
     return ["  WARNING          the script does not restore the schema from before:", *lines]
 
 
+def seen(run: Run) -> list[str]:
+    """What no statement says: cascades, rewrites, a broken way forward, who uses the tables now."""
+    found = run.evidence["rehearse"]
+    lines = [f"  CASCADE takes    {one['kind']} {visible(one['name'])}" for one in found.get("cascaded", [])]
+    lines += [f"  rewrites         {visible(table)}, whole, under a lock" for table in found.get("rewritten", [])]
+    if found.get("reapplies") is False:
+        lines.append(
+            f"  WARNING          the migration does not apply again afterwards: {plain(found['why_not_reapplies'])}"
+        )
+    for one in found.get("usage", []):
+        table = visible(one["table"].removeprefix("public."))
+        held = "".join(f", held by {visible(h['who'])} ({h['state']} for {h['seconds']} s)" for h in one["holders"])
+        if one["writes"] or one["reads"] > 1 or held:
+            lines.append(
+                f"  in use           {table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"
+            )
+    return lines + [f"  note             {plain(note)}" for note in found.get("notes", [])]
+
+
 def head(run: Run) -> list[str]:
     """The plan in a few lines."""
-    lines = [f"{run.id}  {run.target}: {what(run)}", f"  will be deleted  {losses(run)}", *restored(run)]
+    lines = [f"{run.id}  {run.target}: {what(run)}", f"  will be deleted  {losses(run)}", *restored(run), *seen(run)]
     for item in run.evidence["identify"]["undo"]:
         lines += [f"  note             {plain(note)}" for note in item["warnings"]]
     return lines

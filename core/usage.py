@@ -15,8 +15,9 @@ from core import postgres, schema
 from core.model import Json
 
 STATS: LiteralString = """
-    SELECT seq_scan + coalesce(idx_scan, 0), n_tup_ins + n_tup_upd + n_tup_del
-      FROM pg_catalog.pg_stat_user_tables WHERE relid = %s::regclass"""
+    SELECT quote_ident(schemaname) || '.' || quote_ident(relname), seq_scan + coalesce(idx_scan, 0),
+           n_tup_ins + n_tup_upd + n_tup_del
+      FROM pg_catalog.pg_stat_user_tables"""
 HOLDERS: LiteralString = """
     SELECT coalesce(nullif(a.application_name, ''), a.backend_type, 'a session'), a.state, max(l.mode),
            extract(epoch FROM clock_timestamp() - min(a.xact_start))::int
@@ -32,18 +33,18 @@ TIMES: LiteralString = """
      ORDER BY array_position(%s, a.attname::text) LIMIT 1"""
 WRITTEN = ["updated_at", "modified_at", "changed_at", "created_at", "inserted_at", "received_at", "recorded_at", "at"]
 """Names that teams give to the time of a write, the most telling first."""
-SAMPLE = 1.2  # seconds between two looks: PostgreSQL publishes its counters once a second
+SAMPLE = 1.0  # seconds between two looks: PostgreSQL publishes its counters once a second
 
 
 class Usage:
-    """Two samples of the counters of some tables, and what is known of them besides."""
+    """Two samples of the counters of all tables, and what is known of some besides."""
 
-    def __init__(self, conn: postgres.Connection, tables: list[str]) -> None:
-        self.conn, self.tables = conn, tables
+    def __init__(self, conn: postgres.Connection) -> None:
+        self.conn = conn
         self.started = time.monotonic()
-        self.first = {table: self._stats(table) for table in tables}
+        self.first = self._stats()
 
-    def tell(self, applied_at: str | None, budget: float) -> list[Json]:
+    def tell(self, tables: list[str], applied_at: str | None, budget: float) -> list[Json]:
         """One record per table: {"table", "reads", "writes", "per": seconds, "holders", "since", "last_write"}.
 
         Waits until the counters had time to move. `since`: rows written since `applied_at`, None where no column tells.
@@ -51,12 +52,11 @@ class Usage:
         left = self.started + SAMPLE - time.monotonic()
         if left > 0:
             time.sleep(left)
-        span = time.monotonic() - self.started
-        deadline = time.monotonic() + budget
-        return [self._table(table, span, applied_at, deadline) for table in self.tables]
+        span, deadline, now = time.monotonic() - self.started, time.monotonic() + budget, self._stats()
+        return [self._table(table, now.get(table, (0, 0)), span, applied_at, deadline) for table in tables]
 
-    def _table(self, table: str, span: float, applied_at: str | None, deadline: float) -> Json:
-        before, now = self.first[table], self._stats(table)
+    def _table(self, table: str, now: tuple[int, int], span: float, applied_at: str | None, deadline: float) -> Json:
+        before = self.first.get(table, now)
         holders = [
             {"who": who, "state": state or "active", "mode": mode, "seconds": seconds or 0}
             for who, state, mode, seconds in postgres.execute(self.conn, HOLDERS, self._name(table))
@@ -88,10 +88,8 @@ class Usage:
             return {"since": None, "last_write": None}
         return {"since": int(row[0]), "last_write": row[1].isoformat() if row[1] else None}
 
-    def _stats(self, table: str) -> tuple[int, int]:
-        self.conn.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")
-        rows = postgres.execute(self.conn, STATS, self._name(table))
-        return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+    def _stats(self) -> dict[str, tuple[int, int]]:
+        return {name: (int(reads), int(writes)) for name, reads, writes in postgres.execute(self.conn, STATS)}
 
     def _name(self, table: str) -> str:
         return sql.Identifier(*schema.names(table)).as_string(self.conn)

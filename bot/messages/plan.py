@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.messages.blocks import at_most
 from bot.messages.facts import oldest, undo
-from bot.messages.text import bare, code, data, fence, listed, number, plural, prose, sql_text
+from bot.messages.text import bare, clock, code, data, fence, listed, number, plural, prose, sql_text
 from core.model import Json, Run
 
 IN_PLAN = "the rest in *Full plan*"
@@ -20,7 +22,9 @@ def losses(run: Run) -> list[Json]:
 
 def data_goes(run: Run) -> bool:
     """Do rows or values go? An estimate of zero is no proof of an empty table."""
-    return any(one["kind"] in ("table", "column") and (one.get("rows") != 0 or one.get("about")) for one in losses(run))
+    return any(
+        one["kind"] in ("table", "column", "rows") and (one.get("rows") != 0 or one.get("about")) for one in losses(run)
+    )
 
 
 def loss_words(run: Run) -> str:
@@ -50,14 +54,44 @@ def deletes(run: Run) -> str:
 def loss_line(one: Json) -> str:
     """One lost object, with its rows where it has any."""
     kind, about = str(one["kind"]), "about " if one.get("about") else ""
-    unit = {"table": "row", "column": "value"}.get(kind)
-    head = f"• {data(kind, 40)} {code(str(one['name']))}"
+    unit = {"table": "row", "column": "value", "rows": "row"}.get(kind)
+    head = f"• {'all rows of' if kind == 'rows' else data(kind, 40)} {code(str(one['name']))}"
     if unit is None:
         return head
     if one.get("rows") is None:
         return f"{head}: {unit}s not counted"
     rows = int(one["rows"])
-    return f"{head}: {about}*{number(rows)}* {unit if rows == 1 else unit + 's'}"
+    return f"{head}: {about}*{number(rows)}* {unit if rows == 1 else unit + 's'}{written(one)}"
+
+
+def written(one: Json) -> str:
+    """How many of the rows are younger than the migration; empty where nothing tells."""
+    if not one.get("since"):
+        return ""
+    last = f", the last at {clock(datetime.fromisoformat(one['last_write']))}" if one.get("last_write") else ""
+    return f", {number(one['since'])} of them written since the migration{last}"
+
+
+def holder(one: Json) -> str:
+    """A session that holds a lock: its application name, state, and for how long."""
+    span = f" for {one['seconds']} s" if one["seconds"] else ""
+    return f"{code(one['who'])} ({data(one['state'], 40)}{span})"
+
+
+def in_use(run: Run) -> list[str]:
+    """Who uses the affected tables at this moment: counters over about a second, and who holds locks."""
+    lines = []
+    for one in run.evidence.get("rehearse", {}).get("usage", []):
+        floor = {"reads": 1, "writes": 0}  # our own count is one of the reads
+        parts = [f"{number(one[what])} {what}" for what in floor if one[what] > floor[what]]
+        held = [holder(each) for each in one["holders"]]
+        told = f"{' and '.join(parts)} within {one['per']} s" if parts else ""
+        if told or held:
+            holding = f"held by {listed(held)}" if held else ""
+            lines.append(
+                f"• {code(one['table'].removeprefix('public.'))}: {', '.join(x for x in (told, holding) if x)}"
+            )
+    return lines
 
 
 def loss_section(run: Run) -> str:
@@ -68,7 +102,9 @@ def loss_section(run: Run) -> str:
     kept = ""
     if data_goes(run):
         kept = "\nThe only copy is then the backup of step 3; rows written after it are in no backup."
-    return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN)]) + kept
+    now = in_use(run)
+    used = "\n" + "\n".join(["*In use now*", *at_most(now, 5, IN_PLAN)]) if now else ""
+    return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN)]) + kept + used
 
 
 def statements(run: Run) -> list[Json]:
@@ -113,9 +149,26 @@ def warnings(run: Run) -> list[str]:
     if found.get("restores") == "unknown":
         why = prose(found.get("why_unknown") or "the rehearsal could not compare it", 400)
         lines.append(f":warning: *Not proven that the schema from before {code(oldest(run))} comes back*: {why}")
+    lines += beyond_the_script(found)
     doubts = [f"• {prose(word, 200)}" for one in undo(run) for word in one.get("warnings", [])]  # each names its file
     if doubts:
         lines += [":warning: *About the scripts*", *at_most(doubts, 6, IN_PLAN, 800)]
+    return lines
+
+
+def beyond_the_script(found: Json) -> list[str]:
+    """What the rehearsal saw and no statement says: cascades, rewrites, and that the way forward is broken."""
+    lines = []
+    if found.get("cascaded"):
+        names = [f"• {data(one['kind'], 40)} {code(one['name'])}" for one in found["cascaded"]]
+        lines += [":warning: *Taken along by CASCADE, not named in the script*", *at_most(names, 8, IN_PLAN, 900)]
+    if found.get("rewritten"):
+        tables = listed([code(one) for one in found["rewritten"][:6]])
+        lines.append(f":warning: *Rewrites whole tables under a lock*: {tables}")
+    if found.get("reapplies") is False:
+        why = prose(found.get("why_not_reapplies") or "another schema comes out", 300)
+        lines.append(f":warning: *The migration does not apply again afterwards*: {why}")
+    lines += [f"• {prose(note, 300)}" for note in found.get("notes", [])[:4]]
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,32 +24,59 @@ from core.usage import Usage
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
     started, fit = time.monotonic(), scratch(work)
-    with copy(work, fit) as url:
-        try:
-            done = trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
-        except StepFailed as error:
-            raise depends(work, error) or error from None
-    evidence = {
-        **done.evidence(),
-        **goes_back(work, done),
-        "health_url": work.target.health_url is not None,
-        "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
-        "notes": list(fit.notes),
-    }
-    evidence |= on_the_target(work, done, evidence)
+    with target(work) as conn, looking(work):
+        usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
+        done = on_a_copy(work, fit)
+        evidence = {
+            **done.evidence(),
+            **goes_back(work, done),
+            "health_url": work.target.health_url is not None,
+            "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
+            "notes": list(fit.notes),
+        }
+        evidence |= on_the_target(work, conn, usage, done, evidence["changes"])
     return {**evidence, "seconds": round(time.monotonic() - started, 3)}
 
 
-def on_the_target(work: Work, done: trial.Done, evidence: Json) -> Json:
+@contextmanager
+def looking(work: Work) -> Iterator[None]:
+    """A question to the target that fails, because of a lock or a right, ends the step in words."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StepFailed(
+            "E-REHEARSAL",
+            f"I could not look at *{work.target.name}*: {pg_error(error)}.",
+            "Production was not changed. Ask again when the lock or the right is there.",
+        ) from None
+
+
+def target(work: Work) -> AbstractContextManager[postgres.Connection]:
+    """The target, directly."""
+    return postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name)
+
+
+def on_a_copy(work: Work, fit: Fit) -> trial.Done:
+    """Run the scripts on an empty copy. Raises StepFailed(E-REHEARSAL), Refused(E-ONLY-DEPENDS)."""
+    with copy(work, fit) as url:
+        try:
+            return trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
+        except StepFailed as error:
+            raise depends(work, error) or error from None
+
+
+def on_the_target(work: Work, conn: postgres.Connection, usage: Usage, done: trial.Done, changes: list[Json]) -> Json:
     """What only the target can tell, read-only: rows that go, who uses the tables now, and what is approved."""
     identified, budget = work.run.evidence["identify"], work.target.count_budget.total_seconds()
     applied = [item["applied_at"] for item in identified["undo"] if item["applied_at"]]
-    with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
-        usage = Usage(conn, [table for table, _ in done.locks])
-        objects = plan.objects(schema.snapshot(conn), evidence["changes"])
-        lost = losses(work, done)
-        used = usage.tell(min(applied) if len(applied) == len(identified["undo"]) else None, budget)
-    facts = plan.facts(work.run, work.target, identified, evidence["effect"], objects)
+    objects, lost = plan.objects(schema.snapshot(conn), changes), losses(conn, work, done)
+    since_when = min(applied) if len(applied) == len(identified["undo"]) else None
+    used = usage.tell([table for table, _ in done.locks], since_when, budget)
+    since = {schema.plain(one["table"]): one for one in used if one["since"] is not None}
+    for loss in lost:
+        if loss["kind"] == "table" and loss["name"] in since:
+            loss |= {"since": since[loss["name"]]["since"], "last_write": since[loss["name"]]["last_write"]}
+    facts = plan.facts(work.run, work.target, identified, trial.effect(done.changes), objects)
     return {"losses": lost, "usage": used, "facts": facts, "digest": plan.digest(facts)}
 
 
