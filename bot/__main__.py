@@ -24,11 +24,11 @@ from bot.people import People
 from bot.worker import Worker
 from core import config
 from core.desk import Desk
+from core.engine import Engine
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.logs import set_up
 from core.roll_back import ROLL_BACK
-from core.runbook import Engine
 from core.settings import Settings
 
 log = structlog.get_logger()

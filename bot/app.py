@@ -19,7 +19,7 @@ from bot.home import publish
 from bot.people import People
 from bot.reply import Reply
 from core.desk import Desk
-from core.runbook import Engine
+from core.engine import Engine
 
 ANY = re.compile("")
 Handler = Callable[[dict[str, Any], Reply], BoltResponse]
@@ -68,7 +68,7 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
         return listener
 
     app.command("/rollback")(on(commands.handle))
-    for action, handler in decisions.actions().items():
+    for action, handler in {**decisions.actions(), "rb.ask": commands.ask}.items():
         app.action(action)(on(handler))
     for callback, handler in decisions.submissions().items():
         app.view_submission(callback)(on(handler))

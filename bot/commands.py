@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -11,7 +12,7 @@ from slack_bolt.response import BoltResponse
 
 from bot import messages
 from bot.context import context_of
-from bot.decisions import Decisions
+from bot.decisions import Decisions, delivery
 from bot.guard import place
 from bot.people import AWAY, People
 from bot.reply import Reply
@@ -38,18 +39,30 @@ class Commands:
         person = self.people.person(str(body["user_id"]), str(body.get("user_name", "")))
         verb = getattr(self, f"do_{command.verb}", None)
         if verb is None:
-            raise Refused("E-USAGE", f"`{command.verb}` is not in this version.", "`/rollback help` lists what is.")
+            where = "is in the shell only" if command.verb in grammar.AVAILABLE else "is not in this version"
+            raise Refused("E-USAGE", f"`{command.verb}` {where}.", "`/rollback help` lists what is here.")
         answer: BoltResponse = verb(command, person, body, reply)
         return answer
 
     def do_request(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
-        target = self.settings.target(command.target)
-        self.people.may_ask(person, target)
-        channel = self.channel(target, place(body))
-        request = asked(command)
-        run = self.desk.ask(
-            request, target, person, command.reason, command.incident, channel, f"command {body['trigger_id']}"
+        request, target = asked(command), self.settings.target(command.target)
+        return self.start(
+            request, target, person, command.reason, command.incident, f"command {body['trigger_id']}", reply
         )
+
+    def ask(self, body: Json, reply: Reply) -> BoltResponse:
+        """The button of a plan that was only shown."""
+        plan, person = self.decisions.clicked(body)
+        target = self.settings.target(plan.target)
+        return self.start(plan.request, target, person, plan.reason, plan.incident, delivery(body), reply)
+
+    def start(
+        self, request: Request, target: Target, person: Person, reason: str, incident: str, key: str, reply: Reply
+    ) -> BoltResponse:
+        """A new rollback; the card follows when the plan is made."""
+        self.people.may_ask(person, target)
+        channel = self.channel(target, place(reply.body))
+        run = self.desk.ask(request, target, person, reason, incident, channel, key)
         return reply.tell(messages.planning(run))
 
     def channel(self, target: Target, typed_in: str | None) -> str:
@@ -97,6 +110,7 @@ class Commands:
 
         def work() -> messages.Message:
             run = survey.preview(request, target, self.settings, person, self.ledger.clock())
+            run = self.decisions.keep(replace(run, reason=command.reason, incident=command.incident))
             return messages.plan_private(run, context_of(run, target, self.people, self.ledger))
 
         return self.looking(work, reply, f"Making a plan for {target.name}. Nothing is started; it follows here.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from slack_bolt.response import BoltResponse
 
@@ -15,10 +16,12 @@ from bot.people import People
 from bot.reply import Reply
 from core import grammar
 from core.desk import Desk
+from core.engine import Engine
 from core.errors import Refused
 from core.model import Json, Person, Run
-from core.runbook import Engine
 
+SHOWN = "plan-"
+KEPT_PLANS = 50
 Handler = Callable[[Json, Reply], BoltResponse]
 Deed = Callable[[Run, Person, str], Run]
 
@@ -29,6 +32,7 @@ class Decisions:
     def __init__(self, desk: Desk, engine: Engine, people: People, pool: Executor) -> None:
         self.desk, self.engine, self.people, self.pool = desk, engine, people, pool
         self.settings, self.ledger = desk.settings, desk.ledger
+        self.plans: dict[str, Run] = {}  # plans that were only shown, for their buttons; a restart forgets them
 
     def actions(self) -> dict[str, Handler]:
         """action_id -> handler."""
@@ -139,8 +143,21 @@ class Decisions:
 
     def clicked(self, body: Json) -> tuple[Run, Person]:
         """The run that a button names, and who clicked. Raises Refused."""
-        run_id = grammar.run_id(str(body["actions"][0].get("value") or "").rpartition(".")[0])
-        return self.ledger.run(run_id), self.people.person(who(body))
+        named = str(body["actions"][0].get("value") or "").rpartition(".")[0]
+        person = self.people.person(who(body))
+        if not named.startswith(SHOWN):
+            return self.ledger.run(grammar.run_id(named)), person
+        if named not in self.plans:
+            raise Refused("E-STALE", "I do not keep this plan any more.", "Type the command again.")
+        return self.plans[named], person
+
+    def keep(self, plan: Run) -> Run:
+        """A plan that was only shown, under a name for its buttons; the newest few are kept."""
+        named = replace(plan, id=f"{SHOWN}{plan.digest[:12]}")
+        self.plans[named.id] = named
+        while len(self.plans) > KEPT_PLANS:
+            self.plans.pop(next(iter(self.plans)))
+        return named
 
     def submitted(self, body: Json) -> tuple[Run, Json, dict[str, str]]:
         """The run of a form, what it showed, and the typed values by block. Raises Refused."""

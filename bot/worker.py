@@ -8,10 +8,10 @@ from concurrent.futures import Executor
 
 import structlog
 
+from core.engine import Engine, due
 from core.errors import Problem
 from core.ledger import Ledger
 from core.model import State
-from core.runbook import Engine, due
 
 log = structlog.get_logger()
 LOOK = 10.0  # seconds between two questions to a database that did not answer

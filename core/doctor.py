@@ -124,8 +124,7 @@ def tools(target: Target, settings: Settings) -> str:
     with postgres.target(target.database_url.get_secret_value(), "doctor", target.name) as conn:
         major = int(postgres.identity(conn)["server_version"].split(".")[0])
     found = pgtools.find(major, settings.pg_bin)
-    note = "" if found.major == major else f" (newer than the server's {major})"
-    return f"pg_dump and pg_restore {found.major}{note}"
+    return f"pg_dump and pg_restore {found.major}"
 
 
 def application(target: Target) -> str:

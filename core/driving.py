@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from core import printing
 from core.desk import Desk
+from core.engine import Engine
 from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
 from core.model import Person, Request, Run, State
 from core.roll_back import ROLL_BACK
-from core.runbook import Engine
 from core.settings import Settings, Target
 
 SETTLED = frozenset({State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON})

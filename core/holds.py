@@ -62,6 +62,10 @@ class Holds:
         except OSError:
             return float("inf")
 
+    def forget(self, name: str) -> None:
+        """Remove the lock's file, by its holder: for what has ended and will not be held again."""
+        self._path(name).unlink(missing_ok=True)
+
     def _open(self, name: str) -> IO[str]:
         return os.fdopen(os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
 

@@ -118,21 +118,23 @@ def service_file(url: str) -> str:
 
 
 def find(server_major: int, pg_bin: Path | None = None) -> Tools:
-    """The tools for a server: exactly its major, else the nearest newer one. Raises Refused(E-TOOLS)."""
-    found = sorted({tools.major: tools for tools in installed(pg_bin)}.items())
-    usable = [tools for major, tools in found if major >= server_major]
-    if usable:
-        return usable[0]
-    older = f" I found {', '.join(str(major) for major, _ in found)} only." if found else ""
+    """The tools of exactly the server's major. Raises Refused(E-TOOLS).
+
+    An older pg_dump refuses the server; what a newer one writes, the scratch server of the target's major does not take.
+    """
+    found = {tools.major: tools for tools in reversed(installed(pg_bin))}
+    if server_major in found:
+        return found[server_major]
+    others = f" I found {', '.join(str(major) for major in sorted(found))} only." if found else ""
     raise Refused(
         "E-TOOLS",
-        f"I need pg_dump and pg_restore of PostgreSQL {server_major}.{older} Nothing was started.",
+        f"I need pg_dump and pg_restore of PostgreSQL {server_major}.{others} Nothing was started.",
         f"Install the client programs of PostgreSQL {server_major}, or name their folder in `pg_bin`.",
     )
 
 
 def installed(pg_bin: Path | None = None) -> list[Tools]:
-    """Every set of client programs here; a folder that the settings name comes alone."""
+    """Every set of client programs here, the preferred first; a folder that the settings name comes alone."""
     if pg_bin:
         folders = [pg_bin]
     else:
@@ -149,7 +151,7 @@ def major_of(folder: Path) -> int | None:
     """
     for program in ("pg_dump", "pg_restore"):
         path = folder / program
-        if not path.is_file() or path.read_bytes()[:2] == b"#!":
+        if not os.access(path, os.R_OK | os.X_OK) or not path.is_file() or path.read_bytes()[:2] == b"#!":
             return None
     try:
         text = subprocess.run(

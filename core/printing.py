@@ -87,7 +87,7 @@ def seen(run: Run) -> list[str]:
     for one in found.get("usage", []):
         table = visible(one["table"].removeprefix("public."))
         held = "".join(f", held by {visible(h['who'])} ({h['state']} for {h['seconds']} s)" for h in one["holders"])
-        if one["writes"] or one["reads"] > 1 or held:
+        if one["writes"] or one["reads"] > 9 or held:
             lines.append(
                 f"  in use           {table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"
             )

@@ -20,12 +20,13 @@ from psycopg.conninfo import conninfo_to_dict
 from core import pgtools
 from core.backups import dump
 from core.desk import Desk
+from core.engine import Engine
 from core.errors import StepFailed
 from core.ledger import Ledger, now
 from core.model import Person, Request, Run, State
 from core.pgtools import Cancelled
 from core.roll_back import ROLL_BACK
-from core.runbook import Engine, Work
+from core.runbook import Work
 from core.steps.backup import backup
 from core.steps.trial_restore import same_rows, trial_restore, unharmed
 from demo.postgres import Server

@@ -10,6 +10,7 @@ import psycopg
 
 from core.ledger import Ledger, now, stamp
 from core.model import State
+from demo.workspace import Message
 from tests.bench_fixtures import ANA, BOB, CHANNEL, CHEN, compare, copied, stable
 from tests.scenery import LATER, REASON, SCRIPT_012, SLOW_TRIAL, UNDO_012, Stage, holding
 
@@ -263,4 +264,27 @@ def test_slack_is_away_for_a_while_and_nothing_is_lost_or_out_of_order(stage: St
     play.until(run.id, State.DONE)
     play.slack.faults.down = False
     compare("slack_was_away", play.transcript(BOB))
+    play.left_clean()
+
+
+def test_a_plan_that_was_only_shown_can_be_asked_for_with_its_button(stage: Stage) -> None:
+    play = stage()
+    play.types("plan 011_subscriptions --reason checkout fails")
+
+    def plan() -> Message | None:
+        shown = [m for m in play.slack.messages(CHANNEL, viewer=ANA) if "rb.ask" in str(m.blocks)]
+        return shown[-1] if shown else None
+
+    message = play.slack.wait_for(plan, 30)
+    assert message
+    assert play.ledger.runs() == []
+    play.slack.click(ANA, CHANNEL, message.ts, "rb.plan")
+    view = play.slack.open_view(ANA)
+    assert view and "DROP TABLE stripe_events" in play.slack.view_text(view)
+    play.slack.close_view(ANA)
+    play.slack.click(ANA, CHANNEL, message.ts, "rb.ask")
+    run = play.until(play.slack.wait_for(lambda: next(iter(play.ledger.runs()), None), 10).id, State.WAITING)
+    assert (run.request.migration, run.reason) == ("011_subscriptions", "checkout fails")
+    play.types(f"withdraw {run.id}")
+    play.until(run.id, State.WITHDRAWN)
     play.left_clean()

@@ -18,7 +18,7 @@ _DECIDE = (
     "`/rollback approve RB-7K3M` · `deny RB-7K3M reason` · `withdraw RB-7K3M` · `stop RB-7K3M`\n"
     "A second person always approves; who asked cannot."
 )
-_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `migrations` · `audit verify` · `whoami`"
+_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
 
 VERBS = {
     "plan": ("plan <migration> | latest | to <migration>", "Shows the plan, only to you. Nothing is started."),
@@ -37,6 +37,7 @@ VERBS = {
     "stop": ("stop RUN", "Stops a run before it changes the target. `cancel` means the same."),
     "audit": ("audit [RUN | verify]", "`verify` walks the whole chain of events and shows its head."),
     "whoami": ("whoami", "What you may ask for and what you may approve."),
+    "doctor": ("doctor", "Is everything in place? Each fault with its remedy."),
     "help": ("help [VERB]", "This text, or one verb."),
 }
 

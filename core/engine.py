@@ -1,0 +1,294 @@
+"""The small engine that walks a runbook.
+
+The ledger says how far a rollback is; the engine does what is missing and writes it down, before and after. It never
+waits: where an approval is missing it returns, and is called again. Finished steps are never repeated. A step that
+changes the target is never repeated blindly: after an interruption the database is asked (`Step.found`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from core import postgres
+from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
+from core.ledger import Ledger, Lost, Transaction, stamp
+from core.model import Json, Person, Run, State
+from core.pgtools import Cancelled
+from core.runbook import Gate, Runbook, Step, Work
+from core.settings import Settings, Target
+
+log = structlog.get_logger()
+PROOFS = frozenset({State.PLANNING, State.WAITING, State.APPROVED})
+
+
+class Rights(Protocol):
+    """Who may ask and approve, as of now."""
+
+    def may_ask(self, person: Person, target: Target) -> None:
+        """Raises Refused."""
+
+    def may_approve(self, person: Person, run: Run, target: Target) -> None:
+        """Raises Refused."""
+
+
+@dataclass
+class Engine:
+    """Walks rollbacks over one ledger."""
+
+    runbook: Runbook
+    ledger: Ledger
+    settings: Settings
+    rights: Rights
+    draining: Callable[[], bool] = field(default=lambda: False)
+    confirm: Callable[[Run], bool] | None = None  # the shell's question where no second person is needed
+    told: Callable[[str], object] = field(default=lambda run_id: None)  # called after each thing done
+
+    def walk(self, run_id: str) -> Run:
+        """Do all that can be done now; the rollback as it then stands. One walker per run, also between processes."""
+        holder = self.ledger.hold(run_id)
+        if holder is None:
+            return self.ledger.run(run_id)
+        with holder:
+            while True:
+                run = self.ledger.run(run_id)
+                todo = self._next(run)
+                if todo is None or self.draining():
+                    break
+                todo()
+                self.told(run_id)
+            if not run.is_open:
+                self.tidy(run)
+                self.ledger.forget(run_id)
+        return run
+
+    def _next(self, run: Run) -> Callable[[], None] | None:
+        """The next thing to do, if it can be done without people."""
+        if not run.is_open:
+            return None
+        if run.state is State.EXECUTING:
+            return partial(self._ask_the_database, run)
+        if run.state in (State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON):
+            return None
+        if not self.confirm and of_a_shell(run):
+            return None
+        for part in self.runbook:
+            if isinstance(part, Gate):
+                if run.state is State.PLANNING:
+                    return partial(self._open, run)
+            elif part.name not in run.evidence:
+                if part.needs and run.state is not State.APPROVED:
+                    return None
+                return partial(self._take, run, part)
+        return None
+
+    def _open(self, run: Run) -> None:
+        """The plan is there: show it, and let people decide."""
+        target = self.settings.target(run.target)
+        digest = run.evidence["rehearse"]["digest"]
+        until = stamp(self.ledger.clock() + target.approval_expires)
+        state = State.WAITING if run.needed else State.APPROVED
+        if self.confirm and not self.confirm(run):
+            self._move(run, State.WITHDRAWN, "withdrawn", {"reason": "not confirmed"}, run.requester)
+            return
+        self._move(run, state, "opened", {"digest": digest, "expires_at": until}, plan_digest=digest, expires_at=until)
+
+    def _take(self, run: Run, step: Step) -> None:
+        """One step: intent, act, outcome."""
+        target = self.settings.target(run.target)
+        if step.needs and not self._still_right(run, target):
+            return
+        if not self._start(run, step):
+            return
+        work = Work(self.ledger.run(run.id), target, self.settings, partial(self._closed, run), self._outlived)
+        started = time.monotonic()
+        try:
+            evidence = step.act(work)
+        except Cancelled:
+            return
+        except PlanChanged as changed:
+            self._move(self.ledger.run(run.id), State.PLANNING, "plan_changed", {"what": changed.what}, up=True)
+        except NeedsAPerson as problem:
+            self._move(self.ledger.run(run.id), State.NEEDS_A_PERSON, "unknown", problem_data(problem))
+        except Problem as problem:
+            self._failed(self.ledger.run(run.id), step, problem)
+        except Exception as error:  # noqa: BLE001 - a fault of our own must not leave the run hanging
+            self._broke(run, step, error)
+        else:
+            evidence.setdefault("seconds", round(time.monotonic() - started, 3))
+            self._done(self.ledger.run(run.id), step, evidence)
+
+    def _start(self, run: Run, step: Step) -> bool:
+        try:
+            with self.ledger.transaction() as t:
+                if step.needs:
+                    t.move(run, State.EXECUTING, "executing", {"step": step.name})
+                else:
+                    unchanged(t, run)
+                t.append(run.id, "step_started", {"step": step.name, "revision": run.revision})
+        except Lost:
+            return False
+        return True
+
+    def _done(self, run: Run, step: Step, evidence: Json) -> None:
+        data = {"step": step.name, "evidence": evidence}
+        after = self.runbook[-1]
+        if step.needs:
+            self._move(run, State.VERIFYING, "step_done", data)
+        elif step is after:
+            with self.ledger.transaction() as t:
+                t.append(run.id, "step_done", data)
+                if evidence["differences"]:
+                    t.move(run, State.DECIDE, "differs", {"differences": evidence["differences"]})
+                else:
+                    t.move(run, State.DONE, "done")
+        else:
+            with suppress(Lost), self.ledger.transaction() as t:
+                unchanged(t, run)
+                t.append(run.id, "step_done", data)
+
+    def _failed(self, run: Run, step: Step, problem: Problem) -> None:
+        """The step could not vouch for its result: nothing was changed, so the rollback ends here."""
+        refused = run.state is State.PLANNING and isinstance(problem, Refused)
+        if run.state is State.VERIFYING:
+            data = {"differences": [problem.message], "hint": problem.hint}
+            self._move(run, State.DECIDE, "differs", data)
+            return
+        with suppress(Lost), self.ledger.transaction() as t:
+            data = {"step": step.name, **problem_data(problem)}
+            if refused:
+                t.move(run, State.REFUSED, "refused", data)
+            else:
+                t.append(run.id, "step_failed", data)
+                t.move(run, State.STOPPED, "stopped", {**data, "by_person": False})
+
+    def _broke(self, run: Run, step: Step, error: Exception) -> None:
+        """A fault of our own. In execute the database is asked; elsewhere nothing was changed."""
+        reference = os.urandom(3).hex()
+        log.error("bug", ref=reference, run=run.id, step=step.name, exc_info=error)
+        if step.needs:
+            self._ask_the_database(self.ledger.run(run.id))
+            return
+        hint = "Look up the reference in the log of the bot."
+        problem = Problem("E-BUG", f"Something broke on my side (ref {reference}).", hint)
+        self._failed(self.ledger.run(run.id), step, problem)
+
+    def _ask_the_database(self, run: Run) -> None:
+        """Interrupted in a step that changes the target: never assume, never repeat."""
+        step = next(part for part in self.runbook if isinstance(part, Step) and part.found)
+        work = Work(run, self.settings.target(run.target), self.settings)
+        try:
+            evidence = step.found(work) if step.found else None
+        except (NeedsAPerson, Refused) as problem:
+            if run.state is not State.NEEDS_A_PERSON:
+                self._move(run, State.NEEDS_A_PERSON, "unknown", problem_data(problem))
+            return
+        since = stamp(run.last.at if run.last else run.created_at)
+        if evidence is None:
+            self._move(run, State.INTERRUPTED, "interrupted", {"since": since})
+        else:
+            with suppress(Lost), self.ledger.transaction() as t:
+                t.append(run.id, "found_committed", {"since": since})
+                t.move(run, State.VERIFYING, "step_done", {"step": step.name, "evidence": evidence})
+
+    def look(self, run_id: str) -> Run:
+        """Ask the database again about a rollback whose outcome is unknown."""
+        holder = self.ledger.hold(run_id)
+        if holder is not None:
+            with holder:
+                run = self.ledger.run(run_id)
+                if run.state is State.NEEDS_A_PERSON:
+                    self._ask_the_database(run)
+        return self.ledger.run(run_id)
+
+    def _still_right(self, run: Run, target: Target) -> bool:
+        """Right before the point of no return: is every approval still worth something?"""
+        for approval in run.approvals:
+            try:
+                if self.ledger.clock() - approval.at > target.approval_valid:
+                    raise Refused("E-EXPIRED", "The approval is too old to start on.", "Approve again.")
+                self.rights.may_approve(approval.person, run, target)
+            except Refused as no:
+                if no.code == "E-CANNOT-CHECK":
+                    log.warning("rights unknown", run=run.id)
+                    time.sleep(1)  # Slack is away: ask again, do not void what was given in good faith
+                    return False
+                data = {"why": no.message, "person": approval.person.id, "by_rule": True}
+                self._move(run, State.WAITING, "unapproved", data, actor=approval.person)
+                return False
+        return True
+
+    def _closed(self, run: Run) -> bool:
+        """Was the rollback closed or replanned while a proof was running?"""
+        row = self.ledger.db.execute("SELECT state, revision FROM rollbacks WHERE id = ?", [run.id]).fetchone()
+        return self.draining() or State(row[0]) not in PROOFS or row[1] != run.revision
+
+    def _outlived(self, run_id: str) -> bool:
+        """Of this ledger, ended, and longer ago than its target keeps backups; in doubt they are kept."""
+        for run in self.ledger.runs("id = ?", (run_id,)):
+            target = self.settings.targets.get(run.target)
+            if target and run.ended_at and not run.is_open:
+                return self.ledger.clock() - run.ended_at > target.keep
+        return False
+
+    def _move(
+        self, run: Run, to: State, kind: str, data: Json, actor: Person | None = None, up: bool = False, **columns: str
+    ) -> None:
+        """A move of the engine's; a person who was faster wins."""
+        extra: dict[str, object] = {**columns, **({"revision": run.revision + 1} if up else {})}
+        with suppress(Lost), self.ledger.transaction() as t:
+            t.move(run, to, kind, data, actor, **extra)
+
+    def close_abandoned(self) -> None:
+        """Close what a shell left behind when it ended before anything was changed."""
+        for run in self.ledger.open_runs():
+            holder = self.ledger.hold(run.id) if of_a_shell(run) and run.state in PROOFS else None
+            if holder is not None:
+                with holder:
+                    problem = Problem("E-STOPPED", "The shell that walked it has ended.", "Ask again.")
+                    self._move(run, State.STOPPED, "stopped", {**problem_data(problem), "by_person": False})
+                    self.tidy(run)
+
+    def tidy(self, run: Run) -> None:
+        """Remove scratch databases that an interrupted walk left behind."""
+        url = self.settings.target(run.target).scratch_url
+        if url:
+            try:
+                for name in postgres.leftovers(url.get_secret_value(), run.id):
+                    postgres.drop(url.get_secret_value(), name)
+            except Problem as problem:
+                log.warning("scratch databases not tidied", run=run.id, code=problem.code)
+
+
+def unchanged(t: Transaction, run: Run) -> None:
+    """Raises Lost where the rollback was closed or replanned meanwhile; an approval in between is welcome."""
+    current = t.run(run.id)
+    if not current.is_open or current.revision != run.revision or current.state in (State.INTERRUPTED, State.DECIDE):
+        raise Lost(current)
+
+
+def of_a_shell(run: Run) -> bool:
+    """Asked in a shell, and nobody else need agree: only that shell walks it."""
+    return run.needed == 0 and run.channel is None
+
+
+def problem_data(problem: Problem) -> Json:
+    """A problem as it is kept in an event."""
+    data = {"code": problem.code, "message": problem.message, "hint": problem.hint, "options": list(problem.options)}
+    return {**data, **problem.lists} if isinstance(problem, NeedsAPerson) else data
+
+
+def due(run: Run) -> bool:
+    """Is there anything for the engine to do?"""
+    if of_a_shell(run) and run.state in PROOFS:
+        return False
+    return run.state in (State.PLANNING, State.EXECUTING, State.VERIFYING) or (
+        run.state in PROOFS and ("test restore" not in run.evidence or run.state is State.APPROVED)
+    )
