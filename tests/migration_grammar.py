@@ -36,6 +36,22 @@ CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE remote (x integer) SERVER far;
 GRANT SELECT ON one TO prop_reader;
+CREATE INDEX k2 ON one (y);
+CREATE UNIQUE INDEX two_xx ON two (x);
+CREATE TABLE heir (id integer NOT NULL, x integer, y text, z timestamptz NOT NULL);
+CREATE SEQUENCE k4;
+CREATE TYPE k2 AS ENUM ('a');
+CREATE VIEW "K; ""3" AS SELECT 1 AS a;
+CREATE SCHEMA k1;
+CREATE FUNCTION k1() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER TABLE one ADD CONSTRAINT k1 CHECK (x > 7) NOT VALID;
+ALTER TABLE two ADD CONSTRAINT k1 FOREIGN KEY (x) REFERENCES one NOT VALID;
+ALTER TABLE part1 ADD CONSTRAINT k1 UNIQUE (x);
+ALTER DOMAIN score ADD CONSTRAINT k1 CHECK (VALUE < 99) NOT VALID;
+CREATE TRIGGER k1 AFTER INSERT ON two FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE EXTENSION citext;
+CREATE CAST (boolean AS pair) WITH INOUT;
+CREATE TEXT SEARCH CONFIGURATION k1 (COPY = simple);
 COMMENT ON TABLE one IS 'first';
 COMMENT ON COLUMN one.x IS 'the x';
 """
@@ -53,7 +69,7 @@ GRAMMAR: dict[str, list[str]] = {
     "newcol": ["n", "o", '"N; ""n"', "z", "m"],
     "role": ["prop_reader", "prop_owner", "PUBLIC"],
     "member": ["prop_reader", "prop_owner", "postgres"],
-    "name": ["k1", "k2", '"K; ""3"'],
+    "name": ["k1", "k1", "k2", "k2", '"K; ""3"', "k4", "k5"],
     "type": [
         "integer", "bigint", "text", "varchar(20)", "numeric(10,2)", "timestamptz", "mood", "score", "integer[]", "jsonb",
         "uuid", 'text COLLATE "C"', "pair", "boolean", "interval", "tstzrange",
@@ -71,11 +87,11 @@ GRAMMAR: dict[str, list[str]] = {
         "CREATE TABLE <new> (LIKE one INCLUDING ALL)", "CREATE UNLOGGED TABLE <new> (x integer UNIQUE, y text)",
         "CREATE TABLE <new> () INHERITS (one)", "CREATE TABLE <new> OF pair", "DROP TABLE <t>", "DROP TABLE <t> CASCADE",
         "ALTER TABLE <t> RENAME TO five", "ALTER TABLE <t> SET SCHEMA app", "ALTER TABLE <t> SET UNLOGGED",
-        "ALTER TABLE <t> INHERIT one", "ALTER TABLE <t> NO INHERIT one", "ALTER TABLE <t> SET LOGGED",
+        "ALTER TABLE heir INHERIT one", "ALTER TABLE <new> NO INHERIT one", "ALTER TABLE <t> SET LOGGED",
         "ALTER TABLE <t> REPLICA IDENTITY <identity>", "CREATE TABLE <new> AS SELECT * FROM one",
         "ALTER TABLE <t> CLUSTER ON one_x", "ALTER TABLE <t> SET WITHOUT CLUSTER",
     ],
-    "identity": ["FULL", "NOTHING", "DEFAULT", "USING INDEX two_pkey"],
+    "identity": ["FULL", "NOTHING", "DEFAULT", "USING INDEX two_pkey", "USING INDEX two_pkey"],
     "columns": [
         "ALTER TABLE <t> ADD COLUMN <newcol> <type><maybe>", "ALTER TABLE <t> ADD COLUMN <newcol> <type><maybe>",
         "ALTER TABLE <t> DROP COLUMN <c>", "ALTER TABLE <t> DROP COLUMN <c> CASCADE",
@@ -85,8 +101,8 @@ GRAMMAR: dict[str, list[str]] = {
         "ALTER TABLE <t> ADD COLUMN <newcol> integer GENERATED ALWAYS AS (x * <number>) STORED",
         "ALTER TABLE <t> ADD COLUMN <newcol> bigint GENERATED <always> AS IDENTITY (INCREMENT <number>)",
         "ALTER TABLE <t> ALTER <c> ADD GENERATED <always> AS IDENTITY", "ALTER TABLE <t> ALTER <c> DROP EXPRESSION",
-        "ALTER TABLE <t> ALTER id SET GENERATED <always>", "ALTER TABLE <t> ALTER id DROP IDENTITY",
-        "ALTER TABLE <t> ALTER id SET INCREMENT <number> SET CYCLE", "ALTER TABLE <t> RENAME <c> TO <newcol>",
+        "ALTER TABLE two ALTER id SET GENERATED <always>", "ALTER TABLE two ALTER id DROP IDENTITY",
+        "ALTER TABLE two ALTER id SET INCREMENT <number> SET CYCLE", "ALTER TABLE <t> RENAME <c> TO <newcol>",
         "ALTER TABLE <t> ALTER <c> SET STATISTICS <number>", "ALTER TABLE <t> ALTER y SET STORAGE <storage>",
         "ALTER TABLE <t> ALTER <c> SET (n_distinct = <number>)", "ALTER TABLE <t> ALTER y SET COMPRESSION pglz",
         "ALTER TABLE <t> ALTER <c> RESET (n_distinct)",
@@ -104,7 +120,7 @@ GRAMMAR: dict[str, list[str]] = {
         "ALTER TABLE <t> ALTER CONSTRAINT two_x_fkey DEFERRABLE", "ALTER TABLE <t> RENAME CONSTRAINT <name> TO k2",
         "ALTER TABLE <t> ADD CONSTRAINT <name> EXCLUDE USING btree (x WITH =) WHERE (<test>)",
         "ALTER TABLE <t> ADD CONSTRAINT <name> CHECK (<test>) NO INHERIT", "ALTER TABLE one DROP CONSTRAINT one_pkey CASCADE",
-        "ALTER TABLE two DROP CONSTRAINT two_x_fkey", "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE USING INDEX <name>",
+        "ALTER TABLE two DROP CONSTRAINT two_x_fkey", "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE USING INDEX two_xx",
         "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE NULLS NOT DISTINCT (<c>)",
     ],
     "deferred": ["", "", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED"],
@@ -144,7 +160,7 @@ GRAMMAR: dict[str, list[str]] = {
         "CREATE AGGREGATE <name>(integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '<number>')", "DROP ROUTINE <name>",
         "CREATE OPERATOR app.<op> (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4pl)",
         "CREATE OR REPLACE FUNCTION twice(integer, VARIADIC text[] = '{}') RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-        "CREATE CAST (integer AS pair) WITH INOUT", "DROP CAST (integer AS pair)",
+        "CREATE CAST (integer AS pair) WITH INOUT", "DROP CAST (boolean AS pair)",
     ],
     "op": ["|+|", "@@@"],
     "volatile": ["VOLATILE", "STABLE", "IMMUTABLE"],
@@ -154,7 +170,7 @@ GRAMMAR: dict[str, list[str]] = {
         "CREATE OR REPLACE TRIGGER touched <timing> ON one FOR EACH <each> EXECUTE FUNCTION touch()",
         "CREATE CONSTRAINT TRIGGER <name> AFTER INSERT ON <t> <defer> FOR EACH ROW EXECUTE FUNCTION touch()",
         "CREATE TRIGGER <name> AFTER UPDATE ON <t> REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION touch()",
-        "ALTER TABLE <t> <able> TRIGGER touched", "ALTER TABLE <t> <able> TRIGGER <name>", "DROP TRIGGER touched ON one",
+        "ALTER TABLE one <able> TRIGGER touched", "ALTER TABLE <t> <able> TRIGGER <name>", "DROP TRIGGER touched ON one",
         "ALTER TABLE <t> <able> TRIGGER USER", "ALTER TRIGGER touched ON one RENAME TO stamped", "DROP TRIGGER <name> ON <t>",
         "ALTER EVENT TRIGGER watching <able>", "DROP EVENT TRIGGER watching", "ALTER EVENT TRIGGER watching RENAME TO looking",
         "CREATE EVENT TRIGGER <name> ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION watch()",

@@ -18,6 +18,7 @@ from core.model import STEPS, Run, State
 from core.script import rules
 from demo.app import sample
 from demo.postgres import Server
+from tests.bench_fixtures import copied
 
 
 def test_the_example_settings_load(tmp_path: Path) -> None:
@@ -53,6 +54,65 @@ def test_what_may_not_stand_in_a_script_is_refused_with_the_code_that_is_told() 
     (example,) = blocks("docs/writing-rollback-scripts.md", "sql")
     assert script.read("011_a.sql", example.encode()).statements
     assert rules.OWN_SCHEMA in TEXT["docs/writing-rollback-scripts.md"]
+
+
+CHECKED = {
+    "001_plans.sql": "CREATE TABLE plans (id int PRIMARY KEY, owner text, price int); CREATE INDEX plans_owner ON plans (owner)",
+    "002_prices.sql": "DROP INDEX plans_owner; ALTER TABLE plans ALTER price TYPE numeric(10,2)",
+    "003_paying.sql": "CREATE VIEW paying AS SELECT id FROM plans WHERE price > 0",
+    "rollback/001_plans.sql": "DROP TABLE plans",
+    "rollback/002_prices.sql": "ALTER TABLE plans ALTER price TYPE integer",
+    "rollback/003_paying.sql": "DROP VIEW paying",
+}
+PLANNED = (
+    "CREATE TABLE plans (id integer PRIMARY KEY, name text);\n"
+    "ALTER TABLE subscriptions ADD COLUMN plan_id integer REFERENCES plans;\n"
+    "CREATE VIEW paying AS SELECT id, name FROM plans;\n"
+)
+
+
+def shell(env: dict[str, str], *words: str) -> str:
+    """What `rollback` prints, without figures of time, versions and digests."""
+    command = [sys.executable, "-m", "core", *words]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True, timeout=100
+    )
+    return steady(done.stdout)
+
+
+def steady(text: str) -> str:
+    """A printed text without what differs from run to run."""
+    return re.sub(r"\b[\d.]+ s\b|PostgreSQL [\d.]+|\bPlan [0-9a-f]{12}\b", "…", text)
+
+
+def printed_by(command: str) -> list[str]:
+    """The lines that the README shows below a command, up to each mark of an omission."""
+    (block,) = [part for part in blocks("README.md", "") if part.startswith(f"$ rollback {command}")]
+    return [steady(line).removesuffix("…") for line in block.splitlines()[1:] if line.strip() not in ("", "…")]
+
+
+def test_the_check_in_the_readme_prints_what_it_shows(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "rollback").mkdir()
+    for name, text in CHECKED.items():
+        (tmp_path / name).write_text(text)
+    printed = shell({"HOME": str(tmp_path), "TEST_DATABASE_URL": server.url()}, "check", str(tmp_path))
+    assert [line for line in printed_by("check") if line not in printed] == []
+
+
+def test_the_plan_in_the_readme_prints_what_it_shows(server: Server, app: str, tmp_path: Path) -> None:
+    script = "DROP TABLE plans CASCADE;\n"
+    assert script.strip() in TEXT["README.md"]
+    folder = copied(tmp_path, {"013_plans.sql": PLANNED, "rollback/013_plans.sql": script})
+    with psycopg.connect(app, autocommit=True) as conn:
+        conn.execute(PLANNED.encode())
+        conn.execute("INSERT INTO plans SELECT g, 'a' FROM generate_series(1, 25) g")
+        conn.execute("INSERT INTO schema_migrations (version) VALUES ('013')")
+    env = {"HOME": str(tmp_path), "DATABASE_URL": app, "TEST_DATABASE_URL": server.url(), "ROLLBACK_APPROVALS": "0"}
+    env |= {"ROLLBACK_MIGRATIONS": str(folder), "ROLLBACK_PG_BIN": str(server.bin_dir)}
+    with psycopg.connect(app, application_name="nightly-report") as reader:
+        reader.execute("SELECT count(*) FROM subscriptions")
+        printed = shell(env, "plan", "013")
+    assert [line for line in printed_by("plan") if line not in printed] == []
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def test_two_approvals_are_two_people(stage: Stage) -> None:
 
 
 def test_nobody_decides_so_approvers_are_reminded_it_expires_and_is_asked_again(stage: Stage) -> None:
-    play = stage('approval_expires = "10 s"\nremind_after = ["500 ms", "1 s", "8 s"]\n')
+    play = stage('approval_expires = "10 s"\nremind_after = ["1 s", "4 s", "8 s"]\n')
     run = play.proven(play.asks("latest"))
     play.until(run.id, State.EXPIRED)
     expired = play.transcript(CHEN)

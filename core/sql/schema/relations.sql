@@ -7,7 +7,7 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHE
          'options', (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) o),
          'toast options', CASE WHEN c.reltoastrelid <> 0 THEN
             (SELECT array_to_string(t.reloptions, ', ') FROM pg_class t WHERE t.oid = c.reltoastrelid) END,
-         'access method', (SELECT a.amname FROM pg_am a WHERE a.oid = c.relam AND a.amname <> 'heap'),
+         'access method', (SELECT a.amname FROM pg_am a WHERE a.oid = c.relam AND (a.amname <> 'heap' OR c.relkind = 'p')),
          'tablespace', (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = c.reltablespace),
          'row type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
          'partition key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
