@@ -64,6 +64,7 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
         yield from privately(event, run)
         return
     if card_of(ledger, run.id) is None:
+        yield from without_a_card(event, run, ctx, people, settings, ledger)
         return
     line = messages.thread(run, event, ctx)
     if line:
@@ -108,6 +109,29 @@ def privately(event: Event, run: Run) -> Iterator[Delivery]:
         data = event.data
         problem = Problem(data["code"], data["message"], data.get("hint", ""), tuple(data.get("options", ())))
         yield Delivery("ephemeral", messages.refusal(problem), channel=run.channel, only=run.requester.id)
+
+
+def without_a_card(
+    event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
+) -> Iterator[Delivery]:
+    """The channel is gone, or the bot is not in it: those concerned hear of it directly, and the run goes on."""
+    if event.kind == "opened":
+        where = f"I cannot post in the channel of *{run.target}*, so the approvers of {run.id} are asked directly."
+        problem = Problem("E-CHANNEL", where, "Invite me there: `/invite @rollback`. Nothing was changed.")
+        yield from to_requester(messages.refusal(problem), run)
+        if run.state is State.WAITING:
+            yield from ask_approvers(run, ctx, people, settings, ledger)
+    if event.kind in DECIDED:
+        yield from direct_updates(event, run, ctx, ledger)
+    call = messages.broadcast(run, event, ctx)
+    if call:
+        yield from to_requester(call, run)
+
+
+def to_requester(message: messages.Message, run: Run) -> Iterator[Delivery]:
+    """A direct message to who asked, if that is a Slack user."""
+    if not run.requester.id.startswith("shell:"):
+        yield Delivery("requester", message, user=run.requester.id)
 
 
 def ask_approvers(

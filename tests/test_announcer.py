@@ -229,3 +229,16 @@ def test_a_target_that_left_the_settings_does_not_stop_the_others(office: Office
     office.drills(2)
     office.announcer.catch_up()
     assert len([m for m in office.new() if "period 2" in str(m)]) == 1
+
+
+def test_without_a_card_those_concerned_are_told_directly_and_can_decide(office: Office) -> None:
+    before = {user: len(office.slack.direct(user)) for user in ("U0ANA", "U0BOB", "U0CHEN")}
+    run = office.asked(channel="C0GONE")
+    office.announcer.catch_up()
+    told = {user: [m.text for m in office.slack.direct(user)[count:]] for user, count in before.items()}
+    assert "I cannot post in the channel of production" in told["U0ANA"][0]
+    assert all(run.id in told[user][0] and "approve" in told[user][0] for user in ("U0BOB", "U0CHEN"))
+    office.desk.deny(run.id, BOB, "not now")
+    office.announcer.catch_up()
+    assert "was denied by" in office.slack.direct("U0CHEN")[-1].text, "the copies lose their buttons"
+    assert office.all_told()

@@ -81,7 +81,6 @@ def test_nothing_speaks_of_files_and_commands_that_are_not_there(name: str) -> N
         "make bench",
         "make crash",
         "ROLLBACK_LEDGER_URL",
-        "/work/",
         "TODO",
     ):
         assert word not in TEXT[name], word
