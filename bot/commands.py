@@ -221,8 +221,9 @@ class Commands:
     def do_stop(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)
         self.people.may_handle(person, run, self.settings.target(run.target))
-        self.desk.stop(run.id, person, f"command {body['trigger_id']}")
-        return reply.tell(noted(f"{run.id} is stopped. Nothing was changed."))
+        run = self.decisions.stop(run, person, f"command {body['trigger_id']}")
+        asking = "I ask the database first; the card tells." if run.is_open else "Nothing was changed."
+        return reply.tell(noted(f"{run.id} is stopped. {asking}" if not run.is_open else asking))
 
 
 def asked(command: Command) -> Request:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 
+import structlog
 from slack_bolt.response import BoltResponse
 
 from bot import messages
@@ -17,9 +18,10 @@ from bot.reply import Reply
 from core import grammar
 from core.desk import Desk
 from core.engine import Engine
-from core.errors import Refused
-from core.model import Json, Person, Run
+from core.errors import Problem, Refused
+from core.model import Json, Person, Run, State
 
+log = structlog.get_logger()
 SHOWN = "plan-"
 KEPT_PLANS = 50
 Handler = Callable[[Json, Reply], BoltResponse]
@@ -45,7 +47,7 @@ class Decisions:
             "rb.withdraw": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.unapprove": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.notme": self.deed(lambda run, who, key: desk.not_me(run.id, who, key), self.may_approve),
-            "rb.stop": self.deed(lambda run, who, key: desk.stop(run.id, who, key), self.may_handle),
+            "rb.stop": self.deed(self.stop, self.may_handle),
             "rb.resume": self.deed(lambda run, who, key: desk.resume(run.id, who, key), self.may_handle),
             "rb.verify": self.deed(lambda run, who, key: desk.verify_again(run.id, who, key), self.may_handle),
             "rb.keep": self.deed(lambda run, who, key: desk.keep(run.id, who, key), self.may_handle),
@@ -122,6 +124,21 @@ class Decisions:
             return reply.ack()
 
         return handler
+
+    def stop(self, run: Run, person: Person, key: str) -> Run:
+        """Stop safely. After an interruption the database is asked once more first, away from the listener."""
+        if run.state is not State.INTERRUPTED:
+            return self.desk.stop(run.id, person, key)
+        self.pool.submit(self.stop_interrupted, run.id, person, key)
+        return run
+
+    def stop_interrupted(self, run_id: str, person: Person, key: str) -> None:
+        """It may have committed after all; then there is nothing to stop, and the card says so."""
+        try:
+            if self.engine.look(run_id).state is State.INTERRUPTED:
+                self.desk.stop(run_id, person, key)
+        except Problem as problem:
+            log.info("not stopped", run=run_id, code=problem.code)
 
     def look(self, body: Json, reply: Reply) -> BoltResponse:
         """Ask the database now."""

@@ -44,6 +44,11 @@ class People:
             self._kept[key] = (time.monotonic(), fresh)
         return fresh
 
+    def forget(self) -> None:
+        """The next answers come from Slack itself."""
+        with self._guard:
+            self._kept.clear()
+
     # -- facts ---------------------------------------------------------------------------------------------
 
     def user(self, user_id: str) -> dict[str, Any]:

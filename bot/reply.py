@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot import messages
 from core.desk import Duplicate
-from core.errors import Problem
+from core.errors import Problem, Refused
 from core.model import Json
 
 log = structlog.get_logger()
@@ -36,6 +36,10 @@ class Reply:
             return self.ack()  # the first delivery was answered
         except Problem as problem:
             return self.refuse(problem)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # a payload of another shape than ours: named, answered, and not a word of it repeated
+            log.warning("odd payload", error=type(error).__name__, kind=self.body.get("type", "command"))
+            return self.refuse(Refused("E-STALE", "I do not understand this click or form.", "Open the card again."))
 
     def tell(self, message: messages.Message) -> BoltResponse:
         """An answer that only this person sees."""

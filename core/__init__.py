@@ -1,0 +1,3 @@
+"""The rollback itself: knows no Slack, no scheduler."""
+
+__version__ = "0.1.0"

@@ -79,6 +79,8 @@ def _outside(conn: Rows, newest: int) -> Iterator[str]:
         for name, marked, told in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             if marked != told:
                 yield f"{run} is marked with another {name} than its events tell"
+    for run, given, needed in conn.execute(UNAPPROVED):
+        yield f"{run} was executed with {given} of {needed} approvals"
     for (run,) in conn.execute(
         "SELECT DISTINCT run FROM events WHERE run IS NOT NULL AND run NOT IN (SELECT id FROM rollbacks) LIMIT 5"
     ):
@@ -88,6 +90,13 @@ def _outside(conn: Rows, newest: int) -> Iterator[str]:
             yield f"a message was posted for event {post}, which is missing"
 
 
+UNAPPROVED = """
+    SELECT r.id, count(DISTINCT json_extract(a.actor, '$.id')) AS given, json_extract(q.data, '$.needed') AS needed
+      FROM rollbacks r
+      JOIN events q ON q.run = r.id AND q.kind = 'asked'
+      JOIN events x ON x.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'executing')
+      LEFT JOIN events a ON a.run = r.id AND a.kind = 'approved' AND a.id < x.id
+     GROUP BY r.id HAVING given < needed"""
 STATES = """
     SELECT r.id, r.state, r.last_event,
            (SELECT e.state FROM events e WHERE e.run = r.id AND e.state IS NOT NULL ORDER BY e.id DESC LIMIT 1),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from core import grammar, printing
+from core import __version__, grammar, printing
 from core.errors import EXIT, Problem, Refused
 from core.grammar import Command
 from core.model import Person, Request, Run, State
@@ -33,6 +33,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if argv[:1] == ["check"] and not {"-h", "--help"} & set(argv):
             return check(argv[1:], as_json)
+        if argv == ["--version"]:
+            print(f"rollback-bot {__version__}")
+            return 0
         return Shell(argv).run()
     except Problem as problem:
         return complain(problem, as_json)

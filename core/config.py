@@ -191,7 +191,9 @@ def shown(value: object, secret: bool, funnel: Redactor) -> str:
     if secret:
         return "set" if value else "not set"
     match value:
-        case None | () | {}:
+        case None | ():
+            return "not set"
+        case Mapping() if not value:
             return "not set"
         case timedelta():
             return spoken(value)

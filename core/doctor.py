@@ -145,4 +145,5 @@ def people(target: Target) -> str:
     """Who decides."""
     if not target.approvals:
         return "no approval needed: throw-away target"
-    return f"{target.approvals} of {', '.join(target.approvers)}, in {target.channel or 'the channel of the request'}"
+    some = "1 approval" if target.approvals == 1 else f"{target.approvals} approvals"
+    return f"{some} by {', '.join(target.approvers)}, in {target.channel or 'the channel of the request'}"

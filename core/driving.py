@@ -25,6 +25,9 @@ class Nobody:
     def may_ask(self, person: Person, target: Target) -> None:
         """Whoever can run the shell command on a throw-away target may."""
 
+    def forget(self) -> None:
+        """Nothing was learnt."""
+
     def may_approve(self, person: Person, run: Run, target: Target) -> None:
         """Nobody approves here."""
         raise Refused("E-NOT-APPROVER", "No approval is needed here.")

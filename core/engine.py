@@ -38,6 +38,9 @@ class Rights(Protocol):
     def may_approve(self, person: Person, run: Run, target: Target) -> None:
         """Raises Refused."""
 
+    def forget(self) -> None:
+        """What was learnt before does not count: the next answers are as of now."""
+
 
 @dataclass
 class Engine:
@@ -103,7 +106,7 @@ class Engine:
     def _take(self, run: Run, step: Step) -> None:
         """One step: intent, act, outcome."""
         target = self.settings.target(run.target)
-        if step.needs and not self._still_right(run, target):
+        if step.needs and not (self._sound(run) and self._still_right(run, target)):
             return
         if not self._start(run, step):
             return
@@ -141,7 +144,7 @@ class Engine:
         data = {"step": step.name, "evidence": evidence}
         after = self.runbook[-1]
         if step.needs:
-            self._move(run, State.VERIFYING, "step_done", data)
+            self._committed(run, data)
         elif step is after:
             with self.ledger.transaction() as t:
                 t.append(run.id, "step_done", data)
@@ -152,6 +155,17 @@ class Engine:
         else:
             with suppress(Lost), self.ledger.transaction() as t:
                 unchanged(t, run)
+                t.append(run.id, "step_done", data)
+
+    def _committed(self, run: Run, data: Json) -> None:
+        """The target is changed. Whatever the ledger says meanwhile, this is written down."""
+        try:
+            with self.ledger.transaction() as t:
+                t.move(run, State.VERIFYING, "step_done", data)
+        except Lost as lost:
+            log.error("committed, but the ledger had moved on", run=run.id, state=lost.run.state)
+            with self.ledger.transaction() as t:
+                t.append(run.id, "found_committed", {"since": stamp(t.now)})
                 t.append(run.id, "step_done", data)
 
     def _failed(self, run: Run, step: Step, problem: Problem) -> None:
@@ -191,6 +205,8 @@ class Engine:
                 self._move(run, State.NEEDS_A_PERSON, "unknown", problem_data(problem))
             return
         since = stamp(run.last.at if run.last else run.created_at)
+        if evidence is None and run.state is State.INTERRUPTED:
+            return
         if evidence is None:
             self._move(run, State.INTERRUPTED, "interrupted", {"since": since})
         else:
@@ -199,17 +215,34 @@ class Engine:
                 t.move(run, State.VERIFYING, "step_done", {"step": step.name, "evidence": evidence})
 
     def look(self, run_id: str) -> Run:
-        """Ask the database again about a rollback whose outcome is unknown."""
+        """Ask the database again about a rollback that was interrupted, or whose outcome is unknown."""
         holder = self.ledger.hold(run_id)
         if holder is not None:
             with holder:
                 run = self.ledger.run(run_id)
-                if run.state is State.NEEDS_A_PERSON:
+                if run.state in (State.NEEDS_A_PERSON, State.INTERRUPTED):
                     self._ask_the_database(run)
         return self.ledger.run(run_id)
 
+    def _sound(self, run: Run) -> bool:
+        """Right before the point of no return: does the audit trail itself bear the approval?
+
+        Somebody with a SQLite shell can write "approved" into a row. Then nothing runs, and the trail keeps saying why.
+        """
+        people = {approval.person.id for approval in run.approvals if approval.digest == run.digest}
+        faults = list(self.ledger.verify().faults)
+        if len(people) < run.needed:
+            faults.append(f"{run.id} is marked approved with {len(people)} of {run.needed} approvals of this plan")
+        if not faults:
+            return True
+        problem = Problem("E-LEDGER", f"The audit trail does not bear this: {faults[0]}.", "Keep the file as evidence.")
+        log.error("unsound", run=run.id, faults=faults)
+        self._move(run, State.STOPPED, "stopped", {**problem_data(problem), "by_person": False})
+        return False
+
     def _still_right(self, run: Run, target: Target) -> bool:
         """Right before the point of no return: is every approval still worth something?"""
+        self.rights.forget()
         for approval in run.approvals:
             try:
                 if self.ledger.clock() - approval.at > target.approval_valid:

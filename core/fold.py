@@ -58,7 +58,14 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         last=events[-1] if events else None,
         opened_at=told.opened_at,
         changed=told.changed,
+        executions=told.executions,
     )
+
+
+def approval(person: Person, item: Event) -> Approval:
+    """An event `approved`."""
+    data = item.data
+    return Approval(person, item.at, data.get("note", ""), data.get("revision", 1), data.get("digest", ""))
 
 
 class Told:
@@ -72,6 +79,7 @@ class Told:
         self.ending: Event | None = None
         self.opened_at: datetime | None = None
         self.changed: tuple[str, ...] = ()
+        self.executions = 0
 
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
@@ -88,12 +96,14 @@ class Told:
             case "opened":
                 self.opened_at = item.at
             case "approved" if item.actor:
-                self.approvals.append(Approval(item.actor, item.at, item.data.get("note", "")))
+                self.approvals.append(approval(item.actor, item))
             case "unapproved" if item.actor:
                 self.approvals = [a for a in self.approvals if a.person.id != item.data.get("person", item.actor.id)]
             case "plan_changed":
                 self.evidence, self.running, self.approvals = {}, None, []
                 self.changed = tuple(item.data["what"])
+            case "executing":
+                self.executions += 1
             case "interrupted":
                 self.running = None
             case "checking_again":

@@ -18,7 +18,7 @@ class Holds:
     """The locks of one ledger. Names: `bot` for its one bot, a run's id for who walks it."""
 
     def __init__(self, ledger: Path) -> None:
-        self.ledger = ledger
+        self.ledger = ledger.resolve()  # one file is one ledger, by whatever link it is reached
 
     def hold(self, name: str) -> IO[str] | None:
         """Take a lock; it ends when the file is closed or the process ends. None: somebody else has it.

@@ -38,7 +38,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     S.WAITING: frozenset({S.APPROVED, S.DENIED, S.EXPIRED, S.WITHDRAWN, S.STOPPED, S.PLANNING}),
     S.APPROVED: frozenset({S.EXECUTING, S.WAITING, S.STOPPED, S.WITHDRAWN, S.DENIED, S.PLANNING, S.EXPIRED}),
     S.EXECUTING: frozenset({S.VERIFYING, S.STOPPED, S.INTERRUPTED, S.NEEDS_A_PERSON, S.PLANNING}),
-    S.INTERRUPTED: frozenset({S.APPROVED, S.STOPPED}),
+    S.INTERRUPTED: frozenset({S.APPROVED, S.STOPPED, S.VERIFYING}),
     S.VERIFYING: frozenset({S.DONE, S.DECIDE}),
     S.DECIDE: frozenset({S.DONE, S.VERIFYING, S.REAPPLIED, S.RESTORED}),
     S.NEEDS_A_PERSON: frozenset({S.VERIFYING, S.INTERRUPTED}),
@@ -92,6 +92,8 @@ class Approval:
     person: Person
     at: datetime
     note: str = ""
+    revision: int = 1
+    digest: str = ""  # of the plan that was shown
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class Run:
     ending: Event | None = None  # the event that led to the present state
     last: Event | None = None  # the newest event of this run
     opened_at: datetime | None = None  # when the approval opened
+    executions: int = 0  # how often step 5 was begun
     changed: tuple[str, ...] = ()  # what made this revision differ from the one before
 
     @property

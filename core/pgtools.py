@@ -98,7 +98,8 @@ def said(text: str) -> str:
     for line in text.splitlines():
         match = re.search(r"(?:error|fatal): *(.*)", line, re.IGNORECASE)
         if match:
-            return re.sub(r'"(/[^"]*)"', "its file", match.group(1)).strip()[:200]
+            words = match.group(1).removeprefix("query failed: ERROR:").strip()
+            return re.sub(r'"(/[^"]*)"', "its file", words)[:200]
     return "it ended without a reason"
 
 

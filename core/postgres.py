@@ -39,10 +39,15 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
         raise Refused(
             "E-DB", f"The address of *{what}* is malformed.", "`rollback doctor` names the setting."
         ) from None
+    ours(conn)
+    return conn
+
+
+def ours(conn: Connection) -> None:
+    """The settings that all statements of ours rely on; set again after a script, which may have left others."""
     execute(conn, "SET client_connection_check_interval = 500")
     execute(conn, "SET lock_timeout = '5s'")  # whatever we look at: never queue for long in front of the application
     execute(conn, "SET datestyle = 'ISO'")  # how times are printed, for psycopg; the order of day and month stays
-    return conn
 
 
 def execute(conn: Connection, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:

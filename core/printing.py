@@ -32,6 +32,11 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def many(count: int, noun: str) -> str:
+    """`1 statement`, `8 statements`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Bytes in the unit that people read."""
     value, unit = float(count), "B"
@@ -109,7 +114,7 @@ def plan(run: Run, target: Target) -> list[str]:
     locks = ", ".join(lock["table"].removeprefix("public.") for lock in found["locks"]) or "none"
     lines += [
         f"  locks            {locks}",
-        f"  rehearsed        {found['statements']} statements in {seconds(found['seconds'])}",
+        f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
     ]
     for item in run.evidence["identify"]["undo"]:
         script = item["script"]
@@ -161,7 +166,7 @@ def done(step: str, evidence: Json, run: Run) -> list[str]:
             if count != 1:
                 text = f"done      {count} migrations, each has a rollback script"
         case "rehearse":
-            text = f"done      {took}, {evidence['statements']} statements on an empty copy"
+            text = f"done      {took}, {many(evidence['statements'], 'statement')} on an empty copy"
         case "backup":
             text = f"done      {took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
         case "test restore":

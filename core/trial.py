@@ -107,6 +107,10 @@ def _run(work: Work, url: str, code: str, sentence: str, forward: Sequence[tuple
                 held |= {(names[oid], mode) for oid, mode in postgres.execute(conn, LOCKS) if oid in names}
             seconds = time.monotonic() - started
             touched = {name: (i, u, d) for name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
+            for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
+                conn.execute(reset)  # whatever the script has set must not steer what follows
+            postgres.ours(conn)
+            conn.execute(f"SET statement_timeout = {limit}".encode())
             seen = observer.seen(code)
             after = schema.snapshot(conn)
             again = _forward_again(conn, forward, before)
@@ -120,8 +124,6 @@ def _forward_again(
     """Apply the forward migrations in the same transaction and compare with the schema from before the scripts."""
     if forward is None:
         return Again(None, "a forward migration is missing")
-    conn.execute("RESET ROLE")
-    conn.execute("RESET search_path")
     for name, data in forward:
         try:
             script = read(name, data)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -86,8 +85,11 @@ def stay(bench: Bench) -> None:
     """Until Ctrl-C, for a person to go on by hand."""
     print("\nGo on by hand, as any of the workspace's people (try /rollback latest):")
     print(f"  {bench.workspace.page_url}")
-    print("Ctrl-C ends it and removes everything.", flush=True)
-    threading.Event().wait()
+    print("Ctrl-C ends it and removes everything. Kill the bot if you like: it is started again.", flush=True)
+    while bench.bot:
+        code = bench.bot.wait()
+        print(f"The bot ended ({code}). As a supervisor would, I start it again.", flush=True)
+        bench.start_bot()
 
 
 if __name__ == "__main__":

@@ -36,7 +36,13 @@ CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE remote (x integer) SERVER far;
 GRANT SELECT ON one TO prop_reader;
-CREATE INDEX k2 ON one (y);
+CREATE INDEX k2 ON one (lower(y));
+CREATE INDEX kept_id ON kept (id);
+CREATE INDEX parts_x ON ONLY parts (x);
+CREATE INDEX part1_x ON part1 (x);
+CREATE TABLE part3 PARTITION OF parts FOR VALUES FROM (50) TO (60);
+CREATE TABLE heir2 () INHERITS (one);
+ALTER TABLE app.three ADD g integer GENERATED ALWAYS AS (x * 2) STORED;
 CREATE UNIQUE INDEX two_xx ON two (x);
 CREATE TABLE heir (id integer NOT NULL, x integer, y text, z timestamptz NOT NULL);
 CREATE SEQUENCE k4;
@@ -44,7 +50,7 @@ CREATE TYPE k2 AS ENUM ('a');
 CREATE VIEW "K; ""3" AS SELECT 1 AS a;
 CREATE SCHEMA k1;
 CREATE FUNCTION k1() RETURNS integer LANGUAGE sql AS 'SELECT 1';
-ALTER TABLE one ADD CONSTRAINT k1 CHECK (x > 7) NOT VALID;
+ALTER TABLE one ADD CONSTRAINT k1 CHECK (x > 7) NO INHERIT NOT VALID;
 ALTER TABLE two ADD CONSTRAINT k1 FOREIGN KEY (x) REFERENCES one NOT VALID;
 ALTER TABLE part1 ADD CONSTRAINT k1 UNIQUE (x);
 ALTER DOMAIN score ADD CONSTRAINT k1 CHECK (VALUE < 99) NOT VALID;
@@ -87,7 +93,7 @@ GRAMMAR: dict[str, list[str]] = {
         "CREATE TABLE <new> (LIKE one INCLUDING ALL)", "CREATE UNLOGGED TABLE <new> (x integer UNIQUE, y text)",
         "CREATE TABLE <new> () INHERITS (one)", "CREATE TABLE <new> OF pair", "DROP TABLE <t>", "DROP TABLE <t> CASCADE",
         "ALTER TABLE <t> RENAME TO five", "ALTER TABLE <t> SET SCHEMA app", "ALTER TABLE <t> SET UNLOGGED",
-        "ALTER TABLE heir INHERIT one", "ALTER TABLE <new> NO INHERIT one", "ALTER TABLE <t> SET LOGGED",
+        "ALTER TABLE heir INHERIT one", "ALTER TABLE heir2 NO INHERIT one", "ALTER TABLE <t> SET LOGGED",
         "ALTER TABLE <t> REPLICA IDENTITY <identity>", "CREATE TABLE <new> AS SELECT * FROM one",
         "ALTER TABLE <t> CLUSTER ON one_x", "ALTER TABLE <t> SET WITHOUT CLUSTER",
     ],
@@ -100,7 +106,7 @@ GRAMMAR: dict[str, list[str]] = {
         "ALTER TABLE <t> ALTER <c> SET NOT NULL", "ALTER TABLE <t> ALTER <c> DROP NOT NULL",
         "ALTER TABLE <t> ADD COLUMN <newcol> integer GENERATED ALWAYS AS (x * <number>) STORED",
         "ALTER TABLE <t> ADD COLUMN <newcol> bigint GENERATED <always> AS IDENTITY (INCREMENT <number>)",
-        "ALTER TABLE <t> ALTER <c> ADD GENERATED <always> AS IDENTITY", "ALTER TABLE <t> ALTER <c> DROP EXPRESSION",
+        "ALTER TABLE <t> ALTER <c> ADD GENERATED <always> AS IDENTITY", "ALTER TABLE app.three ALTER g DROP EXPRESSION",
         "ALTER TABLE two ALTER id SET GENERATED <always>", "ALTER TABLE two ALTER id DROP IDENTITY",
         "ALTER TABLE two ALTER id SET INCREMENT <number> SET CYCLE", "ALTER TABLE <t> RENAME <c> TO <newcol>",
         "ALTER TABLE <t> ALTER <c> SET STATISTICS <number>", "ALTER TABLE <t> ALTER y SET STORAGE <storage>",
@@ -116,11 +122,11 @@ GRAMMAR: dict[str, list[str]] = {
         "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE (<c>)<deferred>", "ALTER TABLE <t> ADD PRIMARY KEY (<c>)",
         "ALTER TABLE <t> ADD CONSTRAINT <name> FOREIGN KEY (x) REFERENCES one (id)<action><deferred>",
         "ALTER TABLE <t> ADD FOREIGN KEY (x) REFERENCES one<action>", "ALTER TABLE <t> DROP CONSTRAINT <name>",
-        "ALTER TABLE <t> ALTER CONSTRAINT <name> DEFERRABLE INITIALLY DEFERRED",
+        "ALTER TABLE two ALTER CONSTRAINT k1 DEFERRABLE INITIALLY DEFERRED",
         "ALTER TABLE <t> ALTER CONSTRAINT two_x_fkey DEFERRABLE", "ALTER TABLE <t> RENAME CONSTRAINT <name> TO k2",
         "ALTER TABLE <t> ADD CONSTRAINT <name> EXCLUDE USING btree (x WITH =) WHERE (<test>)",
         "ALTER TABLE <t> ADD CONSTRAINT <name> CHECK (<test>) NO INHERIT", "ALTER TABLE one DROP CONSTRAINT one_pkey CASCADE",
-        "ALTER TABLE two DROP CONSTRAINT two_x_fkey", "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE USING INDEX two_xx",
+        "ALTER TABLE two DROP CONSTRAINT two_x_fkey", "ALTER TABLE two ADD CONSTRAINT <name> UNIQUE USING INDEX two_xx",
         "ALTER TABLE <t> ADD CONSTRAINT <name> UNIQUE NULLS NOT DISTINCT (<c>)",
     ],
     "deferred": ["", "", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED"],
@@ -130,9 +136,9 @@ GRAMMAR: dict[str, list[str]] = {
         "CREATE INDEX <name> ON <t> (<expr>) WHERE <test>", "CREATE INDEX <name> ON <t> USING hash (y)",
         "CREATE UNIQUE INDEX <name> ON <t> (<expr>) INCLUDE (id) WHERE <test>", "CREATE INDEX <name> ON ONLY parts (x)",
         "CREATE UNIQUE INDEX <name> ON <t> (x) NULLS NOT DISTINCT", "CREATE INDEX <name> ON <t> (y) WITH (fillfactor = 70)",
-        "DROP INDEX <name>", "DROP INDEX one_x", "ALTER INDEX <name> RENAME TO k2", "ALTER INDEX one_x RENAME TO one_xx",
-        "ALTER INDEX one_x SET (fillfactor = <percent>)", "ALTER INDEX <name> ALTER COLUMN 1 SET STATISTICS <number>",
-        "CREATE INDEX <name> ON kept (x)", "CREATE UNIQUE INDEX <name> ON kept (id)", "ALTER INDEX <name> ATTACH PARTITION k2",
+        "DROP INDEX <name>", "DROP INDEX one_x", "ALTER INDEX k2 RENAME TO k6", "ALTER INDEX one_x RENAME TO one_xx",
+        "ALTER INDEX one_x SET (fillfactor = <percent>)", "ALTER INDEX k2 ALTER COLUMN 1 SET STATISTICS <number>",
+        "CREATE INDEX <name> ON kept (x)", "CREATE UNIQUE INDEX <name> ON kept (id)", "ALTER INDEX parts_x ATTACH PARTITION part1_x",
     ],
     "percent": ["50", "70", "90"],
     "views": [
@@ -143,7 +149,7 @@ GRAMMAR: dict[str, list[str]] = {
         "ALTER VIEW seen RENAME COLUMN x TO xx", "ALTER VIEW seen ALTER x SET DEFAULT <number>", "ALTER VIEW seen RENAME TO looked",
         "CREATE MATERIALIZED VIEW <name> AS SELECT <select> FROM one", "DROP MATERIALIZED VIEW kept",
         "ALTER MATERIALIZED VIEW kept SET (fillfactor = <percent>)", "ALTER MATERIALIZED VIEW kept RENAME x TO xx",
-        "ALTER MATERIALIZED VIEW kept ALTER x SET STATISTICS <number>", "ALTER MATERIALIZED VIEW kept CLUSTER ON <name>",
+        "ALTER MATERIALIZED VIEW kept ALTER x SET STATISTICS <number>", "ALTER MATERIALIZED VIEW kept CLUSTER ON kept_id",
     ],
     "select": ["id, x", "id, x + 1 AS x", "count(*) AS n", "y", "DISTINCT y, x", "max(z) AS latest", "row_number() OVER (ORDER BY x) AS r"],
     "functions": [
@@ -244,8 +250,8 @@ GRAMMAR: dict[str, list[str]] = {
     ],
     "partitions": [
         "ALTER TABLE parts ATTACH PARTITION part2 FOR VALUES FROM (10) TO (<number>)", "ALTER TABLE parts ATTACH PARTITION part2 DEFAULT",
-        "ALTER TABLE parts DETACH PARTITION part1", "ALTER TABLE parts DETACH PARTITION part2", "CREATE TABLE <new> PARTITION OF parts DEFAULT",
-        "CREATE TABLE <new> PARTITION OF parts FOR VALUES FROM (<number>0) TO (999)", "ALTER TABLE parts ATTACH PARTITION part1 FOR VALUES FROM (0) TO (5)",
+        "ALTER TABLE parts DETACH PARTITION part1", "ALTER TABLE parts DETACH PARTITION part3", "CREATE TABLE <new> PARTITION OF parts DEFAULT",
+        "CREATE TABLE <new> PARTITION OF parts FOR VALUES FROM (<number>0) TO (999)", "ALTER TABLE parts ATTACH PARTITION part2 FOR VALUES FROM (10) TO (50)",
         "CREATE TABLE <new> PARTITION OF parts FOR VALUES FROM (20) TO (99) PARTITION BY LIST (x)", "CREATE TABLE <new> (x integer) PARTITION BY HASH (x)",
     ],
     "statistics": [

@@ -92,6 +92,10 @@ def test_no_change_of_a_migration_is_missed_and_none_is_made_up(oracle: Oracle) 
     assert applied > EXAMPLES * STEPS / 2, "most statements of the grammar fail: they prove nothing"
 
 
+def test_what_a_long_run_found_stays_found(oracle: Oracle) -> None:
+    walked(oracle, ["ALTER TABLE parts SET ACCESS METHOD heap"])  # from 17 on the default of its new partitions
+
+
 def walked(oracle: Oracle, migration: list[str]) -> int:
     """Run a migration from BASE and hold each statement against pg_dump; how many of them applied."""
     applied = 0

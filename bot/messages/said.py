@@ -40,6 +40,8 @@ def state_words(run: Run) -> str:
     step = f", step {place(under_way(run))} of 6, {step_name(under_way(run)).lower()}"
     if run.state in (State.DECIDE, State.NEEDS_A_PERSON, State.INTERRUPTED):
         step = ""
+    if run.state is State.WAITING and under_way(run) == "execute":
+        step = ", proven"
     if run.state in UNCHANGED:
         return f"{word}{step}; {name} is not changed yet"
     return f"{word}{step}; committed" if run.state in (State.VERIFYING, State.DECIDE) else f"{word}{step}"

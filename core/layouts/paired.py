@@ -45,7 +45,9 @@ class Paired:
         Raises Refused (E-FILE-MISSING): the folder is missing, or a file lies outside it.
         """
         if not self.folder.is_dir():
-            raise Refused("E-FILE-MISSING", "The migrations folder does not exist.", f"`doctor` names it. {HINT}")
+            raise Refused(
+                "E-FILE-MISSING", "The migrations folder does not exist.", f"The setting `migrations` names it. {HINT}"
+            )
         forward, back = self._files(self.folder), self._files(self.folder / "rollback")
         names = sorted(forward.keys() | back.keys(), key=lambda name: (int(name.split("_")[0]), name))
         return [Migration(name.split("_")[0], name, forward.get(name), back.get(name)) for name in names]

@@ -43,13 +43,19 @@ BLOCKERS: LiteralString = """
 def execute(work: Work) -> Json:
     """All or nothing. Raises PlanChanged (nothing ran), StepFailed (undone), NeedsAPerson (outcome unknown)."""
     started = time.monotonic()
-    same_scripts(work)
+    before = found(work) if work.run.executions > 1 else None
+    if before:  # it was interrupted and had committed after all
+        return before
+    undo = same_scripts(work)
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
         try:
             same_rows(conn, work)
             tries = begin(conn, work)
+            before = marked(conn, work)
+            if before:
+                return before
             same_plan(conn, work)
-            evidence = carry_out(conn, work)
+            evidence = carry_out(conn, work, undo)
             evidence |= {"lock_tries": tries, "seconds": round(time.monotonic() - started, 3)}
             leave_marker(conn, work, evidence)
         except psycopg.Error as error:
@@ -128,8 +134,11 @@ def blockers(conn: postgres.Connection, tables: list[str]) -> str:
     return f" (held by {held})" if held else ""
 
 
-def same_scripts(work: Work) -> None:
-    """Raises PlanChanged where the files, the history or the database are not what was approved."""
+def same_scripts(work: Work) -> list[Json]:
+    """What is to be undone, with the scripts as they were read just now: these run, not what was noted before.
+
+    Raises PlanChanged where the files, the history or the database are not what was approved.
+    """
     try:
         identified = identify(work)
     except Refused as no:
@@ -137,6 +146,8 @@ def same_scripts(work: Work) -> None:
             raise StepFailed(no.code, no.message, no.hint) from None
         raise PlanChanged([no.message]) from None
     compare(work, identified)
+    undo: list[Json] = identified["undo"]
+    return undo
 
 
 def same_rows(conn: postgres.Connection, work: Work) -> None:
@@ -167,10 +178,9 @@ def compare(work: Work, identified: Json, objects: str | None = None) -> None:
         raise PlanChanged(plan.drift(approved, live) or ["the approved plan is not the one in the audit trail"])
 
 
-def carry_out(conn: postgres.Connection, work: Work) -> Json:
+def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
     """Statements, history rows, and the proof that this is what was rehearsed; not committed yet."""
     before, transaction = schema.snapshot(conn), xid(conn)
-    undo = work.run.evidence["identify"]["undo"]
     todo = statements(undo)
     for file, statement in todo:
         try:
@@ -256,22 +266,27 @@ def found(work: Work) -> Json | None:
                 raise unknown([*known, "the address now leads to another database"])
             with conn.transaction():
                 conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
-                if postgres.execute(conn, "SELECT to_regclass('rollback_bot.marker')")[0][0] is None:
-                    return None
-                rows = postgres.execute(
-                    conn,
-                    """SELECT evidence || jsonb_build_object('committed_at',
-                              to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-                         FROM rollback_bot.marker WHERE run = %s AND digest = %s""",
-                    work.run.id,
-                    work.run.digest,
-                )
-                return rows[0][0] if rows else None
+                return marked(conn, work)
     except NeedsAPerson:
         raise
     except (psycopg.Error, Problem) as error:
         why = error.message if isinstance(error, Problem) else pg_error(error)
         raise unknown([*known, why]) from None
+
+
+def marked(conn: postgres.Connection, work: Work) -> Json | None:
+    """The evidence in the marker of this run, or None. Final only behind the fence."""
+    if postgres.execute(conn, "SELECT to_regclass('rollback_bot.marker')")[0][0] is None:
+        return None
+    rows = postgres.execute(
+        conn,
+        """SELECT evidence || jsonb_build_object('committed_at',
+                  to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+             FROM rollback_bot.marker WHERE run = %s AND digest = %s""",
+        work.run.id,
+        work.run.digest,
+    )
+    return rows[0][0] if rows else None
 
 
 def unknown(known: list[str]) -> NeedsAPerson:

@@ -129,7 +129,7 @@ def copy(work: Work, fit: Fit) -> Iterator[str]:
     with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "schema.dump"
         try:
-            wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds():.0f}s"
+            wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds() * 1000:.0f}"  # ms
             programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
             options = [
                 *ownership(without_owners(work)),
