@@ -63,7 +63,7 @@ def losses(run: Run) -> str:
         if "rows" not in loss:
             continue
         unit = "values" if loss["kind"] == "column" else "rows"
-        young = f" ({loss['since']:,} written since the migration)" if loss.get("since") else ""
+        young = f" ({loss['since']:,} written since the migration)" if loss.get("since") is not None else ""
         parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
     return ", ".join(parts) or "no rows"
 

@@ -115,6 +115,12 @@ def test_rows_written_since_the_migration_are_counted_where_a_time_tells(rehears
     assert lost["subscriptions"]["since"] <= lost["subscriptions"]["rows"]
 
 
+def test_where_no_column_tells_what_is_new_that_is_said(rehearse: Rehearse) -> None:
+    run = rehearse(PLANS, "DROP TABLE plans;\n")
+    assert found(run)["losses"][0]["since"] is None
+    assert "no column tells how many are new" in card(run)
+
+
 def test_who_holds_a_lock_and_who_writes_now_is_named(rehearse: Rehearse, app: str) -> None:
     with psycopg.connect(app, application_name="nightly-report") as reader:
         reader.execute("SELECT count(*) FROM subscriptions")

@@ -245,6 +245,7 @@ def test_a_drill_reminder_that_was_missed_is_posted_once_also_after_a_restart(st
         t.claim("drill production", stamp(now() - timedelta(days=9)))
     ledger.close()
     play = stage('drill = { schedule = "daily 10:00", timezone = "Europe/Berlin", owners = ["U0CHEN"] }\n')
+    play.slack.wait_for(lambda: any(event.kind == "drill_due" for event in play.ledger.events()))
     play.told()
     play.bench.stop_bot()
     play.bench.start_bot()
@@ -256,7 +257,7 @@ def test_a_drill_reminder_that_was_missed_is_posted_once_also_after_a_restart(st
 
 
 def test_slack_is_away_for_a_while_and_nothing_is_lost_or_out_of_order(stage: Stage) -> None:
-    play = stage()
+    play = stage('approvers = ["U0BOB", "U0CHEN"]\n')
     run = play.proven(play.asks("latest"))
     play.told()
     play.approves(run)

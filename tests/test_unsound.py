@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_an_approver_who_left_the_group_a_moment_ago_no_longer_counts(stage: Sta
     waiting = play.when(run.id, lambda now: now.state is State.WAITING and "test restore" in now.evidence)
     assert waiting.approvals == ()
     play.approves(waiting, CHEN)
+    play.until(run.id, State.DONE)
+
+
+def test_while_slack_does_not_tell_who_is_in_the_group_nothing_is_executed(stage: Stage, tmp_path: Path) -> None:
+    play = stage(migrations=copied(tmp_path, {UNDO_012: SLOW_TRIAL}))
+    run = play.asks("latest")
+    play.approves(run, BOB)
+    play.slack.faults.down = True
+    play.when(run.id, lambda now: "test restore" in now.evidence)
+    time.sleep(1.5)
+    assert play.ledger.run(run.id).state is State.APPROVED and play.applied()[-1] == "012"
+    play.slack.faults.down = False
     play.until(run.id, State.DONE)
 
 

@@ -65,9 +65,13 @@ def loss_line(one: Json) -> str:
 
 
 def written(one: Json) -> str:
-    """How many of the rows are younger than the migration; empty where nothing tells."""
-    if not one.get("since"):
+    """How many of the rows are younger than the migration, or that nothing tells."""
+    if "since" not in one:
         return ""
+    if one["since"] is None:
+        return "; no column tells how many are new"
+    if one["since"] == 0:
+        return ", none written since the migration"
     last = f", the last at {clock(datetime.fromisoformat(one['last_write']))}" if one.get("last_write") else ""
     return f", {number(one['since'])} of them written since the migration{last}"
 

@@ -72,7 +72,7 @@ def on_the_target(work: Work, conn: postgres.Connection, usage: Usage, done: tri
     objects, lost = plan.objects(schema.snapshot(conn), changes), losses(conn, work, done)
     since_when = min(applied) if len(applied) == len(identified["undo"]) else None
     used = usage.tell([table for table, _ in done.locks], since_when, budget)
-    since = {schema.plain(one["table"]): one for one in used if one["since"] is not None}
+    since = {schema.plain(one["table"]): one for one in used}
     for loss in lost:
         if loss["kind"] == "table" and loss["name"] in since:
             loss |= {"since": since[loss["name"]]["since"], "last_write": since[loss["name"]]["last_write"]}
