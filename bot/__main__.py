@@ -29,7 +29,7 @@ from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.logs import set_up
 from core.roll_back import ROLL_BACK
-from core.settings import Settings
+from core.settings import Settings, policy
 
 log = structlog.get_logger()
 GRACE = 30.0  # seconds for what is running when we are told to end
@@ -91,6 +91,7 @@ class Bot:
             raise Refused(
                 "E-LEDGER", "Another bot works on this audit trail.", "One bot per ledger: stop the other one first."
             )
+        self.ledger.declare(self.holder, policy(settings))
         self.ending = threading.Event()
         self.code = 0
         self.client = client_of(settings)

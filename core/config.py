@@ -32,13 +32,13 @@ __all__ = [
 class ConfigError(Refused):
     """E-CONFIG. `faults` holds every fault; the message lists them. No value of a secret is in it."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[Fault], note: str = "") -> None:
         self.faults = tuple(sorted(faults, key=lambda f: (f.where, f.line or 0)))
         count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
         lines = "".join(f"\n  {fault}" for fault in self.faults)
         super().__init__(
             "E-CONFIG",
-            f"The settings have {count}. Nothing was started; docs/settings.md lists every key.{lines}",
+            f"The settings have {count}. Nothing was started; docs/settings.md lists every key.{note}{lines}",
         )
 
 
@@ -69,7 +69,9 @@ def load(
     settings = reader.settings(targets, default, env)
     check(settings, reader.say, env, check_paths)
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(
+            faults, "" if found else " No rollback.toml was found here; ROLLBACK_CONFIG names one elsewhere."
+        )
     for name in targets:
         reader.origins.setdefault(f"targets.{name}.database_url", "libpq's variables")
     return settings

@@ -13,7 +13,7 @@ from core.grammar import Command
 from core.logs import set_up
 from core.model import Person, Request, Run, State
 from core.roll_back import ROLL_BACK
-from core.settings import Settings, Target
+from core.settings import Settings, Target, policy
 
 SETTLED = frozenset({State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON})
 """Open, but waiting for a named person: the shell does not wait with them."""
@@ -33,6 +33,19 @@ class Nobody:
         raise Refused("E-NOT-APPROVER", "No approval is needed here.")
 
 
+def agree(desk: Desk, target: Target) -> None:
+    """Raises Refused(E-CONFIG) where the running bot goes by another policy: a settings file of one's own is no way in."""
+    if not desk.ledger.held("bot"):
+        return
+    told, mine = desk.ledger.declared("bot"), policy(desk.settings)
+    if told and told != mine:
+        raise Refused(
+            "E-CONFIG",
+            f"The running bot has other settings than this shell, so I start nothing on *{target.name}*.",
+            "Use the bot's own file: ROLLBACK_CONFIG names it. After a change, restart the bot.",
+        )
+
+
 def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, command: Command) -> Run:
     """Write the request; the running bot shows it in Slack and walks it; print the steps until the end."""
     if who.id.startswith("shell:"):
@@ -47,6 +60,7 @@ def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, comm
             f"No bot is running on this audit trail, so nobody could approve on *{target.name}*. Nothing was started.",
             "Start it (`rollback-bot`), then ask again.",
         )
+    agree(desk, target)
     run = desk.ask(request, target, who, reason(target, command), command.incident)
     follower = Follower(desk, target)
     try:
@@ -67,6 +81,7 @@ def alone(desk: Desk, settings: Settings, request: Request, target: Target, who:
         return sys.stdin.readline().strip() == word
 
     set_up(settings)
+    agree(desk, target)
     engine = Engine(ROLL_BACK, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
     engine.close_abandoned()
     run = desk.ask(request, target, who, reason(target, command), command.incident)

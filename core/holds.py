@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from pathlib import Path
 from typing import IO
 
 from core.entry import refusal
+from core.model import Json
 
 PROBED = 0.1
 """Seconds for which a lock is tried: somebody who only looks whether it is held (`held`) has it for a moment."""
@@ -61,6 +63,21 @@ class Holds:
             return time.time() - self._path(name).stat().st_mtime
         except OSError:
             return float("inf")
+
+    def declare(self, holder: IO[str], told: Json) -> None:
+        """Write beside the lock what its holder goes by; `declared` reads it."""
+        holder.seek(0)
+        holder.truncate()
+        holder.write(json.dumps(told))
+        holder.flush()
+
+    def declared(self, name: str) -> Json:
+        """What the holder goes by; empty where nothing is told."""
+        try:
+            told: Json = json.loads(self._path(name).read_text() or "{}")
+        except (OSError, ValueError):
+            return {}
+        return told
 
     def forget(self, name: str) -> None:
         """Remove the lock's file, by its holder: for what has ended and will not be held again."""

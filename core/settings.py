@@ -187,3 +187,12 @@ class Settings:
     def one_person(self, user: str) -> str:
         """The id under which a person counts: the first of the aliases, or the id itself."""
         return next((group[0] for group in self.aliases if user in group), user)
+
+
+def policy(settings: Settings) -> dict[str, Any]:
+    """What the bot and a shell on the same audit trail must agree on: who is who, and how many must approve."""
+    return {
+        "approvals": {name: target.approvals for name, target in sorted(settings.targets.items())},
+        "people": dict(sorted(settings.people.items())),
+        "aliases": [list(group) for group in settings.aliases],
+    }

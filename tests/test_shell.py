@@ -20,6 +20,7 @@ from demo.bench import ROOT, Bench
 from demo.postgres import Server
 from tests.bench_fixtures import QUICK, Play, compare, copied, playing, settings_of, stable
 from tests.conftest import fresh
+from tests.scenery import Stage
 
 ACCOUNT = pwd.getpwuid(os.getuid()).pw_name
 Done = subprocess.CompletedProcess[str]
@@ -168,3 +169,14 @@ def test_changed_events_are_found_although_the_guards_are_back(world: Play) -> N
     done = world.bench.shell("audit", "verify", env={"ROLLBACK_LEDGER": str(copy)})
     assert done.returncode == 3
     assert "2" in done.stdout
+
+
+def test_a_settings_file_of_ones_own_is_no_way_around_the_running_bot(stage: Stage, tmp_path: Path) -> None:
+    play = stage()
+    own = tmp_path / "own.toml"
+    text = play.bench.file.read_text().replace('approvers = ["@db-oncall"]', "approvals = 0")
+    assert "approvals = 0" in text
+    own.write_text(text)
+    tried = play.bench.shell("latest", stdin="app\n", env={"ROLLBACK_CONFIG": str(own)})
+    assert tried.returncode == 2 and "other settings than this shell" in tried.stderr
+    assert play.ledger.runs() == [] and play.applied()[-1] == "012"
