@@ -99,6 +99,8 @@ class Announcer:
     def everywhere(self, event: Event, run: Run | None) -> bool:
         """Deliver to every place that is left; False where Slack does not tell which these are."""
         done = {post["place"] for post in self.ledger.posts("event = ?", (event.id,))}
+        if run:
+            self.show(run)  # first of all the card loses the buttons that no longer count
         try:
             for delivery in deliveries(event, run, self.settings, self.people, self.ledger):
                 if delivery.place not in done:

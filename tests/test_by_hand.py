@@ -66,7 +66,7 @@ def test_two_people_roll_back_by_clicking(stage: Stage, browser: Any, tmp_path: 
     picture(ana, "workspace", tmp_path)
     ana.get_by_role("button", name=re.compile("timeline", re.IGNORECASE)).first.click()
     ana.get_by_text("chain unbroken").first.wait_for()
-    assert review.pattern and not bob.get_by_role("button", name=review).count(), "a decided card has no buttons"
+    assert not bob.get_by_role("button", name=review).count(), "a decided card has no buttons"
 
 
 def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -> None:
@@ -78,4 +78,4 @@ def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -
     bob.get_by_label(re.compile("Why")).fill("wait for the replica")
     bob.get_by_role("button", name="Deny", exact=True).click()
     ana.get_by_text("wait for the replica").first.wait_for(timeout=20_000)
-    assert not ana.get_by_role("button", name=re.compile("^Deny rollback")).count()
+    ana.get_by_role("button", name=re.compile("^Deny rollback")).first.wait_for(state="detached", timeout=20_000)
