@@ -86,7 +86,11 @@ def test_the_example_service_is_closed_as_far_as_the_bot_allows() -> None:
 
 
 def test_one_development_environment_serves_the_demo_and_the_bot() -> None:
-    bot, demo, dev = (pins(f"requirements{kind}.lock") for kind in ("", "-demo", "-dev"))
+    bot, demo, dev = (
+        # the markers of one package differ with what else asks for it; the version does not
+        {name: pin.partition(" ;")[0] for name, pin in pins(f"requirements{kind}.lock").items()}
+        for kind in ("", "-demo", "-dev")
+    )
     assert bot.items() <= demo.items() <= dev.items()
 
 
