@@ -112,7 +112,8 @@ class Bench:
         return Ledger(config.load(self.file, self.environment).ledger)
 
     def start_bot(self, wait: float = 30) -> None:
-        """Start the bot and wait until it is connected."""
+        """Start the bot and wait until it is connected; the socket of one that was killed must have gone first."""
+        self.workspace.wait_for(lambda: not self.workspace.connected(), 10)
         with self.log.open("ab") as log:
             self.bot = subprocess.Popen(
                 [sys.executable, "-m", "bot"],
