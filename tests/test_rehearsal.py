@@ -69,6 +69,7 @@ def test_what_cascade_takes_along_is_named_before_anyone_approves(rehearse: Rehe
     assert ("view", "paying") in taken
     assert ("constraint", "profiles_plan_fk on profiles") in taken
     assert "Taken along by CASCADE" in card(run)
+    assert "profiles_plan_fk on profiles" in str(messages.full_plan(run)["blocks"])
     assert "profiles_plan_fk" in "\n".join(printing.head(run))
 
 

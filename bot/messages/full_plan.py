@@ -6,7 +6,7 @@ import json
 
 from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
 from bot.messages.facts import afterwards, names, undo
-from bot.messages.plan import difference, loss_line, losses
+from bot.messages.plan import difference, in_use, loss_line, losses
 from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
 from core.model import Json, Run
 
@@ -63,7 +63,16 @@ def page_of(block_id: str) -> int | None:
 
 
 def _sections(run: Run) -> list[Json]:
-    return [_head(run), *_order(run), *_scripts(run), *_losses(run), *_differences(run), *_locks(run), *_history(run)]
+    return [
+        _head(run),
+        *_order(run),
+        *_scripts(run),
+        *_losses(run),
+        *_seen(run),
+        *_differences(run),
+        *_locks(run),
+        *_history(run),
+    ]
 
 
 def _head(run: Run) -> Json:
@@ -113,6 +122,21 @@ def _differences(run: Run) -> list[Json]:
     if not lines:
         return []
     return in_batches(lines, 40, f"*Differs from the schema before*: {plural(len(lines), 'difference')}")
+
+
+def _seen(run: Run) -> list[Json]:
+    """What the rehearsal saw and no statement says, whole."""
+    found = run.evidence.get("rehearse", {})
+    cascaded = [f"• {data(one['kind'], 40)} {code(one['name'])}" for one in found.get("cascaded", [])]
+    rewritten = [f"• {code(one)}" for one in found.get("rewritten", [])]
+    notes = [f"• {prose(note, 1000)}" for note in found.get("notes", [])]
+    lists = (
+        ("*Taken along by CASCADE, not named in the script*", cascaded),
+        ("*Rewrites whole tables under a lock*", rewritten),
+        ("*In use when the plan was made*", in_use(run)),
+        ("*About the proof*", notes),
+    )
+    return [block for head, lines in lists if lines for block in in_batches(lines, 20, head)]
 
 
 def _locks(run: Run) -> list[Json]:

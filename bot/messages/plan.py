@@ -167,12 +167,12 @@ def beyond_the_script(found: Json) -> list[str]:
         names = [f"• {data(one['kind'], 40)} {code(one['name'])}" for one in found["cascaded"]]
         lines += [":warning: *Taken along by CASCADE, not named in the script*", *at_most(names, 8, IN_PLAN, 900)]
     if found.get("rewritten"):
-        tables = listed([code(one) for one in found["rewritten"][:6]])
-        lines.append(f":warning: *Rewrites whole tables under a lock*: {tables}")
+        tables = at_most([code(one) for one in found["rewritten"]], 6, IN_PLAN)
+        lines.append(f":warning: *Rewrites whole tables under a lock*: {', '.join(tables)}")
     if found.get("reapplies") is False:
         why = prose(found.get("why_not_reapplies") or "another schema comes out", 300)
         lines.append(f":warning: *The migration does not apply again afterwards*: {why}")
-    lines += [f"• {prose(note, 300)}" for note in found.get("notes", [])[:4]]
+    lines += at_most([f"• {prose(note, 300)}" for note in found.get("notes", [])], 4, IN_PLAN)
     return lines
 
 
