@@ -28,7 +28,7 @@ from core.engine import Engine
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.logs import set_up
-from core.roll_back import ROLL_BACK
+from core.roll_back import RUNBOOKS
 from core.settings import Settings, policy
 
 log = structlog.get_logger()
@@ -97,7 +97,7 @@ class Bot:
         self.client = client_of(settings)
         self.people = People(self.client, settings)
         self.desk = Desk(self.ledger, settings)
-        self.engine = Engine(ROLL_BACK, self.ledger, settings, self.people, self.ending.is_set)
+        self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.ending.is_set)
         self.pool = ThreadPoolExecutor(8, "work")
 
     def run(self) -> int:

@@ -1,4 +1,4 @@
-"""APScheduler: expire and remind every second, look for drills every minute.
+"""APScheduler: expire and remind every second, look at holds twice and for drills once a minute.
 
 Schedules live in the settings and what was done lives in the ledger, so the scheduler's own memory may be lost: a
 reminder is found by asking which period is due, and claimed in the ledger, once per period whatever happens.
@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from bot.people import People
-from core import schedule
+from core import hold, schedule
 from core.desk import Desk
 from core.errors import Refused
 from core.ledger import Ledger, stamp
@@ -40,6 +40,7 @@ def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> Backgroun
     clock.add_job(guarded(desk.expire), "interval", seconds=1, id="expire")
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
+    clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")
     clock.add_job(
         guarded(lambda: remind_of_drills(desk)),
         "interval",

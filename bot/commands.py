@@ -16,8 +16,8 @@ from bot.decisions import Decisions, delivery
 from bot.guard import place
 from bot.people import AWAY, People
 from bot.reply import Reply
-from core import doctor, grammar, survey
-from core.desk import Desk
+from core import doctor, grammar, hold, survey
+from core.desk import Desk, WayBack
 from core.errors import Problem, Refused
 from core.grammar import Command
 from core.model import Json, Person, Request, Run
@@ -153,8 +153,15 @@ class Commands:
         def work() -> messages.Message:
             runs = self.ledger.open_runs()
             links = {run.id: link for run in runs if (link := self.people.link(self.ledger, run.id))}
+            held = survey.held(self.ledger)
             now = [
-                messages.TargetNow(one.name, one.name == self.settings.default_target, one.newest, one.problem)
+                messages.TargetNow(
+                    one.name,
+                    one.name == self.settings.default_target,
+                    one.newest,
+                    one.problem,
+                    tuple(held.get(one.name, ())),
+                )
                 for one in survey.targets(self.settings)
             ]
             return messages.status(runs, now, self.ledger.head()[1], links)
@@ -194,6 +201,42 @@ class Commands:
         ask = [target.name for target in targets if allowed(partial(self.people.may_ask, person, target))]
         approve = [t.name for t in targets if allowed(partial(self.people.among_approvers, person, t))]
         return reply.tell(messages.whoami(person, ask, approve))
+
+    # -- ways back -----------------------------------------------------------------------------------------
+
+    def do_reapply(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.way_back("reapply", command, person, body, reply)
+
+    def do_restore(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        if command.args:
+            raise Refused(
+                "E-USAGE", "The old database is dropped in the shell only.", "`rollback restore RUN --drop-old`"
+            )
+        return self.way_back("restore", command, person, body, reply)
+
+    def way_back(self, kind: WayBack, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        """With a reason it is asked for at once; without one the form opens, with the price."""
+        run = self.run(command)
+        if not command.reason:
+            return self.decisions.way_back(kind, run, person, reply)
+        target = self.settings.target(run.target)
+        self.people.may_handle(person, run, target)
+        channel = self.channel(target, place(reply.body))
+        key = f"command {body['trigger_id']}"
+        return reply.tell(
+            messages.planning(self.desk.way_back(kind, run.id, target, person, command.reason, channel, key))
+        )
+
+    def do_release(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.run(command)
+        self.people.may_handle(person, run, self.settings.target(run.target))
+
+        def work() -> messages.Message:
+            hold.let_go(self.settings.target(run.target), run)
+            self.desk.release(run.id, person, f"command {body['trigger_id']}")
+            return noted(f"Released: the migrations of {run.id} may be applied again.")
+
+        return self.looking(work, reply, f"Releasing the hold of {run.id}.")
 
     def run(self, command: Command) -> Run:
         """The run that was named. Raises Refused."""

@@ -23,11 +23,14 @@ def context_of(
         estimates=estimates(run, ledger),
         changed=run.changed,
         asked=asked,
+        origin=people.link(ledger, run.request.origin) if run.request.origin else None,
     )
 
 
 def estimates(run: Run, ledger: Ledger) -> dict[str, float]:
-    """Seconds by step, from the last finished rollback of the target."""
-    for earlier in ledger.runs("target = ? AND state = 'done' AND id <> ?", (run.target, run.id), limit=1):
+    """Seconds by step, from the last finished run of the same kind on the target."""
+    kind = "what = ?" if run.request.origin else "what NOT IN ('reapply', 'restore') AND ? <> ''"
+    where = f"target = ? AND state IN ('done', 'reapplied', 'restored') AND id <> ? AND {kind}"
+    for earlier in ledger.runs(where, (run.target, run.id, run.request.what), limit=1):
         return {step: evidence["seconds"] for step, evidence in earlier.evidence.items() if "seconds" in evidence}
     return {}

@@ -15,8 +15,8 @@ from bot.context import context_of
 from bot.guard import place, who
 from bot.people import People
 from bot.reply import Reply
-from core import grammar
-from core.desk import Desk
+from core import grammar, hold
+from core.desk import Desk, WayBack, goes
 from core.engine import Engine
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
@@ -51,13 +51,21 @@ class Decisions:
             "rb.resume": self.deed(lambda run, who, key: desk.resume(run.id, who, key), self.may_handle),
             "rb.verify": self.deed(lambda run, who, key: desk.verify_again(run.id, who, key), self.may_handle),
             "rb.keep": self.deed(lambda run, who, key: desk.keep(run.id, who, key), self.may_handle),
+            "rb.reapply": lambda body, reply: self.way_back("reapply", *self.clicked(body), reply),
+            "rb.restore": lambda body, reply: self.way_back("restore", *self.clicked(body), reply),
+            "rb.release": self.release,
             "rb.look": self.look,
             "rb.again": self.again,
         }
 
     def submissions(self) -> dict[str, Handler]:
         """callback_id -> handler."""
-        return {"rb.review": self.approve, "rb.deny": self.deny}
+        return {
+            "rb.review": self.approve,
+            "rb.deny": self.deny,
+            "rb.reapply": lambda body, reply: self.ask_back("reapply", body, reply),
+            "rb.restore": lambda body, reply: self.ask_back("restore", body, reply),
+        }
 
     # -- opening forms -------------------------------------------------------------------------------------
 
@@ -74,6 +82,12 @@ class Decisions:
         self.may_approve(run, person)
         self.desk.may_decide(run, person)
         return reply.open(messages.reason(run))
+
+    def way_back(self, kind: WayBack, run: Run, person: Person, reply: Reply) -> BoltResponse:
+        """The form of a way back, with its price, where there is one now."""
+        self.may_handle(run, person)
+        goes(kind, run)
+        return reply.open(messages.reapply_form(run) if kind == "reapply" else messages.restore_form(run))
 
     def full_plan(self, body: Json, reply: Reply) -> BoltResponse:
         """Everything that is approved, page by page, only to the person who clicked."""
@@ -112,6 +126,30 @@ class Decisions:
         self.may_approve(run, person)
         self.desk.deny(run.id, person, values.get("reason", ""), f"view {body['view']['id']}")
         return reply.ack(response_action="clear")
+
+    def ask_back(self, kind: WayBack, body: Json, reply: Reply) -> BoltResponse:
+        """The form of a way back, sent off: a new run with the same gate; its card follows."""
+        run, _, values = self.submitted(body)
+        person = self.people.person(who(body))
+        self.may_handle(run, person)
+        target, key = self.settings.target(run.target), f"view {body['view']['id']}"
+        self.desk.way_back(kind, run.id, target, person, values.get("reason", ""), run.channel, key)
+        return reply.ack(response_action="clear")
+
+    def release(self, body: Json, reply: Reply) -> BoltResponse:
+        """Let the migrations of a rollback be applied again."""
+        run, person = self.clicked(body)
+        self.may_handle(run, person)
+        self.pool.submit(self.let_go, run, person, delivery(body), reply)
+        return reply.ack()
+
+    def let_go(self, run: Run, person: Person, key: str, reply: Reply) -> None:
+        """First in the database, then in the audit trail; the thread tells."""
+        try:
+            hold.let_go(self.settings.target(run.target), run)
+            self.desk.release(run.id, person, key)
+        except Problem as problem:
+            reply.later(messages.refusal(problem))
 
     def deed(self, do: Deed, may: Callable[[Run, Person], None] | None = None) -> Handler:
         """A click that changes the run and needs no form; the card tells the outcome."""
@@ -153,6 +191,8 @@ class Decisions:
         target = self.settings.target(run.target)
         self.people.may_ask(person, target)
         channel = place(body) or run.channel
+        if run.request.origin:
+            goes(run.request.what, self.ledger.run(run.request.origin))  # type: ignore[arg-type]  # one of the two
         new = self.desk.ask(run.request, target, person, run.reason, run.incident, channel, delivery(body))
         return reply.tell(messages.planning(new))
 

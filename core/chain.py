@@ -103,7 +103,8 @@ STATES = """
            (SELECT max(e.id) FROM events e WHERE e.run = r.id)
       FROM rollbacks r ORDER BY r.id"""
 ASKED = (
-    "target", "what", "migration", "only_one", "requester", "requester_name", "reason", "incident", "channel", "needed"
+    "target", "what", "migration", "only_one", "requester", "requester_name", "reason", "incident", "channel", "needed",
+    "origin",
 )  # fmt: skip
 FACTS = f"""
     SELECT r.id, {", ".join(f"'{name}', r.{name}, json_extract(a.data, '$.{name}')" for name in ASKED)},

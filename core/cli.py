@@ -9,8 +9,9 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 from core import __version__, grammar, printing
 from core.errors import EXIT, Problem, Refused
@@ -20,7 +21,7 @@ from core.model import Person, Request, Run, State
 if TYPE_CHECKING:  # a shell command must start fast: what a verb needs is imported when it asks for it
     from core.desk import Desk
     from core.ledger import Ledger
-    from core.settings import Settings
+    from core.settings import Settings, Target
 
 CODES = {State.DONE: 0, State.DENIED: 4, State.EXPIRED: 4, State.WITHDRAWN: 4, State.DECIDE: 6}
 CODES |= {State.NEEDS_A_PERSON: 7, State.INTERRUPTED: 7, State.STOPPED: 1, State.REFUSED: 3}
@@ -169,10 +170,11 @@ class Shell:
             return self.do_show(command)
         from core import survey
 
-        runs, targets = self.ledger.open_runs(), survey.targets(self.settings)
+        runs, targets, held = self.ledger.open_runs(), survey.targets(self.settings), survey.held(self.ledger)
         bot = self.ledger.held("bot")
         data = {"open": [printing.record(run) for run in runs], "targets": [vars(t) for t in targets], "bot": bot}
-        return self.show(printing.status(runs, targets, bot, self.ledger.head()), data)
+        data["held"] = {name: [run.id for run in mine] for name, mine in held.items()}
+        return self.show(printing.status(runs, targets, bot, self.ledger.head(), held), data)
 
     def do_history(self, command: Command) -> int:
         from core.survey import history
@@ -236,14 +238,77 @@ class Shell:
     def do_request(self, command: Command) -> int:
         from core import driving
 
-        target = self.settings.target(command.target)
+        target, request = self.settings.target(command.target), asked(command)
+
+        def ask(reason: str) -> Run:
+            return self.desk.ask(request, target, self.person, reason, command.incident)
+
+        return self.drive(ask, target, driving)
+
+    def drive(self, ask: Callable[[str], Run], target: Target, driving: ModuleType) -> int:
+        """Follow the run to its end, or walk it here where nobody need agree."""
         if target.approvals == 0:
-            run = driving.alone(self.desk, self.settings, asked(command), target, self.person, command)
+            run = driving.alone(self.desk, self.settings, ask, target, self.command)
         else:
-            run = driving.with_the_bot(self.desk, asked(command), target, self.person, command)
+            run = driving.with_the_bot(self.desk, ask, target, self.person, self.command)
         if self.command.json:
             put({"ok": run.state is State.DONE, "run": printing.record(run), "exit": code_of(run)})
         return code_of(run)
+
+    def do_reapply(self, command: Command) -> int:
+        return self.way_back("reapply", command)
+
+    def do_restore(self, command: Command) -> int:
+        if "drop-old" in command.args:
+            return self.drop_old(command)
+        return self.way_back("restore", command)
+
+    def way_back(self, kind: Literal["reapply", "restore"], command: Command) -> int:
+        """A new run that undoes the named one; who may: the target's requesters and approvers, as the bot checks."""
+        from core import driving
+
+        origin = self.ledger.run(named(command))
+        target = self.settings.target(origin.target)
+
+        def ask(reason: str) -> Run:
+            return self.desk.way_back(kind, origin.id, target, self.person, reason)
+
+        return self.drive(ask, target, driving)
+
+    def drop_old(self, command: Command) -> int:
+        """Drop the database that a restore has set aside, after its name was typed."""
+        from core import dropping
+
+        run = self.ledger.run(named(command))
+        name = dropping.name_of(run)
+        print(
+            f"{name} holds what was written after the backup; it is the only copy. Type its name to drop it: ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        if sys.stdin.readline().strip() != name:
+            raise Refused("E-TYPED", f"That is not `{name}`.", "Nothing was dropped.")
+        dropping.drop_old(self.desk, self.settings.target(run.target), run, self.person)
+        return self.show([f"{name} is dropped."], {"dropped": name})
+
+    def do_release(self, command: Command) -> int:
+        from core import hold
+
+        run = self.ledger.run(named(command))
+        self.mapped()
+        hold.let_go(self.settings.target(run.target), run)
+        run = self.desk.release(run.id, self.person)
+        return self.show([f"The migrations of {run.id} may be applied again."], {"run": printing.record(run)})
+
+    def mapped(self) -> None:
+        """Raises Refused(E-NOT-ALLOWED) for an account that is nobody here, where people have a say."""
+        if self.person.id.startswith("shell:") and any(target.approvals for target in self.settings.targets.values()):
+            raise Refused(
+                "E-NOT-ALLOWED",
+                f"The account {self.person.name} is not mapped to a person, so it may only look.",
+                "Map it under [people].",
+            )
 
 
 def account_name() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Literal
 
 from core import grammar
 from core.config import Settings, Target
@@ -15,6 +16,7 @@ from core.errors import Problem, Refused
 from core.ledger import Ledger, Lost, Transaction
 from core.model import OPEN, Json, Person, Request, Run, State
 
+WayBack = Literal["reapply", "restore"]
 STARTED = frozenset({State.EXECUTING, State.VERIFYING, State.DECIDE, State.NEEDS_A_PERSON})
 
 
@@ -40,9 +42,7 @@ class Desk:
         try:
             with self.ledger.transaction() as t:
                 self._new(t, delivery)
-                holder = t.open_run(target.name)
-                if holder:
-                    raise busy(t.run(holder))
+                self.free(t, target.name, request.origin)
                 run_id = grammar.new_run_id(t.taken)
                 t.create(
                     {
@@ -57,6 +57,7 @@ class Desk:
                         "incident": incident.strip(),
                         "channel": channel,
                         "needed": target.approvals,
+                        "origin": request.origin,
                     },
                     who,
                 )
@@ -64,6 +65,42 @@ class Desk:
             holder = next(run.id for run in self.ledger.open_runs() if run.target == target.name)
             raise busy(self.ledger.run(holder)) from None
         return self.ledger.run(run_id)
+
+    def free(self, t: Transaction, target: str, but: str | None) -> None:
+        """Raises Refused(E-BUSY) where another run than `but` holds the target; that one must not be in the middle of it."""
+        for holder in t.open_runs(target):
+            if holder != but or t.run(holder).state not in (State.DECIDE, State.NEEDS_A_PERSON):
+                raise busy(t.run(holder))
+
+    def way_back(
+        self,
+        kind: WayBack,
+        run_id: str,
+        target: Target,
+        who: Person,
+        reason: str = "",
+        channel: str | None = None,
+        delivery: str | None = None,
+    ) -> Run:
+        """A new run that undoes a rollback, with the same gate. Raises Refused."""
+        origin = self.ledger.run(run_id)
+        goes(kind, origin)
+        request = Request(kind, origin=origin.id)
+        return self.ask(request, target, who, reason, origin.incident, channel or origin.channel, delivery)
+
+    def release(self, run_id: str, who: Person, delivery: str = "") -> Run:
+        """Its migrations may be applied again. The hold in the database, where there is one, has been released before."""
+
+        def write(t: Transaction, run: Run) -> None:
+            if run.kind != "rollback" or "execute" not in run.evidence or run.released:
+                raise Refused("E-CLOSED", f"*{run.id}* holds nothing.", "`status` shows what is held.")
+            t.append(run.id, "released", {}, who)
+
+        return self._decide(run_id, write, delivery)
+
+    def dropped_old(self, run_id: str, who: Person, name: str) -> Run:
+        """The database that a restore had set aside is gone."""
+        return self._decide(run_id, lambda t, run: t.append(run.id, "old_dropped", {"name": name}, who), "")
 
     def approve(self, run_id: str, who: Person, revision: int, digest: str, note: str = "", delivery: str = "") -> Run:
         """One person's yes to exactly the plan that they were shown. Enough of them: approved."""
@@ -160,6 +197,7 @@ class Desk:
         def write(t: Transaction, run: Run) -> None:
             if run.state is not State.DECIDE:
                 raise closed(run, who)
+            self.free(t, run.target, run.id)
             t.move(run, State.VERIFYING, "checking_again", {}, who)
 
         return self._decide(run_id, write, delivery)
@@ -170,6 +208,7 @@ class Desk:
         def write(t: Transaction, run: Run) -> None:
             if run.state is not State.DECIDE:
                 raise closed(run, who)
+            self.free(t, run.target, run.id)
             t.move(run, State.DONE, "kept", {}, who)
 
         return self._decide(run_id, write, delivery)
@@ -241,6 +280,21 @@ class Duplicate(Problem):
 
     def __init__(self) -> None:
         super().__init__("E-ALREADY", "This was delivered twice; the first one counts.")
+
+
+def goes(kind: WayBack, origin: Run) -> None:
+    """Raises Refused where there is no such way back from a rollback."""
+    executed = origin.evidence.get("execute")
+    fits = {
+        "reapply": (State.DONE, State.DECIDE),
+        "restore": (State.DONE, State.DECIDE, State.REAPPLIED, State.NEEDS_A_PERSON),
+    }
+    if origin.kind != "rollback" or origin.state not in fits[kind]:
+        raise closed(origin, None) if not origin.is_open else busy(origin)
+    if kind == "reapply" and not (executed and "saved" in executed):
+        raise Refused("E-NO-SAVED", f"*{origin.id}* has saved no rows.", "`restore` puts the full backup back.")
+    if kind == "restore" and "backup" not in origin.evidence:
+        raise Refused("E-NO-BACKUP", f"*{origin.id}* has taken no backup.", "Nothing was started.")
 
 
 def busy(run: Run) -> Refused:

@@ -11,8 +11,8 @@ from core.engine import Engine
 from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
-from core.model import Person, Request, Run, State
-from core.roll_back import ROLL_BACK
+from core.model import Person, Run, State
+from core.roll_back import RUNBOOKS
 from core.settings import Settings, Target, policy
 
 SETTLED = frozenset({State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON})
@@ -46,7 +46,11 @@ def agree(desk: Desk, target: Target) -> None:
         )
 
 
-def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, command: Command) -> Run:
+Ask = Callable[[str], Run]
+"""Writes the request into the ledger, with the reason that was given."""
+
+
+def with_the_bot(desk: Desk, ask: Ask, target: Target, who: Person, command: Command) -> Run:
     """Write the request; the running bot shows it in Slack and walks it; print the steps until the end."""
     if who.id.startswith("shell:"):
         raise Refused(
@@ -61,7 +65,7 @@ def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, comm
             "Start it (`rollback-bot`), then ask again.",
         )
     agree(desk, target)
-    run = desk.ask(request, target, who, reason(target, command), command.incident)
+    run = ask(reason(target, command))
     follower = Follower(desk, target)
     try:
         return follower.follow(run.id)
@@ -70,7 +74,7 @@ def with_the_bot(desk: Desk, request: Request, target: Target, who: Person, comm
         raise SystemExit(130) from None
 
 
-def alone(desk: Desk, settings: Settings, request: Request, target: Target, who: Person, command: Command) -> Run:
+def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Command) -> Run:
     """Walk it in this process, after a typed confirmation of exactly the plan that was shown."""
     follower = Follower(desk, target)
 
@@ -82,9 +86,9 @@ def alone(desk: Desk, settings: Settings, request: Request, target: Target, who:
 
     set_up(settings)
     agree(desk, target)
-    engine = Engine(ROLL_BACK, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
+    engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
     engine.close_abandoned()
-    run = desk.ask(request, target, who, reason(target, command), command.incident)
+    run = ask(reason(target, command))
     try:
         run = engine.walk(run.id)
     except KeyboardInterrupt:

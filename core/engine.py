@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+import psycopg
 import structlog
 
 from core import postgres
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
-from core.model import Json, Person, Run, State
+from core.model import Json, Kind, Person, Run, State
 from core.pgtools import Cancelled
 from core.runbook import Gate, Runbook, Step, Work
 from core.settings import Settings, Target
 
 log = structlog.get_logger()
 PROOFS = frozenset({State.PLANNING, State.WAITING, State.APPROVED})
+PROVEN: Mapping[Kind, str] = {"rollback": "test restore", "reapply": "rehearse", "restore": "rehearse"}
+"""The last step that goes on while people decide."""
 
 
 class Rights(Protocol):
@@ -46,7 +49,7 @@ class Rights(Protocol):
 class Engine:
     """Walks rollbacks over one ledger."""
 
-    runbook: Runbook
+    runbooks: Mapping[Kind, Runbook]
     ledger: Ledger
     settings: Settings
     rights: Rights
@@ -82,12 +85,12 @@ class Engine:
             return None
         if not self.confirm and of_a_shell(run):
             return None
-        for part in self.runbook:
+        for part in self.runbooks[run.kind]:
             if isinstance(part, Gate):
                 if run.state is State.PLANNING:
                     return partial(self._open, run)
             elif part.name not in run.evidence:
-                if part.needs and run.state is not State.APPROVED:
+                if (part.needs or part.after) and run.state is not State.APPROVED:
                     return None
                 return partial(self._take, run, part)
         return None
@@ -106,11 +109,11 @@ class Engine:
     def _take(self, run: Run, step: Step) -> None:
         """One step: intent, act, outcome."""
         target = self.settings.target(run.target)
-        if step.needs and not (self._sound(run) and self._still_right(run, target)):
+        if (step.needs or step.after) and not (self._sound(run) and self._still_right(run, target)):
             return
         if not self._start(run, step):
             return
-        work = Work(self.ledger.run(run.id), target, self.settings, partial(self._closed, run), self._outlived)
+        work = self._work(self.ledger.run(run.id), target)
         started = time.monotonic()
         try:
             evidence = step.act(work)
@@ -128,6 +131,16 @@ class Engine:
             evidence.setdefault("seconds", round(time.monotonic() - started, 3))
             self._done(self.ledger.run(run.id), step, evidence)
 
+    def _work(self, run: Run, target: Target) -> Work:
+        origin = self.ledger.run(run.request.origin) if run.request.origin else None
+        closed, say = partial(self._closed, run), partial(self._say, run)
+        return Work(run, target, self.settings, closed, self._outlived, origin, say)
+
+    def _say(self, run: Run, kind: str, data: Json) -> None:
+        """An event in the middle of a step. Where it cannot be written, the step goes on: its outcome is what counts."""
+        with suppress(Refused), self.ledger.transaction() as t:
+            t.append(run.id, kind, data)
+
     def _start(self, run: Run, step: Step) -> bool:
         try:
             with self.ledger.transaction() as t:
@@ -142,7 +155,7 @@ class Engine:
 
     def _done(self, run: Run, step: Step, evidence: Json) -> None:
         data = {"step": step.name, "evidence": evidence}
-        after = self.runbook[-1]
+        after = self.runbooks[run.kind][-1]
         if step.needs:
             self._committed(run, data)
         elif step is after:
@@ -162,11 +175,13 @@ class Engine:
         try:
             with self.ledger.transaction() as t:
                 t.move(run, State.VERIFYING, "step_done", data)
+                went_back(t, run)
         except Lost as lost:
             log.error("committed, but the ledger had moved on", run=run.id, state=lost.run.state)
             with self.ledger.transaction() as t:
                 t.append(run.id, "found_committed", {"since": stamp(t.now)})
                 t.append(run.id, "step_done", data)
+                went_back(t, run)
 
     def _failed(self, run: Run, step: Step, problem: Problem) -> None:
         """The step could not vouch for its result: nothing was changed, so the rollback ends here."""
@@ -196,8 +211,8 @@ class Engine:
 
     def _ask_the_database(self, run: Run) -> None:
         """Interrupted in a step that changes the target: never assume, never repeat."""
-        step = next(part for part in self.runbook if isinstance(part, Step) and part.found)
-        work = Work(run, self.settings.target(run.target), self.settings)
+        step = self.runbooks[run.kind].changing
+        work = self._work(run, self.settings.target(run.target))
         try:
             evidence = step.found(work) if step.found else None
         except (NeedsAPerson, Refused) as problem:
@@ -213,6 +228,7 @@ class Engine:
             with suppress(Lost), self.ledger.transaction() as t:
                 t.append(run.id, "found_committed", {"since": since})
                 t.move(run, State.VERIFYING, "step_done", {"step": step.name, "evidence": evidence})
+                went_back(t, run)
 
     def look(self, run_id: str) -> Run:
         """Ask the database again about a rollback that was interrupted, or whose outcome is unknown."""
@@ -290,7 +306,13 @@ class Engine:
                     self.tidy(run)
 
     def tidy(self, run: Run) -> None:
-        """Remove scratch databases that an interrupted walk left behind."""
+        """Remove what a walk left behind: scratch databases, and what its steps have put on the target's server."""
+        for part in self.runbooks[run.kind]:
+            if isinstance(part, Step) and part.clean:
+                try:
+                    part.clean(self._work(run, self.settings.target(run.target)))
+                except (Problem, psycopg.Error) as problem:
+                    log.warning("not tidied", run=run.id, step=part.name, error=type(problem).__name__)
         url = self.settings.target(run.target).scratch_url
         if url:
             try:
@@ -298,6 +320,14 @@ class Engine:
                     postgres.drop(url.get_secret_value(), name)
             except Problem as problem:
                 log.warning("scratch databases not tidied", run=run.id, code=problem.code)
+
+
+def went_back(t: Transaction, run: Run) -> None:
+    """A way back has taken effect: the rollback that it undoes ends by it, in the same transaction."""
+    if run.request.origin:
+        origin = t.run(run.request.origin)
+        to, kind = (State.REAPPLIED, "reapplied") if run.kind == "reapply" else (State.RESTORED, "restored")
+        t.move(origin, to, kind, {"by": run.id}, run.requester)
 
 
 def unchanged(t: Transaction, run: Run) -> None:
@@ -323,5 +353,5 @@ def due(run: Run) -> bool:
     if of_a_shell(run) and run.state in PROOFS:
         return False
     return run.state in (State.PLANNING, State.EXECUTING, State.VERIFYING) or (
-        run.state in PROOFS and ("test restore" not in run.evidence or run.state is State.APPROVED)
+        run.state in PROOFS and (run.state is State.APPROVED or PROVEN[run.kind] not in run.evidence)
     )

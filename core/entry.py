@@ -54,11 +54,11 @@ class Transaction:
         """Is there a run of this name?"""
         return bool(self._db.table("rollbacks").count_where("id = ?", [run_id]))
 
-    def open_run(self, target: str) -> str | None:
-        """The id of the rollback that holds the target."""
+    def open_runs(self, target: str) -> list[str]:
+        """The ids of the runs that hold the target."""
         marks = ",".join("?" * len(OPEN))
         rows = self._db.table("rollbacks").rows_where(f"target = ? AND state IN ({marks})", [target, *sorted(OPEN)])
-        return next((str(row["id"]) for row in rows), None)
+        return [str(row["id"]) for row in rows]
 
     def first_time(self, key: str) -> bool:
         """Remember a delivery of Slack's; False if it was seen before."""

@@ -40,7 +40,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         revision=row["revision"],
         state=State(row["state"]),
         target=row["target"],
-        request=Request(row["what"], row["migration"], bool(row["only_one"])),
+        request=Request(row["what"], row["migration"], bool(row["only_one"]), row["origin"]),
         requester=Person(row["requester"], row["requester_name"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         channel=row["channel"],
@@ -59,6 +59,11 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         opened_at=told.opened_at,
         changed=told.changed,
         executions=told.executions,
+        held_up=told.held_up,
+        released=told.released,
+        way_back=told.way_back,
+        stopped=told.stopped,
+        dropped_old=told.dropped_old,
     )
 
 
@@ -80,11 +85,16 @@ class Told:
         self.opened_at: datetime | None = None
         self.changed: tuple[str, ...] = ()
         self.executions = 0
+        self.held_up: tuple[Json, ...] = ()
+        self.released = False
+        self.way_back: str | None = None
+        self.stopped: Json | None = None
+        self.dropped_old = False
 
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
         if item.state:
-            self.ending = item
+            self.ending, self.held_up = item, ()
         match item.kind:
             case "step_started":
                 self.running = item.data["step"]
@@ -104,6 +114,16 @@ class Told:
                 self.changed = tuple(item.data["what"])
             case "executing":
                 self.executions += 1
+            case "held_up":
+                self.held_up = tuple(item.data["by"])
+            case "services_stopping":
+                self.stopped = item.data["before"]
+            case "old_dropped":
+                self.dropped_old = True
+            case "released" | "applied_again":
+                self.released = True
+            case "reapplied" | "restored":
+                self.released, self.way_back = True, item.data["by"]
             case "interrupted":
                 self.running = None
             case "checking_again":

@@ -36,9 +36,10 @@ FLAGS: dict[str, frozenset[str]] = {
     "check": frozenset({"on"}),
     "drill": frozenset({"on"}),
     "reapply": frozenset({"reason"}),
-    "restore": frozenset({"reason"}),
+    "restore": frozenset({"reason", "drop-old"}),
 }
-KNOWN_FLAGS = ("on", "reason", "incident", "only", "by")
+KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old")
+SWITCHES = frozenset({"only", "drop-old"})
 TEXT_FLAGS = frozenset({"reason", "incident"})
 
 
@@ -46,7 +47,8 @@ TEXT_FLAGS = frozenset({"reason", "incident"})
 class Command:
     """One line, understood. `verb` is a key of VERBS, or `form` for an empty line.
 
-    `text` is the text of deny, withdraw and `drill skip`; `args` the word after audit, drill and help; `count` the
+    `text` is the text of deny, withdraw and `drill skip`; `args` the word after audit, drill and help, and
+    `drop-old` of restore; `count` the
     number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed.
     """
 
@@ -131,6 +133,7 @@ def _command(words: list[Word]) -> Command:
         reason=_text(flags.get("reason", ""), "reason" in flags),
         incident=_text(flags.get("incident", "")),
         by=flags["by"].removeprefix("@") if "by" in flags else None,
+        args=("drop-old",) if "drop-old" in flags else (),
     )
     return _filled(command, rest, "only" in flags)
 
@@ -146,17 +149,17 @@ def _flags(words: list[Word]) -> tuple[list[str], dict[str, str]]:
             if flag in flags:
                 raise _usage(f"`--{flag}` stands there twice.")
             flags[flag] = [value] if value else []
-            current = flag if flag in TEXT_FLAGS or (flag != "only" and not value) else None
+            current = flag if flag in TEXT_FLAGS or (flag not in SWITCHES and not value) else None
         elif current:
             flags[current].append(word.person if current == "by" and word.person else word.text)
             current = current if current in TEXT_FLAGS else None
         else:
             positional.append(word.text)
     for flag, value_words in flags.items():
-        if flag not in ("only", "reason") and not any(value_words):
+        if flag not in {*SWITCHES, "reason"} and not any(value_words):
             raise _usage(f"`--{flag}` needs a word after it.")
-        if flag == "only" and value_words:
-            raise _usage("`--only` takes no value.")
+        if flag in SWITCHES and value_words:
+            raise _usage(f"`--{flag}` takes no value.")
     return positional, {flag: " ".join(" ".join(parts).split()) for flag, parts in flags.items()}
 
 
@@ -184,7 +187,7 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
     if verb in ("deny", "withdraw"):
         _at_least_a_run(verb, rest)
         return replace(command, run=run_id(rest[0]), text=_text(" ".join(rest[1:])))
-    if verb in ("approve", "stop", "show", "report", "reapply", "restore"):
+    if verb in ("approve", "stop", "show", "report", "reapply", "restore", "release"):
         _at_least_a_run(verb, rest)
     if verb == "drill" and rest:
         return _drill(command, rest)

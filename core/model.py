@@ -41,17 +41,24 @@ MOVES: Mapping[State, frozenset[State]] = {
     S.INTERRUPTED: frozenset({S.APPROVED, S.STOPPED, S.VERIFYING}),
     S.VERIFYING: frozenset({S.DONE, S.DECIDE}),
     S.DECIDE: frozenset({S.DONE, S.VERIFYING, S.REAPPLIED, S.RESTORED}),
-    S.NEEDS_A_PERSON: frozenset({S.VERIFYING, S.INTERRUPTED}),
+    S.NEEDS_A_PERSON: frozenset({S.VERIFYING, S.INTERRUPTED, S.APPROVED, S.DONE, S.RESTORED}),
     S.DONE: frozenset({S.REAPPLIED, S.RESTORED}),
+    S.REAPPLIED: frozenset({S.RESTORED}),
 }
-OPEN = frozenset(s for s in MOVES if s is not S.DONE)
-"""States in which the target is taken: one open rollback per target."""
+OPEN = frozenset(s for s in MOVES if s not in (S.DONE, S.REAPPLIED))
+"""States in which the target is taken: one open run per target, apart from a way back of one that waits for a decision."""
 UNCHANGED = frozenset(
     {S.PLANNING, S.WAITING, S.APPROVED, S.INTERRUPTED, S.REFUSED, S.STOPPED, S.DENIED, S.EXPIRED, S.WITHDRAWN}
 )
 """States in which production is known not to have been changed."""
 
-STEPS = ("identify", "rehearse", "backup", "test restore", "execute", "verify")
+Kind = Literal["rollback", "reapply", "restore"]
+STEPS: Mapping[Kind, tuple[str, ...]] = {
+    "rollback": ("identify", "rehearse", "backup", "test restore", "execute", "verify"),
+    "reapply": ("identify", "rehearse", "execute", "verify"),
+    "restore": ("identify", "rehearse", "prepare", "execute", "verify"),
+}
+"""The steps of each runbook, in order; `execute` is the point of no return."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed: `latest`, a migration (and all after it), or `to` a migration (which stays)."""
+    """What was typed: `latest`, a migration (and all after it), or `to` a migration (which stays); or a way back.
 
-    what: Literal["latest", "from", "to"]
+    `origin`: the rollback that a way back undoes.
+    """
+
+    what: Literal["latest", "from", "to", "reapply", "restore"]
     migration: str | None = None
     only: bool = False
+    origin: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Which runbook it is."""
+        return self.what if self.what in ("reapply", "restore") else "rollback"
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,22 @@ class Run:
     opened_at: datetime | None = None  # when the approval opened
     executions: int = 0  # how often step 5 was begun
     changed: tuple[str, ...] = ()  # what made this revision differ from the one before
+    held_up: tuple[Json, ...] = ()  # who keeps the step under way waiting: {"who", "state", "seconds", "pid"}
+    released: bool = False  # its migrations may be applied again: a person, or a way back, said so
+    way_back: str | None = None  # the run that undid it
+    stopped: Json | None = None  # of a restore: what ran before the services were stopped, name -> how many
+    dropped_old: bool = False  # of a restore: the old database that it had set aside is gone
+
+    @property
+    def kind(self) -> Kind:
+        """A rollback, or one of the two ways back."""
+        return self.request.kind
+
+    @property
+    def going(self) -> list[Json]:
+        """The migrations of the plan with the scripts that run, in this order; empty before it is made."""
+        found = self.evidence.get("identify", {})
+        return list(found.get("undo") or found.get("redo") or [])
 
     @property
     def is_open(self) -> bool:

@@ -59,11 +59,15 @@ FILES: LiteralString = """
 
 @dataclass(frozen=True)
 class Seen:
-    """`cascaded`: (kind, identity) that no statement names. `rewritten`, `emptied`: qualified tables."""
+    """`cascaded`: (kind, identity) that no statement names. `rewritten`, `emptied`: qualified tables.
+
+    `blind`: without superuser nobody tells which of the rewritten ones were emptied, and what CASCADE took.
+    """
 
     cascaded: tuple[tuple[str, str], ...] = ()
     rewritten: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
+    blind: bool = False
 
 
 class Observer:
@@ -84,7 +88,7 @@ class Observer:
         now = dict(postgres.execute(self.conn, FILES))
         moved = {name for name, file in self.files.items() if name in now and now[name] != file}
         if self.blind:
-            return Seen(rewritten=tuple(sorted(moved)))
+            return Seen(rewritten=tuple(sorted(moved)), blind=True)
         awake = postgres.execute(
             self.conn,
             r"""SELECT count(*) FROM pg_catalog.pg_event_trigger

@@ -137,11 +137,14 @@ def facts(run: Run, target: Target, identified: Json, effect: str, objects: str)
         "database": {key: identified["database"][key] for key in ("name", "oid", "system_identifier")},
         "history table": identified["history_table"],
         "applied migrations": identified["applied"],
-        "scripts": [[item["version"], item["name"], item["script"]["sha256"]] for item in identified["undo"]],
+        "scripts": [
+            [i["version"], i["name"], i["script"]["sha256"]] for i in identified.get("undo") or identified["redo"]
+        ],
         "touched objects": objects,
         "effect": effect,
         "policy": {"target": target.name, "approvals": run.needed, "approvers": sorted(target.approvers)},
         "requester": run.requester.id,
+        **({"saved rows": identified["saved"]["sha256"], "of": run.request.origin} if run.kind == "reapply" else {}),
     }
 
 

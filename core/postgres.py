@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -50,10 +50,47 @@ def ours(conn: Connection) -> None:
     execute(conn, "SET datestyle = 'ISO'")  # how times are printed, for psycopg; the order of day and month stays
 
 
+PRINTED: Mapping[str, str] = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "search_path": "",  # names of tables and functions are printed in full
+    "row_security": "off",  # an error instead of a part of the rows
+}
+"""Settings under which every server prints the same value the same way, and reads it back as it was."""
+
+
+@contextmanager
+def printing(conn: Connection) -> Iterator[None]:
+    """PRINTED, in the open transaction; afterwards the settings are what they were."""
+    ask = sql.SQL(", ").join(sql.SQL("current_setting({})").format(name) for name in PRINTED)
+    before = dict(zip(PRINTED, conn.execute(sql.SQL("SELECT {}").format(ask)).fetchone() or (), strict=True))
+    settle(conn, PRINTED)
+    yield
+    settle(conn, before)
+
+
+def settle(conn: Connection, values: Mapping[str, str]) -> None:
+    """SET LOCAL, several at once."""
+    each = sql.SQL(", ").join(sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in values.items())
+    conn.execute(sql.SQL("SELECT {}").format(each))
+
+
 def execute(conn: Connection, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
     """One statement of ours; its rows, or an empty list."""
     cursor = conn.execute(query, values or None)
     return cursor.fetchall() if cursor.description else []
+
+
+def scalar(conn: Connection, query: LiteralString | sql.SQL | sql.Composed, *values: Any) -> Any:
+    """The one value of a query that gives one row."""
+    row = conn.execute(query, values or None).fetchone()
+    if row is None:
+        raise AssertionError("the query gives one row")
+    return row[0]
 
 
 def reason(error: psycopg.Error) -> str:

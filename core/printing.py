@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.model import Event, Json, Run
+from core.model import STEPS, Event, Json, Run
 from core.redact import visible
 
 if TYPE_CHECKING:
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from core.settings import Target
     from core.survey import MigrationNow, TargetNow
 
-NUMBERS = {"identify": 1, "rehearse": 2, "backup": 3, "test restore": 4, "execute": 5, "verify": 6}
-NAMES = {**{step: step for step in NUMBERS}, "backup": "back up"}
+NAMES = {"backup": "back up", "prepare": "put in"}
+"""Steps that are told by another name."""
+
+
+def numbered(run: Run, step: str) -> str:
+    """`3 back up`, in columns."""
+    return f"{STEPS[run.kind].index(step) + 1} {NAMES.get(step, step):<14}"
 
 
 def plain(text: str) -> str:
@@ -50,10 +55,17 @@ def size(count: int) -> str:
 def what(run: Run) -> str:
     """`undo 012_stripe_events, 011_subscriptions (newest afterwards: 010_rate_limits)`."""
     found = run.evidence.get("identify")
+    if run.kind == "restore":
+        return f"restore the full backup of {run.request.origin}"
     if not found:
-        return f"undo {run.request.migration or run.request.what}"
-    names = ", ".join(item["name"] for item in found["undo"])
-    return f"undo {names} (newest afterwards: {found['stays'] or 'none'})"
+        return (
+            f"re-apply {run.request.origin}"
+            if run.kind == "reapply"
+            else f"undo {run.request.migration or run.request.what}"
+        )
+    names = ", ".join(item["name"] for item in run.going)
+    verb = "undo" if run.kind == "rollback" else "run forward again"
+    return f"{verb} {names} (newest afterwards: {found['stays'] or 'none'})"
 
 
 def losses(run: Run) -> str:
@@ -66,6 +78,41 @@ def losses(run: Run) -> str:
         young = f" ({loss['since']:,} written since the migration)" if loss.get("since") is not None else ""
         parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
     return ", ".join(parts) or "no rows"
+
+
+def saved(told: Json) -> str:
+    """`57,333 rows and 1,204 values`."""
+    parts = [many(told[key], unit) for key, unit in (("rows", "row"), ("values", "value")) if told.get(key)]
+    return " and ".join(parts) or "no rows"
+
+
+def price(run: Run) -> list[str]:
+    """What a way back costs."""
+    found = run.evidence["rehearse"]
+    if run.kind == "reapply":
+        back = found.get("back", {})
+        lines = [f"  puts back        {saved(run.evidence['identify']['saved'])}; keeps every write made since"]
+        lines += [
+            f"  WARNING          {many(one['rows'], 'saved row')} of {one['table']} kept aside: {one['reason']}"
+            for one in back.get("aside", ())
+        ]
+        return lines
+    lines = []
+    for one in found["losses"]:
+        table = one["table"].removeprefix("public.")
+        told = (
+            f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
+            if not one["about"]
+            else "not counted"
+        )
+        lines.append(f"  WILL BE LOST     {table}: {told}")
+    names = run.evidence["identify"]
+    stops = ", ".join(names["services"]["names"]) or "no service"
+    return [
+        *(lines or ["  will be lost     nothing was written since the backup"]),
+        f"  stops            {stops}, for the swap",
+        f"  keeps            the database of now, as {names['kept']}",
+    ]
 
 
 def restored(run: Run) -> list[str]:
@@ -101,8 +148,13 @@ def seen(run: Run) -> list[str]:
 
 def head(run: Run) -> list[str]:
     """The plan in a few lines."""
-    lines = [f"{run.id}  {run.target}: {what(run)}", f"  will be deleted  {losses(run)}", *restored(run), *seen(run)]
-    for item in run.evidence["identify"]["undo"]:
+    first = f"{run.id}  {run.target}: {what(run)}"
+    if run.kind == "restore":
+        return [first, *price(run)]
+    if run.kind == "reapply":
+        return [first, *price(run), *restored(run), *seen(run)]
+    lines = [first, f"  will be deleted  {losses(run)}; saved first", *restored(run), *seen(run)]
+    for item in run.going:
         lines += [f"  note             {plain(note)}" for note in item["warnings"]]
     return lines
 
@@ -116,7 +168,7 @@ def plan(run: Run, target: Target) -> list[str]:
         f"  locks            {locks}",
         f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
     ]
-    for item in run.evidence["identify"]["undo"]:
+    for item in run.going:
         script = item["script"]
         lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
         lines += [visible(statement["sql"]) + ";" for statement in script["statements"]]
@@ -132,8 +184,7 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "step_done":
             return done(data["step"], data["evidence"], run)
         case "step_failed":
-            name = NAMES[data["step"]]
-            return [f"  {NUMBERS[data['step']]} {name:<14} failed    {plain(data['message'])}"]
+            return [f"  {numbered(run, data['step'])} failed    {plain(data['message'])}"]
         case "opened" if run.needed:
             where = target.channel or "Slack"
             until = data["expires_at"][11:16]
@@ -149,7 +200,16 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "plan_changed":
             return [f"    the plan changed: {plain('; '.join(data['what']))}"]
         case "executing":
-            return ["  5 execute        starts: one transaction, all or nothing"]
+            return [
+                f"  {numbered(run, 'execute')} starts: {'services stop' if run.kind == 'restore' else 'one transaction, all or nothing'}"
+            ]
+        case "held_up" if data["by"]:
+            who_ = ", ".join(
+                f"{visible(one['who'])} ({one['state']} for {seconds(one['seconds'])})" for one in data["by"][:3]
+            )
+            return [f"    waits for a lock, held by {who_}"]
+        case "released":
+            return [f"    {who} released the hold"]
         case "found_committed":
             return ["    interrupted; the database says: committed. Nothing runs twice."]
         case _:
@@ -160,25 +220,43 @@ def done(step: str, evidence: Json, run: Run) -> list[str]:
     """One finished step."""
     took = seconds(evidence["seconds"])
     match step:
+        case "identify" if run.kind == "restore":
+            text = f"done      the backup is unharmed, {size(evidence['backup']['bytes'])}"
+        case "identify" if run.kind == "reapply":
+            text = f"done      {saved(evidence['saved'])} saved, unharmed"
         case "identify":
             count = len(evidence["undo"])
             text = "done      1 migration, it has a rollback script"
             if count != 1:
                 text = f"done      {count} migrations, each has a rollback script"
+        case "rehearse" if run.kind == "restore":
+            text = f"done      {took}, counted what was written since the backup"
+        case "rehearse" if run.kind == "reapply":
+            aside = sum(one["rows"] for one in evidence["back"].get("aside", ()))
+            text = f"done      {took}, {many(evidence['statements'], 'statement')} on a copy, {many(aside, 'row')} no longer fit"
         case "rehearse":
             text = f"done      {took}, {many(evidence['statements'], 'statement')} on an empty copy"
+        case "prepare":
+            text = f"done      {took}, {evidence['equal']} of {evidence['tables']} tables equal"
         case "backup":
             text = f"done      {took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
         case "test restore":
             equal = f"{evidence['equal']} of {evidence['tables']} tables equal"
             text = f"done      {took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
+            back = evidence.get("way_back", {})
+            if back.get("works") is not None:
+                text += ", re-apply put everything back" if back["works"] else ", RE-APPLY DID NOT PUT EVERYTHING BACK"
+        case "execute" if run.kind == "restore":
+            text = f"swapped   {took}, the database of before is {evidence['kept']}"
+        case "execute" if run.kind == "reapply":
+            text = f"committed {took}, {saved(evidence['back'])} put back"
         case "execute":
-            text = f"committed {took}"
+            text = f"committed {took}, {saved(evidence.get('saved', {}))} saved first"
         case _:
             health = evidence["health"]
             asked = f", health {health['ok']} of {health['tries']}" if health else ""
             text = f"done      {took}, schema {evidence['schema']}{asked}"
-    lines = [f"  {NUMBERS[step]} {NAMES[step]:<14} {text}"]
+    lines = [f"  {numbered(run, step)} {text}"]
     return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
 
 
@@ -188,7 +266,10 @@ def ending(event: Event, run: Run) -> list[str]:
     match event.kind:
         case "done":
             took = seconds((event.at - run.created_at).total_seconds())
-            return [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
+            lines = [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
+            if run.kind == "rollback":
+                lines.append(f"Ways back: rollback reapply {run.id} | rollback restore {run.id}")
+            return lines
         case "stopped":
             return [
                 f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"
@@ -230,12 +311,23 @@ def history(runs: Sequence[Run]) -> list[str]:
     return [line_of(run) for run in runs] or ["No rollback was asked for yet."]
 
 
-def status(runs: Sequence[Run], targets: Sequence[TargetNow], bot: bool, trail: tuple[int, str]) -> list[str]:
+def status(
+    runs: Sequence[Run],
+    targets: Sequence[TargetNow],
+    bot: bool,
+    trail: tuple[int, str],
+    held: Mapping[str, Sequence[Run]],
+) -> list[str]:
     lines = [line_of(run) for run in runs] or ["Nothing is open."]
     lines += [
         f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}"
         for t in targets
     ]
+    for name, mine in held.items():
+        for run in mine:
+            how = "refused by the history table" if run.evidence["execute"].get("hold") == "refuse" else "warned of"
+            which = ", ".join(item["name"] for item in run.going)
+            lines.append(f"{name}: held by {run.id}, {how}: {which}  (rollback release {run.id})")
     return [*lines, f"bot: {'running' if bot else 'not running'}", f"audit: #{trail[0]} {trail[1][:16]}"]
 
 

@@ -11,28 +11,44 @@ from core.settings import Settings, Target
 
 @dataclass(frozen=True)
 class Work:
-    """What a step gets: the rollback as it stands, its target, and a way to notice that it was closed."""
+    """What a step gets: the run as it stands, its target, and a way to notice that it was closed.
+
+    `origin`: of a way back, the rollback that it undoes. `say` writes an event of this run while a step is under way.
+    """
 
     run: Run
     target: Target
     settings: Settings
     cancelled: Callable[[], bool] = lambda: False
     outlived: Callable[[str], bool] = lambda run: False  # did that rollback end longer ago than its files are kept?
+    origin: Run | None = None
+    say: Callable[[str, Json], object] = lambda kind, data: None
+
+    @property
+    def undoes(self) -> Run:
+        """The rollback that this way back undoes."""
+        if self.origin is None:
+            raise AssertionError("only a way back undoes a rollback")
+        return self.origin
 
 
 @dataclass(frozen=True)
 class Step:
     """One line of the runbook. `act` returns its evidence, and raises when it cannot vouch for it.
 
-    `found` belongs to a step that changes the target: it asks the database whether the step took effect
-    (evidence: yes; None: no) and raises NeedsAPerson when it cannot be told.
+    `after` names the gate without which it does not begin, though it changes nothing yet. `needs` does too, and marks
+    the point of no return: such a step changes the target. Its `found` asks the database whether it took effect
+    (evidence: yes; None: no) and raises NeedsAPerson when it cannot be told. `clean` removes what the step has left on
+    the target's server, where the run ended without taking effect.
     """
 
     name: str
     act: Callable[[Work], Json]
     purpose: str
+    after: str | None = None
     needs: str | None = None
     found: Callable[[Work], Json | None] | None = None
+    clean: Callable[[Work], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,3 +64,8 @@ class Runbook(tuple[Step | Gate, ...]):
 
     def __new__(cls, *parts: Step | Gate) -> Runbook:
         return super().__new__(cls, parts)
+
+    @property
+    def changing(self) -> Step:
+        """The step that changes the target."""
+        return next(part for part in self if isinstance(part, Step) and part.needs)

@@ -234,8 +234,10 @@ def _copy(name: str, tree: Any) -> Finding | None:
 
 
 def _names(sql: str, history_table: str) -> Finding | None:
-    """The history table and the bot's own schema are the bot's to change. Strings and comments may name them."""
-    own = {history_table.lower(): "The bot removes the row itself; leave it out.", OWN_SCHEMA: "It is the bot's own."}
+    """The history table (empty: anybody's) and the bot's own schema are the bot's. Strings and comments may name them."""
+    own = {OWN_SCHEMA: "It is the bot's own."}
+    if history_table:
+        own[history_table.lower()] = "The bot removes the row itself; leave it out."
     lower = sql.lower()
     if not any(name in lower for name in own) and not IDENTIFIER.search(sql):
         return None

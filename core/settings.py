@@ -104,14 +104,31 @@ class Target:
     steps: Literal["thread", "channel"] = put(
         values.choice("thread", "channel"), "`channel`: the line of each step is shown in the channel too", "thread"
     )
-    lock_timeout: timedelta = put(TIMEOUT, "how long one try waits for a lock", timedelta(seconds=2))
-    lock_tries: int = put(values.whole(1, 100), "tries to get the locks", 3)
+    hold: Literal["warn", "refuse"] = put(
+        values.choice("warn", "refuse"),
+        "after a rollback: `refuse` makes the history table refuse its migrations until they are released or re-applied; "
+        "`warn` only tells the channel when one is applied again",
+        "warn",
+    )
+    lock_timeout: timedelta = put(
+        TIMEOUT, "longest time in the queue for a lock: the application's readers wait behind it", timedelta(seconds=2)
+    )
+    lock_wait: timedelta = put(
+        values.lasting(DAY),
+        "how long to wait in all, mostly beside the queue, until the locks can be had",
+        timedelta(seconds=30),
+    )
     statement_timeout: timedelta = put(TIMEOUT, "longest run of one statement of a script", MIN)
     count_budget: timedelta = put(
         values.lasting(DAY, zero=True), "time for exact row counts; estimates after it", timedelta(seconds=5)
     )
     health_tries: int = put(values.whole(1, 100), "how often the application is asked", 3)
     health_timeout: timedelta = put(values.lasting(MIN * 10), "how long one answer may take", timedelta(seconds=5))
+    admin_url: SecretStr | None = put(
+        values.DATABASE,
+        "for `restore`: a role that owns the database, may create databases and end sessions, in another database of the "
+        "same server; without it the role of `database_url`, in `postgres`",
+    )
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
 

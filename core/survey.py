@@ -53,6 +53,15 @@ def targets(settings: Settings) -> list[TargetNow]:
     return found
 
 
+def held(ledger: Ledger) -> dict[str, list[Run]]:
+    """By target: rollbacks whose migrations nobody has released, newest first."""
+    found: dict[str, list[Run]] = {}
+    for run in ledger.runs("state IN ('done', 'decide') AND what NOT IN ('reapply', 'restore')", limit=100):
+        if not run.released and "execute" in run.evidence:
+            found.setdefault(run.target, []).append(run)
+    return found
+
+
 @dataclass(frozen=True)
 class MigrationNow:
     """A migration as the target and the folder know it."""

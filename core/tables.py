@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from core.model import OPEN
+from core.model import OPEN, State
 
 TABLES = Migrations("rollback-bot")
+WAITING_FOR_A_DECISION = frozenset({State.DECIDE, State.NEEDS_A_PERSON})
 GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
 """Triggers without which nothing is written."""
 
@@ -63,6 +64,15 @@ def ledger(db: Database) -> None:
     db.table("posts").create_index(["run"])
     db.table("seen").create({"key": str, "at": str}, pk="key")
     db.table("reminders").create({"name": str, "period": str, "at": str}, pk=("name", "period"))
+
+
+@TABLES()
+def ways_back(db: Database) -> None:
+    """A way back names the rollback that it undoes, and may begin while that one still waits for a decision."""
+    db.table("rollbacks").add_column("origin", str)
+    db.execute("DROP INDEX one_open_per_target")
+    states = ", ".join(f"'{state}'" for state in sorted(OPEN - WAITING_FOR_A_DECISION))
+    db.execute(f"CREATE UNIQUE INDEX one_open_per_target ON rollbacks (target) WHERE state IN ({states})")
 
 
 def append_only(db: Database) -> None:

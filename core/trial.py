@@ -11,28 +11,32 @@ from typing import LiteralString
 import psycopg
 
 from core import postgres, schema
-from core.errors import Refused, StepFailed
+from core.commit import Seal
+from core.errors import StepFailed
+from core.forward import Forward
 from core.ledger import canonical
 from core.model import Json
 from core.observer import Observer, Seen
 from core.redact import pg_error
 from core.runbook import Work
+from core.save.inventory import Destroyed, destroyed, inventory
 from core.schema import Change
-from core.script import read
 
 LOCKS: LiteralString = """
     SELECT relation::bigint, mode FROM pg_catalog.pg_locks
      WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted
        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"""
-TABLES: LiteralString = """
+VIEWS: LiteralString = """
     SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'm')
-       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rollback_bot', 'rollback_rehearsal')
-       AND n.nspname !~ '^pg_(toast|temp)'"""
+     WHERE c.relkind = 'm' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"""
 ROWS: LiteralString = """
-    SELECT pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins, n_tup_upd, n_tup_del FROM pg_catalog.pg_stat_xact_user_tables"""
+    SELECT pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins, n_tup_upd, n_tup_del
+      FROM pg_catalog.pg_stat_xact_user_tables
+     WHERE schemaname NOT IN ('rollback_bot', 'rollback_rehearsal') AND schemaname !~ '^pg_temp'"""
 STRONG = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 """Lock modes that keep writers, or writers and readers, out of a table."""
+WRITES = "RowExclusiveLock"
+"""The lock of INSERT, UPDATE and DELETE: on an empty copy it tells of writes that find no row."""
 
 
 class LeftTransaction(StepFailed):
@@ -41,15 +45,23 @@ class LeftTransaction(StepFailed):
 
 @dataclass(frozen=True)
 class Again:
-    """Do the forward migrations apply again afterwards, and give the same schema? None: it could not be tried."""
+    """Do the forward migrations apply again afterwards, and give the same schema? None: it could not be tried.
+
+    `seeds`: how many rows they put into each table by themselves. `derived`: see `core.forward`.
+    """
 
     works: bool | None
     why: str = ""
+    seeds: dict[str, int] = field(default_factory=dict)
+    derived: bool = False
 
 
 @dataclass(frozen=True)
 class Done:
-    """What the scripts did. `before` and `after` are snapshots, `touched` rows by table (inserted, updated, deleted)."""
+    """What the scripts did. `before` and `after` are snapshots, `touched` rows by table (inserted, updated, deleted).
+
+    `writes`: tables that they wrote to, or would have if there had been rows. `slowest`: seconds of one statement.
+    """
 
     statements: int
     seconds: float
@@ -58,6 +70,9 @@ class Done:
     changes: tuple[Change, ...]
     locks: tuple[tuple[str, str], ...]
     touched: dict[str, tuple[int, int, int]]
+    destroyed: Destroyed = field(default_factory=Destroyed)
+    writes: tuple[str, ...] = ()
+    slowest: float = 0.0
     seen: Seen = field(default_factory=Seen)
     again: Again = field(default_factory=lambda: Again(None, "not tried"))
 
@@ -72,18 +87,30 @@ class Done:
             "cascaded": [{"kind": kind, "name": schema.plain(name)} for kind, name in self.seen.cascaded],
             "rewritten": [schema.plain(name) for name in self.seen.rewritten],
             "emptied": list(self.seen.emptied),
+            "blind": self.seen.blind,
+            "destroyed": self.destroyed.told(),
+            "writes": list(self.writes),
             "reapplies": self.again.works,
             "why_not_reapplies": self.again.why,
+            "seeds": self.again.seeds,
+            "derived": self.again.derived,
         }
 
 
-def run(work: Work, url: str, code: str, sentence: str, forward: Sequence[tuple[str, bytes]] | None = None) -> Done:
-    """Run the scripts of the plan on `url`, then the `forward` ones, and take everything back.
+def run(
+    work: Work,
+    url: str,
+    todo: Sequence[tuple[str, Json]],
+    code: str,
+    sentence: str,
+    forward: Forward | str | None = None,
+) -> Done:
+    """Run the statements (file and statement) on `url`, then the `forward` scripts, and take everything back.
 
-    Raises StepFailed(code).
+    `forward` is a text where it is known that they cannot be run. Raises StepFailed(code).
     """
     try:
-        return _run(work, url, code, sentence, forward)
+        return _run(work, url, todo, code, sentence, forward)
     except psycopg.Error as error:  # in a statement of ours: the script has left settings behind that break it
         raise StepFailed(
             code,
@@ -92,19 +119,23 @@ def run(work: Work, url: str, code: str, sentence: str, forward: Sequence[tuple[
         ) from None
 
 
-def _run(work: Work, url: str, code: str, sentence: str, forward: Sequence[tuple[str, bytes]] | None) -> Done:
+def _run(
+    work: Work, url: str, todo: Sequence[tuple[str, Json]], code: str, sentence: str, forward: Forward | str | None
+) -> Done:
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         limit = int(work.target.statement_timeout.total_seconds() * 1000)
         conn.execute(f"SET statement_timeout = {limit}".encode())
         with conn.transaction(force_rollback=True):
             observer = Observer(conn)
-            before, names = schema.snapshot(conn), dict(postgres.execute(conn, TABLES))
-            started, held = time.monotonic(), set[tuple[str, str]]()
-            count = 0
-            for file, statement in statements(work.run.evidence["identify"]["undo"]):
+            Seal(conn)  # a script that ends its transaction is found here
+            before, held = schema.snapshot(conn), inventory(conn)
+            names = {oid: table.name for oid, table in held.items()} | dict(postgres.execute(conn, VIEWS))
+            started, slowest, locks = time.monotonic(), 0.0, set[tuple[str, str]]()
+            for file, statement in todo:
+                at = time.monotonic()
                 one(conn, file, statement, code, sentence)
-                count += 1
-                held |= {(names[oid], mode) for oid, mode in postgres.execute(conn, LOCKS) if oid in names}
+                slowest = max(slowest, time.monotonic() - at)
+                locks |= {(names[oid], mode) for oid, mode in postgres.execute(conn, LOCKS) if oid in names}
             seconds = time.monotonic() - started
             touched = {name: (i, u, d) for name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
             for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
@@ -112,29 +143,31 @@ def _run(work: Work, url: str, code: str, sentence: str, forward: Sequence[tuple
             postgres.ours(conn)
             conn.execute(f"SET statement_timeout = {limit}".encode())
             seen = observer.seen(code)
-            after = schema.snapshot(conn)
-            again = _forward_again(conn, forward, before)
-    locks = tuple(sorted((table, mode) for table, mode in held if mode in STRONG))
-    return Done(count, seconds, before, after, tuple(schema.difference(before, after)), locks, touched, seen, again)
+            after, gone = schema.snapshot(conn), destroyed(held, inventory(conn))
+            again = _forward_again(conn, forward, before, touched)
+    strong = tuple(sorted((table, mode) for table, mode in locks if mode in STRONG))
+    writes = tuple(sorted({table for table, mode in locks if mode == WRITES} | touched.keys()))
+    changes = tuple(schema.difference(before, after))
+    return Done(len(todo), seconds, before, after, changes, strong, touched, gone, writes, slowest, seen, again)
 
 
 def _forward_again(
-    conn: postgres.Connection, forward: Sequence[tuple[str, bytes]] | None, before: schema.Snapshot
+    conn: postgres.Connection,
+    forward: Forward | str | None,
+    before: schema.Snapshot,
+    touched: dict[str, tuple[int, int, int]],
 ) -> Again:
     """Apply the forward migrations in the same transaction and compare with the schema from before the scripts."""
-    if forward is None:
-        return Again(None, "a forward migration is missing")
-    for name, data in forward:
+    if not isinstance(forward, Forward):
+        return Again(None, forward or "not tried")
+    for name, statement in forward.statements:
         try:
-            script = read(name, data)
-            for statement in script.statements:
-                conn.execute(statement.sql.encode(), binary=True)
-        except Refused as no:
-            return Again(None, no.message)
+            conn.execute(statement["sql"].encode(), binary=True)
         except psycopg.Error as error:
-            return Again(False, f"`{name}` fails: {pg_error(error)}")
+            return Again(False, f"`{name}` fails: {pg_error(error)}", derived=forward.derived)
     found = [c.message for c in schema.difference(before, schema.snapshot(conn)) if c.severity == "harmful"]
-    return Again(not found, "; ".join(found[:3]))
+    seeds = {name: i - touched.get(name, (0,))[0] for name, i, _, _ in postgres.execute(conn, ROWS)}
+    return Again(not found, "; ".join(found[:3]), {name: n for name, n in seeds.items() if n > 0}, forward.derived)
 
 
 def statements(undo: Iterable[Json]) -> list[tuple[str, Json]]:

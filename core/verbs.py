@@ -13,7 +13,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "withdraw": ("withdraw RUN [TEXT]", "take back your request or your approval"),
     "stop": ("stop RUN", "stop a run before it changes the database"),
     "reapply": ("reapply RUN [--reason TEXT]", "forward again, with the saved rows; keeps every write made since"),
-    "restore": ("restore RUN [--reason TEXT]", "put the full backup back; loses writes made since"),
+    "restore": (
+        "restore RUN [--reason TEXT] [--drop-old]",
+        "put the full backup back; loses writes made since (`--drop-old`: drop the database that a restore has set aside)",
+    ),
+    "release": ("release RUN", "let the migrations that a rollback undid be applied again"),
     "status": ("status [RUN]", "what is open now, or where one run stands"),
     "history": ("history [1..20] [--on TARGET] [--by PERSON]", "the newest runs and how they ended"),
     "show": ("show RUN", "everything about one run"),
@@ -31,7 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
 
-AVAILABLE = frozenset(VERBS) - {"report", "reapply", "restore", "drill"}
+AVAILABLE = frozenset(VERBS) - {"report", "drill"}
 """What this version can do; help lists only these."""
 
 OTHER_WORDS = {

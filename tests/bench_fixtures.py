@@ -21,7 +21,7 @@ from demo.workspace import ALL, Answer, Message, View, Workspace
 CHANNEL = "C0INCIDENTS"
 ANA, BOB, CHEN, DEE, GUEST = "U0ANA", "U0BOB", "U0CHEN", "U0DEE", "U0GUEST"
 STORIES = Path(__file__).parent / "stories"
-FAST = 'health_tries = 1\nlock_timeout = "200 ms"\nlock_tries = 2\n'
+FAST = 'health_tries = 1\nlock_timeout = "200 ms"\nlock_wait = "500 ms"\n'
 QUICK = {"ROLLBACK_SLACK__POST_EVERY": "10 ms"}
 """Settings and environment of every bench here: short waits, so that a story is quick."""
 

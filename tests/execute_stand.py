@@ -45,7 +45,7 @@ class Stand:
         self.settings.backup_dir.mkdir(parents=True)
         self.target = Target(
             "production", SecretStr(through or url), SecretStr(server.url()), migrations, approvers=("U0BOB",),
-            lock_timeout=timedelta(milliseconds=300), lock_tries=2, **more,
+            lock_timeout=timedelta(milliseconds=300), lock_wait=timedelta(milliseconds=600), **more,
         )  # fmt: skip
 
     def approved(self, request: Request = LATEST, **more: Any) -> Work:

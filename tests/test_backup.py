@@ -25,7 +25,7 @@ from core.errors import StepFailed
 from core.ledger import Ledger, now
 from core.model import Person, Request, Run, State
 from core.pgtools import Cancelled
-from core.roll_back import ROLL_BACK
+from core.roll_back import RUNBOOKS
 from core.runbook import Work
 from core.steps.backup import backup
 from core.steps.trial_restore import same_rows, trial_restore, unharmed
@@ -274,7 +274,7 @@ def test_backups_older_than_the_target_keeps_go_with_the_next_one(stand: Stand) 
     )
     at = {"now": now()}
     ledger = Ledger(settings.ledger, lambda: at["now"])
-    desk, engine = Desk(ledger, settings), Engine(ROLL_BACK, ledger, settings, Nobody())
+    desk, engine = Desk(ledger, settings), Engine(RUNBOOKS, ledger, settings, Nobody())
 
     def run() -> Run:
         asked = desk.ask(Request("latest"), settings.target(), ANA, channel="C1")

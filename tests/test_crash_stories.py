@@ -47,7 +47,7 @@ def test_killed_twice_between_approval_and_execution_it_starts_by_itself(stage: 
 
 
 def test_killed_in_execute_without_a_commit_people_choose_to_stop_or_to_execute_again(stage: Stage) -> None:
-    play = stage('lock_timeout = "30 s"\n')
+    play = stage('lock_wait = "30 s"\n')
     for choice, end in (("rb.stop", State.STOPPED), ("rb.resume", State.DONE)):
         run = play.proven(play.asks("latest"))
         with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
@@ -68,7 +68,7 @@ def test_killed_in_execute_without_a_commit_people_choose_to_stop_or_to_execute_
 
 
 def test_killed_right_after_the_commit_nothing_runs_twice(stage: Stage) -> None:
-    play = stage('lock_timeout = "30 s"\n')
+    play = stage('lock_wait = "30 s"\n')
     run = play.proven(play.asks("latest"))
     with holding(play.bench.database, "SELECT count(*) FROM stripe_events"):
         play.approves(run)

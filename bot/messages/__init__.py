@@ -23,7 +23,7 @@ from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.help import help_
 from bot.messages.refusals import refusal
 from bot.messages.thread import broadcast, thread
-from bot.messages.views import confirm_word, home, loading, reason, refused, review
+from bot.messages.views import confirm_word, home, loading, reapply_form, reason, refused, restore_form, review
 
 __all__ = [
     "Context",
@@ -48,9 +48,11 @@ __all__ = [
     "pages",
     "plan_private",
     "planning",
+    "reapply_form",
     "reason",
     "refusal",
     "refused",
+    "restore_form",
     "review",
     "section",
     "slack_was_away",

@@ -31,12 +31,13 @@ from core.model import Event, Json, Person, Run, State
 
 @dataclass(frozen=True)
 class TargetNow:
-    """A target as `status` shows it: its newest migration, or why it could not be asked."""
+    """A target as `status` shows it: its newest migration, or why it could not be asked; and what is held."""
 
     name: str
     default: bool = False
     newest: str | None = None
     problem: str = ""
+    held: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,19 @@ def _newest(one: TargetNow) -> str:
 def _target_line(one: TargetNow, busy: bool) -> str:
     newest = f"newest is {code(one.newest)}" if one.newest and not one.problem else _newest(one)
     idle = "" if busy else ", nothing is open"
-    return f"• *{data(one.name, 60)}*{' (default)' if one.default else ''}: {newest}{idle}"
+    return f"• *{data(one.name, 60)}*{' (default)' if one.default else ''}: {newest}{idle}" + "".join(
+        map(_held, one.held[:5])
+    )
+
+
+def _held(run: Run) -> str:
+    """One hold: which migrations, by which run, and what happens where one is applied again."""
+    which = (
+        listed([code(name) for name in names(run)]) if len(names(run)) <= 4 else plural(len(names(run)), "migration")
+    )
+    refuses = run.evidence["execute"].get("hold") == "refuse"
+    how = "the history table refuses them" if refuses else "I tell the channel if one is applied again"
+    return f"\n    held by `{run.id}`: {which}; {how}. `/rollback release {run.id}`"
 
 
 def history(runs: Sequence[Run], target: str | None = None) -> Message:

@@ -17,9 +17,9 @@ from bot.messages.blocks import (
     say,
     section,
 )
-from bot.messages.ending import next_deploy, unknown_text, unknown_words, what_differs
-from bot.messages.facts import approvals_missing, are, gone, kept_until, target, title, took, unchanged, undo, untouched
-from bot.messages.steps import place, step_name
+from bot.messages.ending import became, known, next_deploy, unknown_text, unknown_words, what_differs
+from bot.messages.facts import approvals_missing, kept_until, noun, target, title, took, unchanged, undo, untouched
+from bot.messages.steps import of_all, place, step_name
 from bot.messages.text import bare, clock, clock_secs, code, data, escape, listed, moment, plural, prose, utc
 from core.model import Event, Json, Run, State
 
@@ -36,37 +36,41 @@ def _call(run: Run, event: Event, text: str, *blocks: Json) -> Message:
 
 
 def _done(run: Run, event: Event, ctx: Context) -> Message:
-    said = f"in {took(run, ctx)}: {gone(run)} {are(run)} no longer applied on {target(run)}."
+    said = f"in {took(run, ctx)}: {became(run)}."
     head = f":white_check_mark: {_people(run)} *{run.id} is done and verified* {said}"
     on = data(run.target, 60)
-    text = say(
-        f"Rollback {run.id} is done and verified on {on} in {took(run, ctx)}: "
-        f"{gone(run, rich=False)} {are(run)} no longer applied.",
-        "",
-        f"Next: deploy code that does not need {'it' if are(run) == 'is' else 'them'}.",
+    them = "it" if len(undo(run)) == 1 else "them"
+    after = f"Next: deploy code that does not need {them}." if run.kind == "rollback" else ""
+    text = say(f"{noun(run)} is done and verified on {on} in {took(run, ctx)}: {became(run, rich=False)}.", "", after)
+    small = context(
+        f"Audit head `{event.digest[:16]}`",
+        link(ctx.link, "Card with the ways back" if run.kind == "rollback" else "Card"),
     )
-    small = context(f"Audit head `{event.digest[:16]}`", link(ctx.link, "Card"))
-    return _call(run, event, text, section(f"{head} {next_deploy(run)}"), small)
+    then = f" {next_deploy(run)}" if run.kind == "rollback" else ""
+    return _call(run, event, text, section(f"{head}{then}"), small)
 
 
 def _differs(run: Run, event: Event, ctx: Context) -> Message:
     what = what_differs(run)
     head = f":rotating_light: {ctx.approvers_mention} {mention(run.requester)} *{run.id} needs a decision:*"
-    before = f"Rollback {run.id} needs a decision: it committed on {data(run.target, 60)}, but"
+    before = f"{noun(run)} needs a decision: it took effect on {data(run.target, 60)}, but"
     text = say(before, f"{what}.", f"{escape(ctx.approvers_text)}: the buttons are on the card.")
     until = kept_until(run, ctx)
-    small = context(
-        f"The backup is kept until {until}" if until else "", audit(event), link(ctx.link, "Card with the buttons")
-    )
-    return _call(run, event, text, section(f"{head} it committed, but {what}. The buttons are on the card."), small)
+    ready = f"Saved rows and backup are ready, kept until {until}" if until else ""
+    small = context(ready, audit(event), link(ctx.link, "Card with the buttons"))
+    return _call(run, event, text, section(f"{head} it took effect, but {what}. The buttons are on the card."), small)
 
 
 def _step_failed(run: Run, event: Event, ctx: Context) -> Message:
     step, hint = str(event.data.get("step", "")), str(event.data.get("hint", ""))
-    told, known = str(event.data.get("message", "")), place(step)
-    what = f"*{run.id} {known}/6 {step_name(step)}* failed" if known else f"*{run.id} stopped*"
+    told, at = str(event.data.get("message", "")), place(run, step)
+    what = (
+        f"*{run.id} {of_all(run, step).replace(' of ', '/')} {step_name(run, step)}* failed"
+        if at
+        else f"*{run.id} stopped*"
+    )
     rich = f":x: {_people(run)} {what}\n{prose(told)}" + (f"\n*What to do*: {prose(hint)}" if hint else "")
-    where = f" failed at step {known} of 6, {step_name(step).lower()}:" if known else " stopped:"
+    where = f" failed at step {of_all(run, step)}, {step_name(run, step).lower()}:" if at else " stopped:"
     true_small, true_text = _true_now(run, step)
     text = say(f"{run.id}{where}", bare(told), true_text)
     small = context(true_small, data(str(event.data.get("code", "")), 40), audit(event), clock_secs(event.at))
@@ -78,7 +82,7 @@ def _true_now(run: Run, step: str) -> tuple[str, str]:
     if run.state is State.NEEDS_A_PERSON:
         return "Not known whether it took effect: see the card", "The card says what is known."
     if step == "verify" or "execute" in run.evidence:
-        return f"The rollback is *committed* on {target(run)}", f"The rollback is committed on {data(run.target, 60)}."
+        return f"It *took effect* on {target(run)}", f"It took effect on {data(run.target, 60)}."
     return unchanged(run, yet=False), untouched(run)
 
 
@@ -93,7 +97,7 @@ def _restarted(run: Run, event: Event) -> tuple[str, str]:
     since = event.data.get("since")
     span = f"{clock_secs(moment(since))} to {clock_secs(event.at)}" if since else clock_secs(event.at)
     plain_at = f"{moment(since or event.at):%H:%M:%S} UTC"
-    return f":electric_plug: *I was restarted during step 5 of {run.id}* ({span}).", plain_at
+    return f":electric_plug: *I was restarted during step {place(run)} of {run.id}* ({span}).", plain_at
 
 
 def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
@@ -101,12 +105,14 @@ def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
     versions = [code(str(one["version"])) for one in undo(run)]
     which = listed(versions) if len(versions) <= 20 else plural(len(versions), "migration")
     verb = "is" if len(versions) == 1 else "are"
-    body = (
-        f"I asked the database, not my notes: {which} {verb} *still applied* and the marker of this run is absent. "
-        f"It *did not commit*; {target(run)} is unchanged."
-    )
+    seen = {
+        "rollback": f"{which} {verb} *still applied* and the marker of this run is absent",
+        "reapply": "the marker of this run is absent",
+        "restore": "the names are not swapped, everybody may connect, and the services run",
+    }[run.kind]
+    body = f"I asked the database, not my notes: {seen}. It *did not commit*; {target(run)} is unchanged."
     text = (
-        f"I was restarted at {at} during step 5 of {run.id}. I asked the database: it did not commit, "
+        f"I was restarted at {at} during step {place(run)} of {run.id}. I asked the database: it did not commit, "
         f"{data(run.target, 60)} is unchanged. Choose how to go on."
     )
     row = actions(f"{run.id}:{event.id}:resume", *buttons.interrupted(run))
@@ -116,19 +122,25 @@ def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
 
 def _found_committed(run: Run, event: Event, ctx: Context) -> Message:
     head, at = _restarted(run, event)
-    body = "I asked the database: the marker of this run is there, so it *did commit*. I go on with step 6, verify."
-    text = (
-        f"I was restarted at {at} during step 5 of {run.id}. I asked the database: it did commit. I go on with step 6."
-    )
+    seen = "the names are swapped" if run.kind == "restore" else "the marker of this run is there"
+    step = place(run, "verify")
+    body = f"I asked the database: {seen}, so it *did commit*. I go on with step {step}, verify."
+    text = f"I was restarted at {at} during step {step - 1} of {run.id}. I asked the database: it did commit. I go on with step {step}."
     small = context(audit(event), link(ctx.link, "Card"))
     return _call(run, event, text, section(f"{head} {_people(run)}\n{body} Nothing is run twice."), small)
 
 
 def _unknown(run: Run, event: Event, ctx: Context) -> Message:
     who = f"{ctx.approvers_mention} {mention(run.requester)}"
-    head = f":rotating_light: {who} *{run.id} needs a person: I do not know whether it took effect.*"
+    code_ = str(known(run).get("code", "E-UNKNOWN"))
+    why = (
+        "I do not know whether it took effect."
+        if code_ == "E-UNKNOWN"
+        else bare(str(event.data.get("message", "")), 300)
+    )
+    head = f":rotating_light: {who} *{run.id} needs a person: {why}*"
     row = actions(f"{run.id}:{event.id}:look", buttons.look(run))
-    small = context("E-UNKNOWN", audit(event), link(ctx.link, "Card"))
+    small = context(code_, audit(event), link(ctx.link, "Card"))
     return _call(run, event, unknown_text(run), section(head), section(unknown_words(run)), row, small)
 
 
@@ -139,7 +151,7 @@ def _reminded(run: Run, event: Event, ctx: Context) -> Message:
     at = f", at {utc(run.expires_at)}" if run.expires_at else ""
     rich = f":alarm_clock: {ctx.approvers_mention} *{run.id} {needs}* {title(run)}.{until}"
     asked = [data(str(one), 80) for one in event.data.get("asked", [])]
-    before = f"Rollback {run.id} on {data(run.target, 60)} {needs} It expires in {plural(left, 'minute')}{at}."
+    before = f"{noun(run)} on {data(run.target, 60)} {needs} It expires in {plural(left, 'minute')}{at}."
     text = say(before, "", f"{escape(ctx.approvers_text)}, please review.")
     told = f"Asked by direct message so far: {listed(asked)}" if asked else ""
     return _call(run, event, text, section(rich), context(told, link(ctx.link, "Card with the buttons"), audit(event)))
@@ -151,12 +163,26 @@ def _no_approvers(run: Run, event: Event, ctx: Context) -> Message:
         f":rotating_light: {mention(run.requester)} *{run.id}: nobody who may approve is reachable* "
         f"({prose(why, 300)}). Nothing was changed. Ask an admin to name approvers for {target(run)}."
     )
-    before = f"Rollback {run.id} on {data(run.target, 60)}: nobody who may approve is reachable now,"
+    before = f"{noun(run)} on {data(run.target, 60)}: nobody who may approve is reachable now,"
     text = say(before, f"{bare(why)}.", "Nothing was changed. Ask an admin to name approvers.")
     return _call(run, event, text, section(rich), context("E-NO-APPROVERS", audit(event)))
 
 
+def _applied_again(run: Run, event: Event, ctx: Context) -> Message:
+    versions = [code(str(one)) for one in event.data.get("versions", ())]
+    which = listed(versions) if len(versions) <= 20 else plural(len(versions), "migration")
+    verb = "is" if len(versions) == 1 else "are"
+    body = (
+        f"{which} {verb} applied again on {target(run)}, and not by me: a deploy, or a person. {run.id} had undone it."
+    )
+    rich = f":warning: {mention(run.requester)} *{run.id}*: {body}"
+    on = data(run.target, 60)
+    text = f"{plural(len(versions), 'migration')} that {run.id} had undone {verb} applied again on {on}, and not by me."
+    return _call(run, event, text, section(rich), context(audit(event), link(ctx.link, "Card")))
+
+
 CALLS: Mapping[str, Call] = {
+    "applied_again": _applied_again,
     "done": _done,
     "differs": _differs,
     "step_failed": _step_failed,

@@ -29,7 +29,7 @@ class Context:
     `approvers_mention` is Slack markup and is not escaped; `approvers_text` is for reading. `link` is the
     card's permalink. `estimates` are seconds by step. `changed` lists what moved since the last revision
     (default: what the run knows), `asked` are the people who were asked,
-    `reading` those who have the review open now.
+    `reading` those who have the review open now. `origin` is the permalink of the rollback that a way back undoes.
     """
 
     approvers_mention: str
@@ -42,6 +42,7 @@ class Context:
     changed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 def mrkdwn(text: str) -> Json:

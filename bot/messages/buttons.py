@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from bot.messages.blocks import button, confirm, value
-from bot.messages.facts import main_name
+from bot.messages.facts import WORDS, main_name
 from bot.messages.text import data, utc
-from core.model import Json, Run
+from core.model import Json, Run, State
 
 
 def review(run: Run, *, primary: bool = True) -> Json:
     """Opens `review`."""
     words = "Review and approve" if run.revision == 1 else f"Review revision {run.revision}"
-    label = f"Review and approve rollback {run.id} of {data(main_name(run), 80)}"
+    label = f"Review and approve {WORDS[run.kind].lower()} {run.id} of {data(main_name(run), 80)}"
     return button(words, "rb.review", value(run), label, style="primary" if primary else None)
 
 
 def deny(run: Run) -> Json:
     """Opens `reason`."""
-    return button("Deny…", "rb.deny", value(run), f"Deny rollback {run.id}, asks for a reason")
+    return button("Deny…", "rb.deny", value(run), f"Deny {WORDS[run.kind].lower()} {run.id}, asks for a reason")
 
 
 def plan(run: Run) -> Json:
     """Opens `full_plan`."""
     return button("Full plan", "rb.plan", value(run), f"Show the full plan of {run.id}, only to you")
+
+
+def plan_of(run: Run) -> list[Json]:
+    """`plan`, where the run has scripts to show."""
+    return [plan(run)] if run.kind != "restore" else []
 
 
 def timeline(run: Run) -> Json:
@@ -35,26 +40,26 @@ def gate(run: Run) -> list[Json]:
     told = f"Nothing has run on {data(run.target, 60)}. *{run.id}* is closed and the approvers are told."
     ask = confirm("Withdraw this request?", told, "Withdraw request", "Keep it")
     withdraw = button("Withdraw", "rb.withdraw", value(run), f"Withdraw request {run.id}", ask=ask)
-    return [review(run), deny(run), plan(run), withdraw]
+    return [review(run), deny(run), *plan_of(run), withdraw]
 
 
 def approved(run: Run) -> list[Json]:
-    """Until step 5 starts."""
+    """Until the point of no return."""
     told = (
         f"{data(run.target, 60)} has not been changed. A backup that was made is kept. "
         "Starting again needs a new approval."
     )
-    ask = confirm(f"Stop rollback {run.id}?", told, "Stop it", "Keep going", danger=True)
-    label = f"Stop rollback {run.id} before it changes {data(run.target, 30)}"
-    return [button("Stop safely", "rb.stop", value(run), label, style="danger", ask=ask), plan(run)]
+    ask = confirm(f"Stop {WORDS[run.kind].lower()} {run.id}?", told, "Stop it", "Keep going", danger=True)
+    label = f"Stop {WORDS[run.kind].lower()} {run.id} before it changes {data(run.target, 30)}"
+    return [button("Stop safely", "rb.stop", value(run), label, style="danger", ask=ask), *plan_of(run)]
 
 
 def interrupted(run: Run) -> list[Json]:
-    """After a crash in step 5, when the database says: not committed."""
+    """After a crash past the point of no return, when the database says: not committed."""
     since = f" The approval from {utc(run.approvals[-1].at)} must still be valid." if run.approvals else ""
     told = f"The approved plan `{run.digest[:12]}` is checked again first.{since}"
     ask = confirm("Execute again?", told, "Execute again", "Not yet")
-    label = f"Run step 5 of {run.id} again with the same approval"
+    label = f"Execute {run.id} again with the same approval"
     stays = f"Stop {run.id}, {data(run.target, 30)} stays unchanged"
     return [
         button("Execute again", "rb.resume", value(run), label, style="primary", ask=ask),
@@ -64,12 +69,41 @@ def interrupted(run: Run) -> list[Json]:
 
 def decide(run: Run) -> list[Json]:
     """Committed, but the verification differs."""
-    told = f"*{run.id}* closes as done, not verified. The backup stays."
-    ask = confirm("Keep the rolled-back state?", told, "Keep as is", "Back")
     return [
         button("Check again", "rb.verify", value(run), f"Run the verification of {run.id} again", style="primary"),
-        button("Keep as is", "rb.keep", value(run), f"Keep the rolled-back state of {run.id}", ask=ask),
+        *ways_back(run),
+        keep(run),
     ]
+
+
+def keep(run: Run) -> Json:
+    """Accept what is."""
+    told = f"*{run.id}* closes as done, not verified. Saved rows and backup stay."
+    ask = confirm("Keep it as it is?", told, "Keep as is", "Back")
+    return button("Keep as is", "rb.keep", value(run), f"Keep what {run.id} has done as it is", ask=ask)
+
+
+def ways_back(run: Run) -> list[Json]:
+    """The two ways back from a rollback, the one that loses nothing first; each opens a form."""
+    if run.kind != "rollback" or run.state is State.RESTORED:
+        return []
+    saved = run.evidence.get("execute", {}).get("saved")
+    whole = run.evidence.get("backup", {}).get("restores", True)
+    made = []
+    if saved and not run.way_back:
+        made.append(
+            button("Re-apply…", "rb.reapply", value(run), f"Re-apply {run.id}: forward again, with the saved rows")
+        )
+    if "backup" in run.evidence and whole:
+        made.append(button("Restore full backup…", "rb.restore", value(run), f"Put the full backup of {run.id} back"))
+    return made
+
+
+def release(run: Run) -> Json:
+    """The migrations that were undone may be applied again."""
+    told = "A deploy that runs migrations at its start may then apply them again."
+    ask = confirm(f"Release the hold of {run.id}?", told, "Release", "Keep it")
+    return button("Release hold", "rb.release", value(run), f"Let the migrations of {run.id} be applied again", ask=ask)
 
 
 def look(run: Run) -> Json:
@@ -80,7 +114,12 @@ def look(run: Run) -> Json:
 
 def ask_again(run: Run) -> Json:
     """The same request as a new run with a new plan."""
-    return button("Ask again", "rb.again", value(run), f"Ask again for the rollback of {run.id}, with a new plan")
+    return button(
+        "Ask again",
+        "rb.again",
+        value(run),
+        f"Ask again for {WORDS[run.kind].lower()} {run.id}, with a new plan",
+    )
 
 
 def unapprove(run: Run) -> Json:

@@ -20,10 +20,11 @@ from bot.messages.blocks import (
     say,
     section,
 )
-from bot.messages.facts import applied, approvals_missing, inner, migrations, target, title, unchanged, untouched
+from bot.messages.facts import applied, approvals_missing, inner, migrations, noun, target, title, unchanged, untouched
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
-from bot.messages.steps import proven, step_name, step_section, under_way
+from bot.messages.steps import of_all, place, proven, step_name, step_section, under_way
 from bot.messages.text import clock, clock_secs, code, data, listed, prose, utc
+from bot.messages.ways_back import price, price_section
 from core.model import Event, Json, Run, State
 
 _ARROWS = ":arrows_counterclockwise:"
@@ -42,11 +43,11 @@ def planning(run: Run) -> Message:
 
 
 def _replanning(run: Run, ctx: Context) -> Message:
-    head = f":warning: *Rollback {run.id} — plan changed, making it again*\n{title(run)}."
+    head = f":warning: *{noun(run)} — plan changed, making it again*\n{title(run)}."
     blocks = [section(f"{head}\nEarlier approvals no longer count. {unchanged(run, yet=True)}.")]
     blocks += [section(_what_changed(run, ctx))] if _changes(run, ctx) else []
     blocks += [section(step_section(run, ctx)), context(audit(run.last))]
-    said = f"Rollback {run.id} on {data(run.target, 60)}: the plan changed and is made again."
+    said = f"{noun(run)} on {data(run.target, 60)}: the plan changed and is made again."
     text = say(said, "", f"Earlier approvals no longer count. {untouched(run)}")
     return message(text, blocks, run=run.id, event=run.last)
 
@@ -88,7 +89,7 @@ def _waiting_title(run: Run, ctx: Context) -> str:
     if ctx.reading:
         verb = "is" if len(ctx.reading) == 1 else "are"
         who += f"\n:eyes: {listed([data(one, 60) for one in ctx.reading])} {verb} reading the plan."
-    return f":hourglass_flowing_sand: *Rollback {run.id} — {state}*\n{title(run)}.\n{who}"
+    return f":hourglass_flowing_sand: *{noun(run)} — {state}*\n{title(run)}.\n{who}"
 
 
 def _approved_by(run: Run) -> str:
@@ -107,9 +108,14 @@ def _facts(run: Run, ctx: Context) -> Json:
     pairs = [
         ("Requested by", mention(run.requester)),
         ("Reason", data(run.reason, 500) or "none given"),
-        ("Applied", applied(run, ctx)),
+        *([("Applied", applied(run, ctx))] if run.kind == "rollback" else []),
     ]
     pairs += [("Approval expires", clock(run.expires_at))] if run.expires_at else []
+    pairs += (
+        [("Way back from", link(ctx.origin, run.request.origin or "") or data(run.request.origin or "", 20))]
+        if run.request.origin
+        else []
+    )
     pairs += [("Incident", incident(run))] if run.incident else []
     pairs += [("Database", f"{where}, PostgreSQL {data(str(database.get('server_version', '')), 20)}")]
     return fields(*pairs)
@@ -121,9 +127,9 @@ def _waiting(run: Run, ctx: Context) -> Message:
         *_notes(run, ctx),
         _facts(run, ctx),
         *migrations(run),
-        section(loss_section(run)),
+        section(loss_section(run) if run.kind == "rollback" else price_section(run)),
         section(step_section(run, ctx)),
-        section(sql_section(run)),
+        *([section(sql_section(run))] if run.going else []),
         context(unchanged(run, yet=True), f"Plan `{run.digest[:12]}` revision {run.revision}", audit(run.last)),
         actions(block_id(run, "gate"), *buttons.gate(run)),
     ]
@@ -131,14 +137,15 @@ def _waiting(run: Run, ctx: Context) -> Message:
 
 
 def _waiting_text(run: Run) -> str:
-    on = f"Rollback {run.id} on {data(run.target, 60)}"
+    on = f"{noun(run)} on {data(run.target, 60)}"
     missing = approvals_missing(run)
     needs = f"{on} is proven and needs {missing}:" if proven(run) else f"{on} needs {missing}:"
     if run.revision > 1:
         needs = f"{on}: the plan changed. Revision {run.revision} needs {missing}:"
     expires = f" Expires {utc(run.expires_at)}." if run.expires_at else ""
     asked = f"{name(run.requester)}: {data(run.reason, 200)}." if run.reason else f"{name(run.requester)} asks."
-    must = f"{needs} {inner(run, rich=False, where=False)}. {deletes(run)} {differs_words(run)}".rstrip()
+    what = deletes(run) if run.kind == "rollback" else price(run)
+    must = f"{needs} {inner(run, rich=False, where=False)}. {what} {differs_words(run)}".rstrip()
     return say(must, asked, f"{expires} Open it to review.".strip())
 
 
@@ -147,7 +154,7 @@ def _approved(run: Run, ctx: Context) -> Message:
     state = f"approved, {starts}" if run.needed else f"no approval needed: throw-away target, {starts}"
     ends = "  ·  ~Waiting~ → Approved" if run.needed else ""
     blocks = [
-        section(f"{_ARROWS} *Rollback {run.id} — {state}*\n{title(run)}{ends}"),
+        section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}{ends}"),
         *_notes(run, ctx),
         section(step_section(run, ctx)),
         context(*_people(run), unchanged(run, yet=True), _updated(run.last), audit(run.last)),
@@ -155,8 +162,8 @@ def _approved(run: Run, ctx: Context) -> Message:
     ]
     by = listed([name(one.person) for one in run.approvals])
     given = f"is approved by {by}" if by else "needs no approval (throw-away target)"
-    now = "" if proven(run) else f" (now: {step_name(under_way(run)).lower()})"
-    text = f"Rollback {run.id} on {data(run.target, 60)} {given} and {starts}{now}. {untouched(run)[:-1]} yet."
+    now = "" if proven(run) else f" (now: {step_name(run, under_way(run)).lower()})"
+    text = f"{noun(run)} on {data(run.target, 60)} {given} and {starts}{now}. {untouched(run)[:-1]} yet."
     return message(text, blocks, run=run.id, event=run.last)
 
 
@@ -170,21 +177,21 @@ def _updated(event: Event | None) -> str:
 
 
 def _moving(run: Run, ctx: Context, state: str, ends: str, small: str, text: str) -> Message:
-    """The card while step 5 or 6 runs: nothing can be stopped any more."""
+    """The card from the point of no return on: nothing can be stopped any more."""
     blocks = [
-        section(f"{_ARROWS} *Rollback {run.id} — {state}*\n{title(run)}  ·  {ends}"),
+        section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}  ·  {ends}"),
         section(step_section(run, ctx)),
         context(*_people(run), small, _updated(run.last), audit(run.last)),
-        actions(block_id(run, "run"), buttons.plan(run)),
+        actions(block_id(run, "run"), *buttons.plan_of(run)),
     ]
     return message(text, blocks, run=run.id, event=run.last)
 
 
 def _executing(run: Run, ctx: Context) -> Message:
-    on = data(run.target, 60)
-    text = f"Rollback {run.id} on {on} is executing now, step 5 of 6: one transaction, all or nothing."
+    step = of_all(run, "execute")
+    text = f"{noun(run)} on {data(run.target, 60)} is executing now, step {step}: one transaction, all or nothing."
     return _moving(
-        run, ctx, "executing now, step 5 of 6", "~Approved~ → Executing", "Cannot be stopped from here", text
+        run, ctx, f"executing now, step {step}", "~Approved~ → Executing", "Cannot be stopped from here", text
     )
 
 
@@ -192,23 +199,26 @@ def _verifying(run: Run, ctx: Context) -> Message:
     at = run.evidence.get("execute", {}).get("committed_at")
     rich = f"*Committed* at {clock_secs(at)}" if at else "*Committed*"
     plain_at = f" at {utc(at)}" if at else ""
-    text = f"Rollback {run.id} on {data(run.target, 60)} committed{plain_at}; step 6 of 6, verify, is running."
-    return _moving(run, ctx, "committed, verifying, step 6 of 6", "~Executing~ → Verifying", rich, text)
+    step = of_all(run, "verify")
+    done = "swapped" if run.kind == "restore" else "committed"
+    rich = rich.replace("Committed", done.capitalize())
+    text = f"{noun(run)} on {data(run.target, 60)} {done}{plain_at}; step {step}, verify, is running."
+    return _moving(run, ctx, f"{done}, verifying, step {step}", "~Executing~ → Verifying", rich, text)
 
 
 def _interrupted(run: Run, ctx: Context) -> Message:
-    said = "I was restarted during step 5. I asked the database: it did *not commit*"
+    said = f"I was restarted during step {place(run)}. I asked the database: it did *not commit*"
     blocks = [
         section(
-            f":electric_plug: *Rollback {run.id} — interrupted, not committed*  ·  ~Executing~ → Interrupted\n"
+            f":electric_plug: *{noun(run)} — interrupted, not committed*  ·  ~Executing~ → Interrupted\n"
             f"{title(run)}.\n{said}; {target(run)} is unchanged."
         ),
         section(step_section(run, ctx)),
         context(*_people(run), unchanged(run, yet=True), audit(run.last)),
-        actions(block_id(run, "resume"), *buttons.interrupted(run), buttons.plan(run)),
+        actions(block_id(run, "resume"), *buttons.interrupted(run), *buttons.plan_of(run)),
     ]
     on = data(run.target, 60)
-    what = f"Rollback {run.id} on {on} was interrupted in step 5 and did not commit; {on} is unchanged."
+    what = f"{noun(run)} on {on} was interrupted in step {place(run)} and did not commit; {on} is unchanged."
     text = say(what, "", "Choose how to go on.")
     return message(text, blocks, run=run.id, event=run.last)
 
@@ -228,4 +238,6 @@ _CARDS: Mapping[State, Callable[[Run, Context], Message]] = {
     State.EXPIRED: ending.expired,
     State.WITHDRAWN: ending.withdrawn,
     State.REFUSED: ending.refused,
+    State.REAPPLIED: ending.undone,
+    State.RESTORED: ending.undone,
 }

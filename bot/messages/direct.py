@@ -5,9 +5,10 @@ from __future__ import annotations
 from bot.messages import buttons
 from bot.messages.blocks import Context, Message, actions, block_id, context, link, mention, message, name, say, section
 from bot.messages.blocks import who as who_of
-from bot.messages.facts import inner, untouched
+from bot.messages.facts import WORDS, inner, noun, untouched
 from bot.messages.plan import deletes, differs_words
 from bot.messages.text import bare, clock, data, prose, utc
+from bot.messages.ways_back import price
 from core.model import Event, Run, State
 
 _TAKE_BACK = frozenset({State.WAITING, State.APPROVED})
@@ -22,16 +23,20 @@ def direct(run: Run, ctx: Context, *, reminder: bool = False) -> Message:
     warning = f":warning: {differs_words(run).removeprefix('Warning: ')}" if differs_words(run) else ""
     blocks = [
         section(f":bell: {who} {asks} *{run.id}*: {inner(run)}{reason}"),
-        context(deletes(run).removesuffix("."), warning, expires, link(ctx.link, "Open the card")),
+        context(_cost(run).removesuffix("."), warning, expires, link(ctx.link, "Open the card")),
         actions(block_id(run, "dm"), buttons.review(run), buttons.deny(run), buttons.not_me(run)),
     ]
     on = data(run.target, 60)
     what = inner(run, rich=False, where=False)
     start = "Reminder: " if reminder else ""
-    before = f"{start}{name(run.requester)} asks you to approve rollback {run.id} on {on}: {what}."
-    after = f"{deletes(run)} {differs_words(run)}".rstrip()
+    before = f"{start}{name(run.requester)} asks you to approve {WORDS[run.kind].lower()} {run.id} on {on}: {what}."
+    after = f"{_cost(run)} {differs_words(run)}".rstrip()
     after += f" Expires {utc(run.expires_at)}." if run.expires_at else ""
     return message(say(before, data(run.reason, 200), after), blocks, run=run.id, event=run.last)
+
+
+def _cost(run: Run) -> str:
+    return deletes(run) if run.kind == "rollback" else price(run)
 
 
 def direct_decided(run: Run, ctx: Context, own: bool, person: str | None = None) -> Message:
@@ -58,7 +63,7 @@ def _yours(run: Run, ctx: Context, person: str | None) -> Message:
         context(at, "You can take it back until execution starts", link(ctx.link, "Open the card")),
         actions(block_id(run, "dm"), buttons.unapprove(run)),
     ]
-    text = f"You approved rollback {run.id} on {data(run.target, 60)}. You can take it back until execution starts."
+    text = f"You approved {WORDS[run.kind].lower()} {run.id} on {data(run.target, 60)}. You can take it back until execution starts."
     return message(text, blocks, run=run.id, event=run.last)
 
 
@@ -77,12 +82,12 @@ def _outcome(run: Run) -> tuple[str, str, str]:
         mark, words, by = told[run.state]
         rich_by, plain_by = (f" by {who_of(actor)}", f" by {name(actor)}") if by else ("", "")
         at = f" at {utc(run.ending.at)}" if run.ending and by else ""
-        return f"{mark} *{run.id}* {words}{rich_by}.", f"Rollback {run.id} {words}{plain_by}{at}.", ""
+        return f"{mark} *{run.id}* {words}{rich_by}.", f"{noun(run)} {words}{plain_by}{at}.", ""
     last = run.approvals[-1] if run.approvals else None
     if last is None:
-        return f"*{run.id}* went on without an approval.", f"Rollback {run.id} went on without an approval.", ""
+        return f"*{run.id}* went on without an approval.", f"{noun(run)} went on without an approval.", ""
     rich = f":ballot_box_with_check: *{run.id}* was approved by {mention(last.person)}."
-    return rich, f"Rollback {run.id} was approved by {name(last.person)} at {utc(last.at)}.", clock(last.at)
+    return rich, f"{noun(run)} was approved by {name(last.person)} at {utc(last.at)}.", clock(last.at)
 
 
 def direct_void(run: Run, event: Event, ctx: Context) -> Message:
@@ -93,5 +98,7 @@ def direct_void(run: Run, event: Event, ctx: Context) -> Message:
         section(f":warning: *Your approval of {run.id} no longer counts.* {untouched(run)}\n{lines}".rstrip()),
         context(clock(event.at), link(ctx.link, "Open the card")),
     ]
-    text = say(f"Your approval of rollback {run.id} no longer counts.", bare(str(told[0])), untouched(run))
+    text = say(
+        f"Your approval of {WORDS[run.kind].lower()} {run.id} no longer counts.", bare(str(told[0])), untouched(run)
+    )
     return message(text, blocks, run=run.id, event=event)

@@ -18,6 +18,7 @@ from bot.messages.blocks import (
     who,
 )
 from bot.messages.blocks import name as person_name
+from bot.messages.evidence import health
 from bot.messages.facts import (
     again,
     are,
@@ -26,6 +27,8 @@ from bot.messages.facts import (
     kept_until,
     migrations,
     names,
+    noun,
+    saved_words,
     target,
     title,
     took,
@@ -33,38 +36,79 @@ from bot.messages.facts import (
     undo,
     untouched,
 )
-from bot.messages.steps import health, place, step_name, step_section
+from bot.messages.steps import of_all, place, step_name, step_section
 from bot.messages.text import bare, clock_secs, code, data, duration, listed, prose, short_hash, size, utc
-from core.model import Json, Run
+from bot.messages.ways_back import came_back, two_ways
+from core.model import Json, Run, State
 
 
 def done(run: Run, ctx: Context) -> Message:
-    """The end of a good run, with the audit head and what remains: the backup."""
+    """The end of a good run, with the audit head and what remains: saved rows, backup, and the ways back."""
     kept = run.ending is not None and run.ending.kind == "kept"
     state = "done, kept as is, not verified" if kept else f"done in {took(run, ctx)}"
     mark = ":warning:" if kept else ":white_check_mark:"
     ends = "~Decide~ → Done" if kept else "~Executing~ → Done"
     blocks = [
-        section(
-            f"{mark} *Rollback {run.id} — {state}*\n"
-            f"{gone(run)} {are(run)} no longer applied on {target(run)}  ·  {ends}"
-        ),
+        section(f"{mark} *{noun(run)} — {state}*\n{became(run)}  ·  {ends}"),
         *(migrations(run) if len(names(run)) > 3 else []),
-        fields(*_verified_facts(run, verified=not kept), ("Backup", _backup(run, ctx)), ("People", _people(run))),
-        context(next_deploy(run), _head(run)),
-        actions(block_id(run, "done"), buttons.timeline(run)),
+        fields(*_verified_facts(run, verified=not kept), *_remains(run, ctx), ("People", _people(run))),
+        context(next_deploy(run) if run.kind == "rollback" else "", hold_words(run), _head(run)),
+        actions(block_id(run, "done"), buttons.timeline(run), *buttons.ways_back(run)),
     ]
     return message(_done_text(run, ctx, kept), blocks, run=run.id, event=run.last)
+
+
+def became(run: Run, *, rich: bool = True) -> str:
+    """What is true of the target after a run that has taken effect."""
+    on = target(run) if rich else data(run.target, 60)
+    if run.kind == "restore":
+        return f"{on} is the backup of {run.request.origin} again"
+    again = "no longer applied" if run.kind == "rollback" else "applied again"
+    back = f"; {came_back(run)}" if run.kind == "reapply" else ""
+    return f"{gone(run, rich=rich)} {are(run)} {again} on {on}{back}"
+
+
+def _remains(run: Run, ctx: Context) -> list[tuple[str, str]]:
+    """What is kept, and until when."""
+    if run.kind == "restore":
+        names = run.evidence["identify"]
+        return [("Kept", f"{code(names['kept'])}, until `rollback restore {run.id} --drop-old`")]
+    saved = run.evidence.get("execute", {}).get("saved")
+    until = kept_until(run, ctx)
+    parts = []
+    if saved and run.kind == "rollback":
+        held = saved_words(saved) or "nothing had to be saved"
+        parts.append(("Saved", held + (f", kept until {until}" if until and saved_words(saved) else "")))
+    return [*parts, *([("Backup", _backup(run, ctx))] if run.kind == "rollback" else [])]
+
+
+def hold_words(run: Run) -> str:
+    """Whether the history table refuses what was undone."""
+    refuses = run.kind == "rollback" and run.evidence.get("execute", {}).get("hold") == "refuse" and not run.released
+    return f"Held: the history table refuses them until `/rollback release {run.id}` or a re-apply" if refuses else ""
 
 
 def _done_text(run: Run, ctx: Context, kept: bool) -> str:
     until = kept_until(run, ctx, rich=False)
     how = "kept as is, the verification differs" if kept else f"done in {took(run, ctx)}"
-    backup = f" The backup is kept until {until}." if until else ""
-    plain_gone = gone(run, rich=False)
+    backup = f" Saved rows and backup are kept until {until}." if until else ""
     end = ("Not verified." if kept else "Verified.") + backup
-    before = f"Rollback {run.id} is {how} on {data(run.target, 60)}: {plain_gone} {are(run)} no longer applied."
+    before = f"{noun(run)} is {how} on {data(run.target, 60)}: {became(run, rich=False)}."
     return say(before, "", end)
+
+
+def undone(run: Run, ctx: Context) -> Message:
+    """A rollback that a way back has ended."""
+    way = "re-applied" if run.state is State.REAPPLIED else "backup restored"
+    ends = "Re-applied" if run.state is State.REAPPLIED else "Restored"
+    by = run.way_back or "another run"
+    blocks = [
+        section(f":white_check_mark: *Rollback {run.id} — {way} by {by}*  ·  ~Done~ → {ends}\n{title(run)}."),
+        context(f"Asked by {who(run.ending.actor if run.ending else None)}", _head(run)),
+        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run)),
+    ]
+    said = f"Rollback {run.id} on {data(run.target, 60)} was undone by {by}: {way}."
+    return message(said, blocks, run=run.id, event=run.last)
 
 
 def _head(run: Run) -> str:
@@ -77,7 +121,7 @@ def _verified_facts(run: Run, *, verified: bool) -> list[tuple[str, str]]:
         return [("Verification", "not done")]
     newest = f"newest is {code(found['newest'])}" if found.get("newest") else "no migration is applied"
     schema = str(found.get("schema", "not compared"))
-    fits, seen = schema == "as rehearsed", found.get("health")
+    fits, seen = schema in ("as rehearsed", "as in the backup"), found.get("health")
     well = seen is not None and seen["ok"] == seen["tries"]
     return [
         ("History table", newest + (" :white_check_mark:" if verified else "")),
@@ -116,18 +160,26 @@ def decide(run: Run, ctx: Context) -> Message:
     when = f" at {clock_secs(at)}" if at else ""
     blocks = [
         section(
-            f":rotating_light: *Rollback {run.id} — done, but not verified: decide*\n"
-            f"The rollback of {gone(run)} on {target(run)} *committed*{when}; the check after it differs"
-            "  ·  ~Executing~ → Decide"
+            f":rotating_light: *{noun(run)} — done, but not verified: decide*\n"
+            f"It *took effect*{when}: {became(run)}; the check after it differs  ·  ~Executing~ → Decide"
         ),
         section("\n".join(["*What is true now*", *true_now(run)])),
-        section(f"*What remains*\n• backup {_backup(run, ctx)}\nNothing goes back by itself."),
+        section(f"*Two ways back*, each needs a second person\n{two_ways(run)}\nNothing goes back by itself.")
+        if run.kind == "rollback"
+        else section("Nothing goes back by itself."),
         actions(block_id(run, "decide"), *buttons.decide(run)),
-        context("A rollback often needs its old code: deploy it, then *Check again*.", audit(run.last)),
+        context(_decide_hint(run), f"Backup {_backup(run, ctx)}" if run.kind == "rollback" else "", audit(run.last)),
     ]
-    before = f"Rollback {run.id} on {data(run.target, 60)} is committed but not verified:"
-    text = say(before, f"{what_differs(run)}.", "Decide: check again, or keep as is.")
+    before = f"{noun(run)} on {data(run.target, 60)} took effect but is not verified:"
+    ways = (
+        "check again, re-apply, restore the full backup, or keep" if run.kind == "rollback" else "check again, or keep"
+    )
+    text = say(before, f"{what_differs(run)}.", f"Decide: {ways}.")
     return message(text, blocks, run=run.id, event=run.last)
+
+
+def _decide_hint(run: Run) -> str:
+    return "A rollback often needs its old code: deploy it, then *Check again*." if run.kind == "rollback" else ""
 
 
 def true_now(run: Run) -> list[str]:
@@ -160,23 +212,26 @@ def known(run: Run) -> Json:
 
 def needs_a_person(run: Run, ctx: Context) -> Message:
     """Outcome unknown: exactly what is known, and one button."""
-    head = f":rotating_light: *Rollback {run.id} — needs a person: I do not know whether it took effect*"
+    head = f":rotating_light: *{noun(run)} — needs a person: {_not_known(run)}*"
     blocks = [
         section(f"{head}  ·  ~Executing~ → Unknown\n{title(run)}."),
         section(unknown_words(run)),
         section(step_section(run, ctx)),
         actions(block_id(run, "look"), buttons.look(run)),
-        context("E-UNKNOWN", audit(run.last)),
+        context(str(known(run).get("code", "E-UNKNOWN")), audit(run.last)),
     ]
     return message(unknown_text(run), blocks, run=run.id, event=run.last)
 
 
+def _not_known(run: Run) -> str:
+    """The first words, where it is not the outcome itself that is unknown."""
+    code_, told = known(run).get("code", "E-UNKNOWN"), known(run).get("message", "")
+    return "I do not know whether it took effect" if code_ == "E-UNKNOWN" else bare(str(told), 200)
+
+
 def unknown_text(run: Run) -> str:
     """For the top-level text."""
-    return (
-        f"Rollback {run.id} on {data(run.target, 60)} needs a person: I do not know whether it took effect. "
-        "Do not start anything by hand."
-    )
+    return f"{noun(run)} on {data(run.target, 60)} needs a person: {_not_known(run).rstrip('.')}. Do not start anything by hand."
 
 
 def unknown_words(run: Run) -> str:
@@ -204,26 +259,30 @@ def stopped(run: Run, ctx: Context) -> Message:
     step, message_text = str(failed.get("step", "")), str(failed.get("message") or "it could not go on")
     in_execute = step == "execute"
     what = (
-        "execution was undone" if in_execute else f"{step_name(step).lower()} failed" if step else "it could not go on"
+        "execution was undone"
+        if in_execute
+        else f"{step_name(run, step).lower()} failed"
+        if step
+        else "it could not go on"
     )
     ends = "~Executing~ → Stopped" if in_execute else "~Waiting~ → Stopped"
     hint = str(failed.get("hint") or told.get("hint") or "")
     blocks = [
-        section(f":x: *Rollback {run.id} — stopped, {what}*  ·  {ends}\n{title(run)}.\n{prose(message_text)}"),
+        section(f":x: *{noun(run)} — stopped, {what}*  ·  {ends}\n{title(run)}.\n{prose(message_text)}"),
         *([section(f"*What to do*\n• {prose(hint)}")] if hint else []),
         section(step_section(run, ctx)),
         context(unchanged(run, yet=False), backup_kept(run, ctx), str(failed.get("code", "")), audit(run.last)),
         actions(block_id(run, "again"), buttons.ask_again(run), buttons.timeline(run)),
     ]
-    where = f" at step {place(step)} of 6, {step_name(step).lower()}" if place(step) else ""
-    text = say(f"Rollback {run.id} is stopped{where}:", bare(message_text), untouched(run))
+    where = f" at step {of_all(run, step)}, {step_name(run, step).lower()}" if place(run, step) else ""
+    text = say(f"{noun(run)} is stopped{where}:", bare(message_text), untouched(run))
     return message(text, blocks, run=run.id, event=run.last)
 
 
 def _stopped_by_person(run: Run, ctx: Context) -> Message:
     by = run.ending.actor if run.ending else None
-    lines = f":octagonal_sign: *Rollback {run.id} — stopped*  ·  ~Open~ → Stopped\nby {who(by)}, before anything was changed"
-    text = f"Rollback {run.id} was stopped by {person_name(by)}. {untouched(run)}"
+    lines = f":octagonal_sign: *{noun(run)} — stopped*  ·  ~Open~ → Stopped\nby {who(by)}, before anything was changed"
+    text = f"{noun(run)} was stopped by {person_name(by)}. {untouched(run)}"
     return _closed(run, ctx, lines, text, again_button=True)
 
 
@@ -243,8 +302,8 @@ def _closed(run: Run, ctx: Context, words: str, text: str, *, again_button: bool
 def denied(run: Run, ctx: Context) -> Message:
     """Denied, with the reason for everyone."""
     by, reason = (run.ending.actor, str(run.ending.data.get("reason", ""))) if run.ending else (None, "")
-    words = f":no_entry_sign: *Rollback {run.id} — denied*  ·  ~Waiting~ → Denied\n{who(by)}: {data(reason)}"
-    before = f"Rollback {run.id} was denied by {person_name(by)}:"
+    words = f":no_entry_sign: *{noun(run)} — denied*  ·  ~Waiting~ → Denied\n{who(by)}: {data(reason)}"
+    before = f"{noun(run)} was denied by {person_name(by)}:"
     text = say(before, data(reason, 200), untouched(run))
     return _closed(run, ctx, words, text)
 
@@ -256,8 +315,8 @@ def expired(run: Run, ctx: Context) -> Message:
     waited = duration((at - opened).total_seconds())
     asked = f" Asked: {listed([data(one, 60) for one in ctx.asked])}." if ctx.asked else ""
     missing = "Nobody approved" if not run.approvals else "Not enough people approved"
-    words = f":hourglass: *Rollback {run.id} — expired*  ·  ~Waiting~ → Expired\n{missing} within {waited}.{asked}"
-    said = f"Rollback {run.id} expired at {utc(at)}: {missing.lower()} within {waited}."
+    words = f":hourglass: *{noun(run)} — expired*  ·  ~Waiting~ → Expired\n{missing} within {waited}.{asked}"
+    said = f"{noun(run)} expired at {utc(at)}: {missing.lower()} within {waited}."
     text = say(said, "", untouched(run))
     return _closed(run, ctx, words, text, again_button=True)
 
@@ -267,19 +326,19 @@ def withdrawn(run: Run, ctx: Context) -> Message:
     by, reason = (run.ending.actor, str(run.ending.data.get("reason", ""))) if run.ending else (None, "")
     why = f": {data(reason)}" if reason else ""
     words = (
-        f":leftwards_arrow_with_hook: *Rollback {run.id} — withdrawn*  ·  ~Waiting~ → Withdrawn\n"
+        f":leftwards_arrow_with_hook: *{noun(run)} — withdrawn*  ·  ~Waiting~ → Withdrawn\n"
         f"by {who(by)}{why}. The approvers were told."
     )
-    text = f"Rollback {run.id} was withdrawn by {person_name(by)}. {untouched(run)}"
+    text = f"{noun(run)} was withdrawn by {person_name(by)}. {untouched(run)}"
     return _closed(run, ctx, words, text)
 
 
 def refused(run: Run, ctx: Context) -> Message:
     """A rule said no, after the card was there (a changed plan that is not allowed)."""
     told = run.ending.data if run.ending else {}
-    words = f":no_entry_sign: *Rollback {run.id} — refused*\n{prose(str(told.get('message', 'A rule said no.')))}"
+    words = f":no_entry_sign: *{noun(run)} — refused*\n{prose(str(told.get('message', 'A rule said no.')))}"
     words += f"\n{prose(str(told['hint']))}" if told.get("hint") else ""
-    before = f"Rollback {run.id} was refused:"
+    before = f"{noun(run)} was refused:"
     text = say(before, bare(str(told.get("message", ""))), untouched(run))
     return _closed(run, ctx, words, text)
 
@@ -287,6 +346,6 @@ def refused(run: Run, ctx: Context) -> Message:
 def closed(run: Run, ctx: Context) -> Message:
     """Any other ending, by its name."""
     state = run.state.value.replace("_", " ")
-    text = f"Rollback {run.id} on {data(run.target, 60)} is {state}."
-    blocks = [section(f"*Rollback {run.id} — {state}*\n{title(run)}."), context(_head(run))]
+    text = f"{noun(run)} on {data(run.target, 60)} is {state}."
+    blocks = [section(f"*{noun(run)} — {state}*\n{title(run)}."), context(_head(run))]
     return message(text, [*blocks, actions(block_id(run, "end"), buttons.timeline(run))], run=run.id, event=run.last)

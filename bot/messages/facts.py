@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from bot.messages.blocks import Context, in_batches
@@ -19,14 +19,33 @@ from bot.messages.text import (
     utc_day,
     when,
 )
-from core.model import Json, Run
+from core.model import Json, Kind, Run
 
 Mark = Callable[[str], str]
 
 
+WORDS: Mapping[Kind, str] = {"rollback": "Rollback", "reapply": "Re-apply", "restore": "Restore"}
+
+
+def noun(run: Run) -> str:
+    """What a run of this kind is called, with its id: `Re-apply RB-M4TQ`."""
+    return f"{WORDS[run.kind]} {run.id}"
+
+
 def undo(run: Run) -> list[Json]:
-    """The migrations that go, in the order of undoing."""
-    return list(run.evidence.get("identify", {}).get("undo", []))
+    """The migrations of the plan, in the order in which their scripts run."""
+    return run.going
+
+
+def saved_words(saved: Json) -> str:
+    """57,333 rows and 1,204 values; empty where nothing was saved."""
+    parts = [plural(int(saved["rows"]), "row")] if saved.get("rows") else []
+    return listed([*parts, *([plural(int(saved["values"]), "value")] if saved.get("values") else [])])
+
+
+def back_words(back: Json) -> str:
+    """The same for what was put back."""
+    return saved_words(back) or "no rows"
 
 
 def names(run: Run) -> list[str]:
@@ -48,6 +67,8 @@ def main_name(run: Run) -> str:
 
 def typed(run: Run) -> str:
     """How the same request is typed again, without the command's own name."""
+    if run.request.origin:
+        return f"{run.kind} {run.request.origin}"
     if run.request.what == "latest":
         return "latest"
     words = [*(["to"] if run.request.what == "to" else []), run.request.migration or ""]
@@ -56,7 +77,7 @@ def typed(run: Run) -> str:
 
 def again(run: Run, ctx: Context) -> str:
     """The command that asks again."""
-    on = "" if ctx.target_default else f" --on {run.target}"
+    on = "" if ctx.target_default or run.request.origin else f" --on {run.target}"
     return f"{code(f'/rollback {typed(run)}{on}')} asks again"
 
 
@@ -73,6 +94,8 @@ def title(run: Run, *, rich: bool = True, where: bool = True) -> str:
     """What is undone, in one sentence without its full stop; `rich` marks names as code, `where` names the target."""
     mark: Mark = code if rich else _plain_name
     on = f" on {target(run) if rich else data(run.target, 60)}" if where else ""
+    if run.kind != "rollback":
+        return _way_back(run, mark, on)
     if not undo(run):
         return _title_before(run, mark, on)
     gone, what = names(run), run.request.what
@@ -85,6 +108,14 @@ def title(run: Run, *, rich: bool = True, where: bool = True) -> str:
     if what == "latest":
         return f"Undo the newest migration, {mark(gone[0])}" + (f",{on}" if where else "")
     return f"Undo {mark(gone[-1])}{on}" + _also(gone[:-1], mark)
+
+
+def _way_back(run: Run, mark: Mark, on: str) -> str:
+    """What a way back does."""
+    if run.kind == "restore":
+        return f"Put the full backup of {run.request.origin} back{on}"
+    what = gone(run, rich=mark is code) or f"the migrations of {run.request.origin}"
+    return f"Run {what} forward again{on} and put the saved rows back"
 
 
 def inner(run: Run, *, rich: bool = True, where: bool = True) -> str:
@@ -101,8 +132,8 @@ def _stay(kept: list[str]) -> str:
 
 def _title_before(run: Run, mark: Mark, on: str) -> str:
     named = mark(run.request.migration or "")
-    by_kind = {"latest": "the newest migration", "to": f"everything after {named}", "from": named}
-    return f"Undo {'only ' if run.request.only else ''}{by_kind[run.request.what]}{on}"
+    by_kind = {"latest": "the newest migration", "to": f"everything after {named}"}
+    return f"Undo {'only ' if run.request.only else ''}{by_kind.get(run.request.what, named)}{on}"
 
 
 def _also(others: list[str], mark: Mark) -> str:
@@ -139,7 +170,8 @@ def migrations(run: Run) -> list[Json]:
     if not lines:
         return []
     order = ", in this order" if len(lines) > 1 else ""
-    return in_batches([*lines, afterwards(run)], 41, f"*Undoes {plural(len(names(run)), 'migration')}{order}*")
+    verb = "Undoes" if run.kind == "rollback" else "Runs forward"
+    return in_batches([*lines, afterwards(run)], 41, f"*{verb} {plural(len(names(run)), 'migration')}{order}*")
 
 
 def applied(run: Run, ctx: Context) -> str:

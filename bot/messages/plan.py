@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.messages.blocks import at_most
+from bot.messages.evidence import aside_lines, holder
 from bot.messages.facts import oldest, undo
-from bot.messages.text import bare, clock, code, data, fence, listed, number, plural, prose, sql_text
+from bot.messages.text import bare, clock, code, data, duration, fence, listed, number, plural, prose, size, sql_text
 from core.model import Json, Run
 
 IN_PLAN = "the rest in *Full plan*"
@@ -76,12 +77,6 @@ def written(one: Json) -> str:
     return f", {number(one['since'])} of them written since the migration{last}"
 
 
-def holder(one: Json) -> str:
-    """A session that holds a lock: its application name, state, and for how long."""
-    span = f" for {one['seconds']} s" if one["seconds"] else ""
-    return f"{code(one['who'])} ({data(one['state'], 40)}{span})"
-
-
 def in_use(run: Run) -> list[str]:
     """Who uses the affected tables at this moment: counters over about a second, and who holds locks."""
     lines = []
@@ -103,12 +98,22 @@ def loss_section(run: Run) -> str:
     lines = [loss_line(one) for one in losses(run)]
     if not lines:
         return "*Will be deleted*: no table and no column; the rehearsal saw nothing else go."
-    kept = ""
-    if data_goes(run):
-        kept = "\nThe only copy is then the backup of step 3; rows written after it are in no backup."
+    kept = f"\n{saved_first(run)}" if data_goes(run) else ""
     now = in_use(run)
     used = "\n" + "\n".join(["*In use now*", *at_most(now, 5, IN_PLAN)]) if now else ""
     return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN)]) + kept + used
+
+
+def saved_first(run: Run) -> str:
+    """Where what goes will be kept, and how long the tables are locked for it."""
+    back = run.evidence.get("test restore", {}).get("way_back", {})
+    foretold = run.evidence.get("rehearse", {}).get("save")
+    about = ""
+    if "bytes" in back:
+        about = f": {size(int(back['bytes']))} in {duration(float(back['save_seconds']))} on the copy"
+    elif foretold:
+        about = f": about {size(int(foretold['bytes']))} in {duration(float(foretold['seconds']))}"
+    return f"Saved first, under the lock, so that *Re-apply* can put it back{about}."
 
 
 def statements(run: Run) -> list[Json]:
@@ -154,6 +159,10 @@ def warnings(run: Run) -> list[str]:
         why = prose(found.get("why_unknown") or "the rehearsal could not compare it", 400)
         lines.append(f":warning: *Not proven that the schema from before {code(oldest(run))} comes back*: {why}")
     lines += beyond_the_script(found)
+    back = run.evidence.get("test restore", {}).get("way_back", {})
+    if back.get("works") is False:
+        why = prose(str(back.get("why") or "rows do not fit"), 300)
+        lines.append(f":warning: *Re-apply did not put everything back on the copy*: {why}")
     doubts = [f"• {prose(word, 200)}" for one in undo(run) for word in one.get("warnings", [])]  # each names its file
     if doubts:
         lines += [":warning: *About the scripts*", *at_most(doubts, 6, IN_PLAN, 800)]
@@ -172,6 +181,11 @@ def beyond_the_script(found: Json) -> list[str]:
     if found.get("reapplies") is False:
         why = prose(found.get("why_not_reapplies") or "another schema comes out", 300)
         lines.append(f":warning: *The migration does not apply again afterwards*: {why}")
+    if found.get("back", {}).get("aside"):
+        lines += [
+            ":warning: *Saved rows that no longer fit are kept aside*",
+            *[f"• {one}" for one in aside_lines(found["back"])],
+        ]
     lines += at_most([f"• {prose(note, 300)}" for note in found.get("notes", [])], 4, IN_PLAN)
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.messages.blocks import who
 from bot.messages.facts import approvals_missing
-from bot.messages.steps import place, step_name, under_way
+from bot.messages.steps import NAMES, of_all, step_name, under_way
 from bot.messages.text import data, duration, prose
 from core.model import UNCHANGED, Event, Run, State
 
@@ -37,7 +37,7 @@ def state_words(run: Run) -> str:
     if not run.is_open:
         return word
     name = data(run.target, 60)
-    step = f", step {place(under_way(run))} of 6, {step_name(under_way(run)).lower()}"
+    step = f", step {of_all(run, under_way(run))}, {step_name(run, under_way(run)).lower()}"
     if run.state in (State.DECIDE, State.NEEDS_A_PERSON, State.INTERRUPTED):
         step = ""
     if run.state is State.WAITING and under_way(run) == "execute":
@@ -50,7 +50,8 @@ def state_words(run: Run) -> str:
 def event_words(event: Event) -> str:
     """One event of a timeline."""
     told, kind = event.data, event.kind
-    step = step_name(str(told.get("step", ""))).lower()
+    named = str(told.get("step", ""))
+    step = next((names[named] for names in NAMES.values() if named in names), named).lower()
     detail = str(told.get("reason") or told.get("note") or told.get("why") or told.get("message") or "")
     tail = f": {prose(detail, 160)}" if detail else ""
     if kind == "step_done":
@@ -73,9 +74,9 @@ _KINDS = {
     "stopped": "stopped",
     "refused": "refused",
     "executing": "execution started",
-    "interrupted": "restarted in step 5; the database says: not committed",
-    "resumed": "lets step 5 run again",
-    "found_committed": "restarted in step 5; the database says: committed",
+    "interrupted": "restarted while it executed; the database says: not committed",
+    "resumed": "lets it execute again",
+    "found_committed": "restarted while it executed; the database says: committed",
     "plan_changed": "the plan changed, approvals are void",
     "done": "done",
     "differs": "verification differs",
@@ -85,4 +86,10 @@ _KINDS = {
     "reminded": "reminded the approvers",
     "no_approvers": "nobody who may approve is reachable",
     "notme": "said: not me",
+    "held_up": "waits for a lock",
+    "services_stopping": "stops the services",
+    "released": "released the hold",
+    "reapplied": "re-applied",
+    "restored": "its full backup was restored",
+    "old_dropped": "dropped the database of before",
 }

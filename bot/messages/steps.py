@@ -1,32 +1,49 @@
-"""The six steps of a run, as the list on the card and as single lines in the thread."""
+"""The steps of a run, as the list on the card and as single lines in the thread."""
 
 from __future__ import annotations
 
-from bot.messages.blocks import Context
-from bot.messages.facts import backup_words, oldest, undo
-from bot.messages.text import code, cut_marked, duration, listed, number, plural, prose, size
-from core.model import STEPS, Json, Run, State
+from collections.abc import Mapping
 
-NAMES = {
-    "identify": "Identify",
-    "rehearse": "Rehearse",
-    "backup": "Back up",
-    "test restore": "Test restore and trial run",
-    "execute": "Execute",
-    "verify": "Verify",
+from bot.messages.blocks import Context
+from bot.messages.evidence import equal_tables, fits, holder, lost_rows, rehearsed, took, tried_back, verified
+from bot.messages.facts import backup_words, saved_words, undo
+from bot.messages.text import code, duration, listed, plural, size
+from core.model import STEPS, Json, Kind, Run, State
+
+NAMES: Mapping[Kind, Mapping[str, str]] = {
+    "rollback": {
+        "identify": "Identify",
+        "rehearse": "Rehearse",
+        "backup": "Back up",
+        "test restore": "Test restore and trial run",
+        "execute": "Execute",
+        "verify": "Verify",
+    },
+    "reapply": {"identify": "Identify", "rehearse": "Rehearse", "execute": "Re-apply", "verify": "Verify"},
+    "restore": {
+        "identify": "Identify",
+        "rehearse": "Count what is lost",
+        "prepare": "Restore into a new database",
+        "execute": "Swap names",
+        "verify": "Verify",
+    },
 }
-LINE = "*— point of no return: the approval and steps 1 to 4 must be there —*"
 _CLOSED = frozenset({State.STOPPED, State.DENIED, State.EXPIRED, State.WITHDRAWN, State.REFUSED})
 
 
-def place(step: str) -> int:
-    """The step's number, from 1; 0 for a step that this version does not know."""
-    return STEPS.index(step) + 1 if step in STEPS else 0
+def place(run: Run, step: str = "execute") -> int:
+    """The step's number in this kind of run, from 1; 0 for a step that it does not have."""
+    return STEPS[run.kind].index(step) + 1 if step in STEPS[run.kind] else 0
 
 
-def step_name(step: str) -> str:
+def of_all(run: Run, step: str) -> str:
+    """4 of 6."""
+    return f"{place(run, step)} of {len(STEPS[run.kind])}"
+
+
+def step_name(run: Run, step: str) -> str:
     """The step's name for reading."""
-    return NAMES.get(step, step)
+    return NAMES[run.kind].get(step, step)
 
 
 def under_way(run: Run) -> str:
@@ -35,22 +52,23 @@ def under_way(run: Run) -> str:
         return "execute"
     if run.state is State.VERIFYING:
         return "verify"
-    return run.running or next((step for step in STEPS if step not in run.evidence), "verify")
+    return run.running or next((step for step in STEPS[run.kind] if step not in run.evidence), "verify")
 
 
 def proven(run: Run) -> bool:
-    """Are steps 1 to 4 there?"""
-    return all(step in run.evidence for step in STEPS[:4])
+    """Is everything there that comes before the point of no return?"""
+    return all(step in run.evidence for step in STEPS[run.kind][: place(run) - 1])
 
 
 def step_section(run: Run, ctx: Context) -> str:
-    """All six lines, with the point of no return drawn."""
-    lines = [_line(run, ctx, step) for step in STEPS]
-    return "\n".join(["*Steps*", *lines[:4], LINE, *lines[4:]])
+    """All lines, with the point of no return drawn."""
+    lines, at = [_line(run, ctx, step) for step in STEPS[run.kind]], place(run) - 1
+    gate = f"*— point of no return: the approval and steps 1 to {at} must be there —*"
+    return "\n".join(["*Steps*", *lines[:at], gate, *lines[at:]])
 
 
 def _line(run: Run, ctx: Context, step: str) -> str:
-    head = f"*{place(step)}. {NAMES[step]}*"
+    head = f"*{place(run, step)}. {step_name(run, step)}*"
     if run.failed and run.failed.get("step") == step and step not in run.evidence:
         return f":x: {head} — {_failed(run, step)}"
     if run.state is State.NEEDS_A_PERSON and step == "execute":
@@ -58,7 +76,7 @@ def _line(run: Run, ctx: Context, step: str) -> str:
     if run.state is State.DECIDE and step == "verify":
         return f":x: {head} — differs: see above"
     if run.state is State.VERIFYING and step == "verify":
-        return f":arrows_counterclockwise: {head} — running{_running(ctx, step)}"
+        return f":arrows_counterclockwise: {head} — running{_running(run, ctx, step)}"
     if step in run.evidence:
         words = done_words(run, step)
         mark = ":warning:" if step == "rehearse" and _differs(run) else ":white_check_mark:"
@@ -68,7 +86,7 @@ def _line(run: Run, ctx: Context, step: str) -> str:
     if run.is_open and (
         run.running == step or (run.state in (State.EXECUTING, State.VERIFYING) and under_way(run) == step)
     ):
-        return f":arrows_counterclockwise: {head} — running{_running(ctx, step)}"
+        return f":arrows_counterclockwise: {head} — running{_running(run, ctx, step)}"
     return f":white_circle: {head} — {_not_yet(run, ctx, step)}"
 
 
@@ -78,15 +96,34 @@ def _failed(run: Run, step: str) -> str:
     return "failed: see above"
 
 
-def _running(ctx: Context, step: str) -> str:
+def _running(run: Run, ctx: Context, step: str) -> str:
     about = f", about {duration(ctx.estimates[step])}" if step in ctx.estimates else ""
-    return ": one transaction, all or nothing" + about if step == "execute" else about
+    if step != "execute":
+        return about
+    return ": one transaction, all or nothing" + about + held_up(run)
+
+
+def held_up(run: Run) -> str:
+    """Who keeps the step under way waiting, and for which tables."""
+    if not run.held_up:
+        return ""
+    tables = listed(
+        [code(name.removeprefix("public.")) for name in dict.fromkeys(t for t in map(_table, run.held_up) if t)]
+    )
+    for_what = f" for the lock on {tables}" if tables else ""
+    return f"; waiting{for_what}, held by {listed([holder(one) for one in run.held_up[:3]])}"
+
+
+def _table(one: Json) -> str:
+    return str(one.get("table", ""))
 
 
 def _not_yet(run: Run, ctx: Context, step: str) -> str:
     if run.state in _CLOSED:
         return "not run"
     words = "not yet" + (f", about {duration(ctx.estimates[step])}" if step in ctx.estimates else "")
+    if step == "execute" and run.kind == "restore":
+        return f"{words}; {_stops(run)}"
     if step != "verify":
         return words
     if "rehearse" in run.evidence and not run.evidence["rehearse"].get("health_url"):
@@ -98,132 +135,90 @@ def _differs(run: Run) -> bool:
     return run.evidence.get("rehearse", {}).get("restores") in ("differs", "unknown")
 
 
-def _in(found: Json) -> str:
-    return f"in {duration(float(found['seconds']))}" if "seconds" in found else ""
+def _stops(run: Run) -> str:
+    """What stands still during the swap."""
+    names = run.evidence.get("identify", {}).get("services", {}).get("names", ())
+    return f"stops {listed([code(name) for name in names])} for it" if names else "no service is stopped for it"
 
 
 def done_words(run: Run, step: str) -> str:
     """A finished step in a few words, for the card."""
     found = run.evidence[step]
-    done = f"done {_in(found)}".strip()
-    if step == "identify":
-        return f"done: {plural(len(undo(run)), 'migration')}, {_scripts(run)}"
-    if step == "rehearse":
-        return f"{done}: {rehearsed(run)}"
-    if step == "backup":
-        return f"{done}: {backup_words(run)}"
-    if step == "test restore":
-        trial = duration(float(found.get("trial_seconds", 0)))
-        return f"{done}: {equal_tables(found)}; the scripts ran on the copy in {trial}"
-    if step == "execute":
-        return f"committed {_in(found)}".strip()
+    done = f"done {took(found)}".strip()
+    return _DONE[run.kind].get(step, _verified_words)(run, found, done)
+
+
+def _identified_words(run: Run, found: Json, done: str) -> str:
+    return f"done: {plural(len(undo(run)), 'migration')}, {_scripts(run)}"
+
+
+def _rehearsed_words(run: Run, found: Json, done: str) -> str:
+    return f"{done}: {rehearsed(run)}"
+
+
+def _backup_done(run: Run, found: Json, done: str) -> str:
+    return f"{done}: {backup_words(run)}"
+
+
+def _trial_words(run: Run, found: Json, done: str) -> str:
+    trial = duration(float(found.get("trial_seconds", 0)))
+    return f"{done}: {equal_tables(found)}; the scripts ran on the copy in {trial}{tried_back(found)}"
+
+
+def _executed_words(run: Run, found: Json, done: str) -> str:
+    return f"committed {took(found)}".strip()
+
+
+def _verified_words(run: Run, found: Json, done: str) -> str:
     return f"{done}: {verified(run)}"
+
+
+def _save_words(run: Run, found: Json, done: str) -> str:
+    return f"done: {plural(len(undo(run)), 'migration')}, {saved_words(found.get('saved', {}))} saved"
+
+
+def _fits_words(run: Run, found: Json, done: str) -> str:
+    return f"{done}: {fits(run)}"
+
+
+def _backup_there(run: Run, found: Json, done: str) -> str:
+    return f"done: the backup is {size(int(found['backup']['bytes']))}, unharmed"
+
+
+def _lost_words(run: Run, found: Json, done: str) -> str:
+    return f"{done}: {plural(lost_rows(run), 'row')} in {plural(len(found['losses']), 'table')} written since"
+
+
+def _prepared_words(run: Run, found: Json, done: str) -> str:
+    return f"{done}: {equal_tables(found)}"
+
+
+def _swapped_words(run: Run, found: Json, done: str) -> str:
+    down = (
+        f"; services were down for {duration(float(found['down']))}"
+        if found.get("services") and "down" in found
+        else ""
+    )
+    return f"swapped {took(found)}{down}".strip()
+
+
+_DONE = {
+    "rollback": {
+        "identify": _identified_words,
+        "rehearse": _rehearsed_words,
+        "backup": _backup_done,
+        "test restore": _trial_words,
+        "execute": _executed_words,
+    },
+    "reapply": {"identify": _save_words, "rehearse": _fits_words, "execute": _executed_words},
+    "restore": {
+        "identify": _backup_there,
+        "rehearse": _lost_words,
+        "prepare": _prepared_words,
+        "execute": _swapped_words,
+    },
+}
 
 
 def _scripts(run: Run) -> str:
     return "it has a rollback script" if len(undo(run)) == 1 else "each has a rollback script"
-
-
-def rehearsed(run: Run) -> str:
-    """What the rehearsal showed, as a phrase."""
-    found = run.evidence["rehearse"]
-    ran = f"{plural(int(found['statements']), 'statement')}, 0 errors"
-    if found["restores"] == "exact":
-        aside = len(found.get("differences", []))
-        harmless = f", apart from {plural(aside, 'harmless difference')}" if aside else ""
-        return f"{ran}; afterwards the schema is the one from before {code(oldest(run))}{harmless}"
-    if found["restores"] == "differs":
-        differences = plural(len(found.get("differences", [])), "difference")
-        return f"{ran}, *{differences}* from the schema before {code(oldest(run))}"
-    return f"{ran}; the schema from before {code(oldest(run))} could not be compared"
-
-
-def equal_tables(found: Json) -> str:
-    """9 of 9 tables equal."""
-    return f"{number(int(found['equal']))} of {plural(int(found['tables']), 'table')} equal"
-
-
-def verified(run: Run) -> str:
-    """What the verification saw, as a phrase."""
-    found = run.evidence["verify"]
-    newest = f"newest migration is {code(found['newest'])}" if found.get("newest") else "no migration is applied"
-    return "; ".join([f"schema {found.get('schema', 'not compared')}", newest, health(found)])
-
-
-def health(found: Json) -> str:
-    """What the application answered."""
-    seen = found.get("health")
-    if not seen:
-        return "no health check is set"
-    ms = f" in {number(int(seen['ms']))} ms" if seen.get("ms") is not None else ""
-    status = seen.get("status") or "no answer"
-    return f"health check {status}{ms}, {seen['ok']} of {seen['tries']}"
-
-
-def thread_words(run: Run, step: str, found: Json) -> tuple[str, str]:
-    """A finished step for the thread: how it ended ("done in 38 s") and its evidence in one or two sentences."""
-    known = Run(**{**run.__dict__, "evidence": {**run.evidence, step: found}})
-    done = "done" if step == "identify" else f"done {_in(found)}".strip()
-    if step == "execute":
-        done = f"committed {_in(found)}".strip()
-    return done, cut_marked(_EVIDENCE[step](known), 2400)
-
-
-def _identified(run: Run) -> str:
-    gone = [code(str(one["name"])) for one in undo(run)]
-    who = listed(gone) if len(gone) <= 20 else plural(len(gone), "migration")
-    verb = "goes" if len(gone) == 1 else "go"
-    stays = run.evidence["identify"].get("stays")
-    rest = f"{code(stays)} stays newest" if stays else "no migration stays applied"
-    if run.evidence["identify"].get("kept_after"):
-        rest = "everything else stays applied"
-    has = "It has a rollback script." if len(gone) == 1 else "Each has a rollback script."
-    return f"{who} {verb}; {rest}. {has}"
-
-
-def _rehearsed_line(run: Run) -> str:
-    return f"On an empty copy of the schema: {rehearsed(run)}."
-
-
-def _backed_up(run: Run) -> str:
-    found = run.evidence["backup"]
-    form = prose(str(found.get("format", "custom")), 40)
-    tables = plural(int(found["tables"]), "table")
-    return f"{size(int(found['bytes']))}, {form} format, {tables}, sha256 {code(str(found['sha256']))}"
-
-
-def _restored(run: Run) -> str:
-    found = run.evidence["test restore"]
-    trial = duration(float(found.get("trial_seconds", 0)))
-    rows = plural(int(found.get("rows_deleted", 0)), "row")
-    told = "".join(f"\n• {prose(str(note), 200)}" for note in found.get("notes", [])[:8])
-    return (
-        f"The backup was restored into a scratch database: {equal_tables(found)}. "
-        f"The scripts ran there in {trial} and deleted {rows}.{told}"
-    )
-
-
-def _executed(run: Run) -> str:
-    found = run.evidence["execute"]
-    versions = [code(str(one)) for one in found.get("versions", [])]
-    rows = "row" if len(versions) == 1 else "rows"
-    which = listed(versions) if len(versions) <= 20 else number(len(versions))
-    tries = int(found.get("lock_tries", 1))
-    locks = f" The locks were free at try {tries}." if tries > 1 else ""
-    ran = plural(int(found["statements"]), "statement")
-    return f"{ran}; {rows} {which} deleted from {code(str(found['history_table']))}, in the same transaction.{locks}"
-
-
-def _verified_line(run: Run) -> str:
-    words = verified(run)
-    return words[:1].upper() + words[1:] + "."
-
-
-_EVIDENCE = {
-    "identify": _identified,
-    "rehearse": _rehearsed_line,
-    "backup": _backed_up,
-    "test restore": _restored,
-    "execute": _executed,
-    "verify": _verified_line,
-}

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 
 from bot.messages import attention
 from bot.messages.blocks import Context, Message, audit, context, mention, message, name, say, section, who
+from bot.messages.evidence import thread_words
 from bot.messages.facts import unchanged, untouched
-from bot.messages.steps import place, step_name, thread_words
+from bot.messages.steps import of_all, place, step_name
 from bot.messages.text import bare, clock_secs, cut, data, plural, prose
 from core.model import Event, Run
 
@@ -37,13 +38,13 @@ def _line(run: Run, event: Event, text: str, rich: str, *small: str) -> Message:
 
 def _step_done(run: Run, event: Event, ctx: Context) -> Message | None:
     step = str(event.data["step"])
-    if not place(step):
+    if not place(run, step):
         return None
     done, told = thread_words(run, step, event.data["evidence"])
     differs = step == "verify" and event.data["evidence"].get("differences")
     mark, done = (":x:", f"{done}, *differs*") if differs else (":white_check_mark:", done)
-    rich = f"{mark} *{run.id} {place(step)}/6 {step_name(step)}* {done}\n{told}"
-    head = f"{run.id} step {place(step)} of 6, {step_name(step).lower()}, {bare(done)}:"
+    rich = f"{mark} *{run.id} {of_all(run, step).replace(' of ', '/')} {step_name(run, step)}* {done}\n{told}"
+    head = f"{run.id} step {of_all(run, step)}, {step_name(run, step).lower()}, {bare(done)}:"
     return _line(run, event, say(head, bare(told), ""), rich)
 
 
@@ -111,19 +112,39 @@ def _stopped(run: Run, event: Event, ctx: Context) -> Message | None:
 
 
 def _resumed(run: Run, event: Event, ctx: Context) -> Message:
-    rich = f":arrow_forward: *{run.id}*: {who(event.actor)} lets step 5 run again, with the same approval."
-    text = f"{run.id}: {name(event.actor)} lets step 5 run again, with the same approval."
+    rich = f":arrow_forward: *{run.id}*: {who(event.actor)} lets step {place(run)} run again, with the same approval."
+    text = f"{run.id}: {name(event.actor)} lets step {place(run)} run again, with the same approval."
     return _line(run, event, text, rich)
 
 
 def _checking(run: Run, event: Event, ctx: Context) -> Message:
-    rich = f":mag: *{run.id}*: {who(event.actor)} has step 6, verify, done again. It reads only."
-    return _line(run, event, f"{run.id}: {name(event.actor)} has step 6, verify, done again. It reads only.", rich)
+    words = f"has step {place(run, 'verify')}, verify, done again. It reads only."
+    rich = f":mag: *{run.id}*: {who(event.actor)} {words}"
+    return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
 
 
 def _kept(run: Run, event: Event, ctx: Context) -> Message:
-    words = "keeps the rolled-back state; it was not verified. The backup stays."
+    words = "keeps it as it is; it was not verified. Saved rows and backup stay."
     rich = f":warning: *{run.id}*: {who(event.actor)} {words}"
+    return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
+
+
+def _released(run: Run, event: Event, ctx: Context) -> Message:
+    words = "released the hold: its migrations may be applied again."
+    rich = f":unlock: *{run.id}*: {who(event.actor)} {words}"
+    return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
+
+
+def _way_back(run: Run, event: Event, ctx: Context) -> Message:
+    by = data(str(event.data.get("by", "")), 20)
+    words = "was re-applied" if event.kind == "reapplied" else "was undone: its full backup was restored"
+    rich = f":rewind: *{run.id}* {words}, by {by}."
+    return _line(run, event, f"{run.id} {words}, by {by}.", rich)
+
+
+def _old_dropped(run: Run, event: Event, ctx: Context) -> Message:
+    words = f"dropped the database of before, {data(str(event.data.get('name', '')), 80)}: what was written after the backup is gone for good."
+    rich = f":wastebasket: *{run.id}*: {who(event.actor)} {words}"
     return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
 
 
@@ -147,4 +168,8 @@ _LINES: Mapping[str, Line] = {
     "checking_again": _checking,
     "kept": _kept,
     "notme": _not_me,
+    "released": _released,
+    "reapplied": _way_back,
+    "restored": _way_back,
+    "old_dropped": _old_dropped,
 }

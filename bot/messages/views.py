@@ -7,20 +7,26 @@ from collections.abc import Mapping, Sequence
 
 from bot.messages import buttons
 from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
-from bot.messages.facts import inner, migrations, oldest, target, title
+from bot.messages.facts import WORDS, gone, inner, migrations, oldest, saved_words, target, title
 from bot.messages.plan import data_goes, loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
 from bot.messages.said import STATES, state_words
-from bot.messages.steps import NAMES, done_words
+from bot.messages.steps import done_words, place, step_name
 from bot.messages.text import clock, cut, data, day, listed, plural
-from core.model import Json, Run
+from bot.messages.ways_back import lost, price_section, two_ways
+from core.model import STEPS, Json, Run
 
-__all__ = ["confirm_word", "home", "loading", "reason", "refused", "review"]
+__all__ = ["confirm_word", "home", "loading", "reapply_form", "reason", "refused", "restore_form", "review"]
 
 
 def confirm_word(run: Run) -> str | None:
-    """What must be typed to approve: the version of the oldest migration that goes; None when no data goes."""
-    return oldest(run) if data_goes(run) else None
+    """What must be typed to approve: the version of the oldest migration that goes; of a restore the target's name.
+
+    None where no data goes.
+    """
+    if run.kind == "restore":
+        return run.target
+    return oldest(run) if run.kind == "rollback" and data_goes(run) else None
 
 
 def review(run: Run, ctx: Context) -> Json:
@@ -37,11 +43,12 @@ def review(run: Run, ctx: Context) -> Json:
         *([section("\n".join(notes))] if notes else []),
         section(f"{mention(run.requester)} asks: {inner(run)}{why}"),
         *migrations(run),
-        *([section(loss_section(run))] if word else []),
+        *([section(loss_section(run))] if word and run.kind == "rollback" else []),
+        *([section(price_section(run))] if run.kind != "rollback" else []),
         section(_proof_so_far(run)),
-        section(sql_section(run)),
+        *([section(sql_section(run))] if run.going else []),
         section(bound),
-        *([_confirm_input(word)] if word else []),
+        *([_confirm_input(run, word)] if word else []),
         _input("note", "Note for the channel and the audit trail", optional=True),
     ]
     return _modal(
@@ -49,35 +56,39 @@ def review(run: Run, ctx: Context) -> Json:
         {"run": run.id, "rev": run.revision, "digest": run.digest},
         f"Approve {run.id}?",
         blocks,
-        submit="Approve rollback",
+        submit=f"Approve {WORDS[run.kind].lower()}",
         close="Not now",
         notify_on_close=True,
     )
 
 
 def _loss_first(run: Run) -> str:
+    at = f"Point of no return: step {place(run)}."
+    if run.kind == "restore":
+        return f":warning: *This loses* {lost(run)} *on {data(run.target, 60)}*, written since the backup. *Re-apply* would keep them. {at}"
+    if run.kind == "reapply":
+        return f"*Keeps every write* on {target(run)} made since. {at}"
     if not data_goes(run):
-        return f"*No rows go* on {target(run)}, as far as the rehearsal shows. Point of no return: step 5."
-    return f":warning: *This deletes {loss_words(run)} on {data(run.target, 60)}.* Point of no return: step 5."
+        return f"*No rows go* on {target(run)}, as far as the rehearsal shows. {at}"
+    return f":warning: *This deletes {loss_words(run)} on {data(run.target, 60)}.* {at}"
 
 
 def _proof_so_far(run: Run) -> str:
     lines = ["*Proof so far*"]
-    for step in ("rehearse", "backup", "test restore"):
+    for step in STEPS[run.kind][1 : place(run) - 1]:
         if step in run.evidence:
-            lines.append(f":white_check_mark: {NAMES[step]}: {done_words(run, step)}")
+            lines.append(f":white_check_mark: {step_name(run, step)}: {done_words(run, step)}")
         else:
             running = run.running == step
             mark = ":arrows_counterclockwise:" if running else ":white_circle:"
-            lines.append(f"{mark} {NAMES[step]}: {'running' if running else 'not yet'}")
+            lines.append(f"{mark} {step_name(run, step)}: {'running' if running else 'not yet'}")
     return "\n".join([*lines, "You need not wait. Execution starts only when all of them pass."])
 
 
-def _confirm_input(word: str) -> Json:
+def _confirm_input(run: Run, word: str) -> Json:
     shown = data(word, 100)
-    made = _input(
-        "confirm", f"Type the migration number to confirm: {shown}", hint="Asked because data will be deleted."
-    )
+    what = "target's name" if word == run.target else "migration number"
+    made = _input("confirm", f"Type the {what} to confirm: {shown}", hint="Asked because data will be lost.")
     made["element"] = {
         "type": "plain_text_input",
         "action_id": "v",
@@ -119,6 +130,29 @@ def reason(run: Run) -> Json:
     ask = _input("reason", "Why? Everyone in the channel sees this.", least=3)
     private = {"run": run.id, "rev": run.revision}
     return _modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
+
+
+def reapply_form(run: Run) -> Json:
+    """Ask for the first way back: its price in one sentence, and why."""
+    saved = saved_words(run.evidence["execute"]["saved"]) or "no rows"
+    told = f"*Re-apply* runs {gone(run)} forward on {target(run)} and puts {saved} back, in one transaction."
+    keeps = (
+        "It *keeps every write made since*. A second person must approve; what would happen is tried on a copy first."
+    )
+    return _way_form("rb.reapply", run, f"Re-apply {run.id}?", f"{told}\n{keeps}")
+
+
+def restore_form(run: Run) -> Json:
+    """Ask for the second way back."""
+    told = f":warning: *This loses what was written* on {target(run)} since the backup. *Re-apply* keeps it: choose that if you can."
+    then = f"{two_ways(run)}\nA second person must approve; the card says how many rows, by table."
+    return _way_form("rb.restore", run, "Restore full backup?", f"{told}\n{then}")
+
+
+def _way_form(callback: str, run: Run, title_words: str, told: str) -> Json:
+    why = _input("reason", "Why? (the approver and the audit trail get this)", least=5)
+    private = {"run": run.id, "rev": run.revision}
+    return _modal(callback, private, title_words, [section(told), why], submit="Ask for approval", close="Back")
 
 
 def loading(run: str = "") -> Json:

@@ -12,16 +12,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import IO, LiteralString
 
 from psycopg import sql
 
-from core import postgres
+from core import postgres, schema
 from core.errors import StepFailed
 from core.model import Json
 from core.pgtools import ToolFailed, Tools
@@ -30,12 +30,12 @@ COMPRESSIONS = ("zstd:1", "lz4", "1")
 """Best first; the default gzip takes eight times as long. Which ones a pg_dump knows depends on its build."""
 
 TABLES: LiteralString = """
-    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
        AND n.nspname !~ '^pg_(toast|temp)'
        AND NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-     ORDER BY 1, 2"""
+     ORDER BY 1"""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,33 @@ class Archive:
         return self.folder / f"{self.run}.json"
 
     @property
+    def saved(self) -> Path:
+        """What the scripts destroyed, copied out before."""
+        return self.folder / f"{self.run}.saved"
+
+    @property
+    def aside(self) -> Path:
+        """Saved rows that did not fit when they were put back."""
+        return self.folder / f"{self.run}.aside"
+
+    @property
     def schema(self) -> Path:
         """The schema as it must be after the rollback."""
         return self.folder / f"{self.run}.after.json"
+
+    @contextmanager
+    def writing(self, file: Path) -> Iterator[IO[bytes]]:
+        """A file for us alone that is there whole or not at all: the writer syncs it, then it is renamed into place."""
+        partial = file.with_name(f"{file.name}.partial")
+        try:
+            partial.unlink(missing_ok=True)
+            partial.touch(mode=0o600)
+            with partial.open("wb") as out:
+                yield out
+            partial.rename(file)
+            sync(file.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """The folder, writable, for us alone. Raises StepFailed(E-BACKUP)."""
@@ -91,7 +115,7 @@ class Archive:
             )
 
 
-OURS = re.compile(r"(RB-[2-9A-Z]{4})\.(?:dump|partial|json|json\.partial|after\.json|after\.json\.partial)")
+OURS = re.compile(r"(RB-[2-9A-Z]{4})\.(?:partial|(?:dump|json|after\.json|saved|aside)(?:\.partial)?)")
 """The names of our files in the backup folder."""
 
 
@@ -143,12 +167,17 @@ def settle(partial: Path, final: Path) -> tuple[int, str]:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
     partial.rename(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(final.parent)
     return size, digest
+
+
+def sync(folder: Path) -> None:
+    """Names in a folder are durable only when the folder itself is synced."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def sha256(file: Path) -> str:
@@ -174,20 +203,21 @@ def write(file: Path, text: str) -> str:
 
 
 def fingerprints(url: str, run: str, snapshot: str | None = None, workers: int = 2) -> dict[str, list[str]]:
-    """Rows and hash of each table: {"schema.table": [count, sum of row hashes]}.
+    """Rows and hash of each table, by its qualified and quoted name: [count, sum of row hashes].
 
     Reads in `snapshot` (exported by another transaction), or as of now. Text forms are pinned, so that two servers
     print the same row the same way.
     """
     with _reader(url, run, snapshot) as conn:
-        tables = postgres.execute(conn, TABLES)
+        tables = [row[0] for row in postgres.execute(conn, TABLES)]
     shares = [tables[i::workers] for i in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
-        parts = pool.map(lambda share: _fingerprint(url, run, snapshot, share), shares)
+        parts = pool.map(lambda share: fingerprint(url, run, share, snapshot), shares)
     return {name: mark for part in parts for name, mark in sorted(part.items())}
 
 
-def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[Any, ...]]) -> dict[str, list[str]]:
+def fingerprint(url: str, run: str, tables: Sequence[str], snapshot: str | None = None) -> dict[str, list[str]]:
+    """The same for some tables."""
     marks: dict[str, list[str]] = {}
     if not tables:
         return marks
@@ -196,9 +226,9 @@ def _fingerprint(url: str, run: str, snapshot: str | None, tables: list[tuple[An
         "SELECT count(*)::text, coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ONLY {} t"
     )
     with _reader(url, run, snapshot) as conn:
-        for schema, table in tables:
-            row = conn.execute(query.format(sql.Identifier(schema, table))).fetchone()
-            marks[f"{schema}.{table}"] = list(row or ())
+        for table in tables:
+            row = conn.execute(query.format(sql.Identifier(*schema.names(table)))).fetchone()
+            marks[table] = list(row or ())
     return marks
 
 
@@ -220,17 +250,7 @@ class _reader:
         self.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if self.snapshot:
             self.conn.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot)))
-        for setting in (
-            "timezone = 'UTC'",
-            "datestyle = 'ISO, MDY'",
-            "intervalstyle = 'postgres'",
-            "extra_float_digits = 1",
-            "bytea_output = 'hex'",
-            "xmloption = 'content'",
-            "search_path = ''",  # names of tables and functions are printed in full
-            "row_security = off",  # an error instead of a part of the rows
-        ):
-            self.conn.execute(f"SET LOCAL {setting}".encode())
+        postgres.settle(self.conn, postgres.PRINTED)
         return self.conn
 
     def __exit__(self, *_: object) -> None:

@@ -72,6 +72,12 @@ class Layout(Protocol):
         Raises StepFailed (E-EXECUTE) unless exactly one row went.
         """
 
+    def track(self, conn: Connection, history: History, version: str, row: Json) -> None:
+        """Put back what `untrack` took, in the caller's transaction. Raises StepFailed unless exactly that came about."""
+
+    def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
+        """The advisory locks that the tool itself takes."""
+
 
 class Checked(Protocol):
     """What the module of another tool's layout offers."""

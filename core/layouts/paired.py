@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -95,6 +96,20 @@ class Paired:
         plain = f"{schema}.{TABLE}"
         table = plain if re.fullmatch(r"[a-z_][a-z0-9_]*", schema) else qualified
         return History(table, schema, TABLE, kind, tuple(applied))
+
+    def track(self, conn: Connection, history: History, version: str, row: Json) -> None:
+        """The whole row again; one that the forward script has written itself gives way to it."""
+        table = sql.Identifier(history.schema, history.name)
+        conn.execute(sql.SQL("DELETE FROM {} AS h WHERE h.version::text = %s").format(table), [version])
+        query = sql.SQL(
+            "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::{0}, %s)"
+        ).format(table)
+        if conn.execute(query, [json.dumps(row)]).rowcount != 1:
+            raise StepFailed("E-EXECUTE", f"The row of `{version[:60]}` could not be put back into `{TABLE}`.", UNDONE)
+
+    def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
+        """None: there is no tool that takes one."""
+        return ()
 
     def untrack(self, conn: Connection, history: History, version: str) -> Json:
         """Delete the row of one migration, in the caller's transaction; the whole row, as JSON, for re-apply.

@@ -46,7 +46,8 @@ def taken(work: Work, archive: dump.Archive) -> tuple[Json, Json]:
     with postgres.target(url, work.run.id, work.target.name) as conn:
         dump.patient(conn)
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        snapshot, size = postgres.execute(conn, "SELECT pg_export_snapshot(), pg_database_size(current_database())")[0]
+        query = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_database_size(current_database())"
+        snapshot, seen, size = postgres.execute(conn, query)[0]
         archive.enough_room(size)
         at = now()
         compression = dump.dump(tools(work), url, snapshot, archive.partial, work.cancelled)
@@ -62,4 +63,4 @@ def taken(work: Work, archive: dump.Archive) -> tuple[Json, Json]:
         "notes": notes,
     }
     schema_rows = [[*key, text] for key, text in sorted(held.items())]
-    return evidence, {"run": work.run.id, "tables": tables, "schema": schema_rows}
+    return evidence, {"run": work.run.id, "snapshot": seen, "tables": tables, "schema": schema_rows}

@@ -1,137 +1,53 @@
-"""Step 5: run the scripts in one transaction that cannot half-happen.
+"""Step 5: save what goes, run the scripts, take the history rows out: one transaction that cannot half-happen.
 
-Scripts, history rows and the marker commit together, by a COMMIT that is a message of its own. If its answer is lost,
-the marker tells what happened: it is looked up behind the fence, an advisory lock that the transaction holds, so the
-answer is final. Nothing is guessed, nothing runs twice.
+How it commits, and how it is known afterwards whether it did: `core.commit`.
 """
 
 from __future__ import annotations
 
 import json
-import random
-import time
-from typing import Any, LiteralString
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from core import layouts, plan, postgres, schema, trial
+from core import commit, hold, layouts, plan, postgres, schema, trial
 from core.backups import dump
-from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
-from core.ledger import canonical
+from core.commit import GONE, UNDONE, once, unknown, xid
+from core.errors import PlanChanged, Refused, StepFailed
+from core.locks import EXCLUSIVE, SHARED
 from core.losses import moved
 from core.model import Json
-from core.redact import pg_error
 from core.runbook import Work
+from core.save import take
+from core.save.archive import Writer
+from core.save.inventory import Inventory, destroyed, inventory, unsaved
+from core.save.items import Item, items, without_nulls
 from core.steps.identify import identify
 from core.trial import LeftTransaction, one, statements
-
-MARKER: LiteralString = """
-    CREATE SCHEMA IF NOT EXISTS rollback_bot;
-    CREATE TABLE IF NOT EXISTS rollback_bot.marker (
-        run text PRIMARY KEY, digest text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        evidence jsonb NOT NULL)"""
-GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
-BLOCKERS: LiteralString = """
-    SELECT DISTINCT coalesce(nullif(a.application_name, ''), a.backend_type, 'a session'), a.state,
-           extract(epoch FROM now() - a.xact_start)::int
-      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-     WHERE l.granted AND l.locktype = 'relation' AND l.relation = ANY(%s::regclass[]) AND a.pid <> pg_backend_pid()
-     ORDER BY 3 DESC NULLS LAST LIMIT 3"""
 
 
 def execute(work: Work) -> Json:
     """All or nothing. Raises PlanChanged (nothing ran), StepFailed (undone), NeedsAPerson (outcome unknown)."""
-    started = time.monotonic()
     before = found(work) if work.run.executions > 1 else None
     if before:  # it was interrupted and had committed after all
         return before
     undo = same_scripts(work)
-    with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
-        try:
-            same_rows(conn, work)
-            tries = begin(conn, work)
-            before = marked(conn, work)
-            if before:
-                return before
-            same_plan(conn, work)
-            evidence = carry_out(conn, work, undo)
-            evidence |= {"lock_tries": tries, "seconds": round(time.monotonic() - started, 3)}
-            leave_marker(conn, work, evidence)
-        except psycopg.Error as error:
-            raise StepFailed(
-                "E-EXECUTE", f"The transaction was undone: {pg_error(error)}.", "Production was not changed."
-            ) from None
-        try:
-            done = conn.execute("COMMIT").statusmessage
-        except psycopg.Error:
-            done = None  # sent, but the answer is lost
-    if done == "COMMIT":
-        return evidence
-    committed = found(work)
-    if committed is None:
-        raise StepFailed("E-EXECUTE", "The database undid the transaction at COMMIT.", "Production was not changed.")
-    return committed
+    return once(work, tables(work), partial(same_rows, work=work), partial(carry_out, work=work, undo=undo))
 
 
-def begin(conn: postgres.Connection, work: Work) -> int:
-    """Open the transaction and get every lock, politely: short waits, so that nobody queues behind us for long.
-
-    Returns the number of tries. Raises StepFailed(E-LOCK) naming who is in the way, Refused(E-BUSY).
-    """
-    tables = [lock["table"] for lock in work.run.evidence["rehearse"]["locks"]]
-    tries = work.target.lock_tries
-    for attempt in range(1, tries + 1):
-        try:
-            conn.execute("BEGIN")
-            limits(conn, work)
-            conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
-            if not postgres.execute(conn, "SELECT pg_try_advisory_xact_lock(%s)", postgres.TARGET_KEY)[0][0]:
-                raise StepFailed(
-                    "E-BUSY", "Another rollback is running on this database.", "Wait for its end and ask again."
-                )
-            for table in lockable(conn, tables):
-                conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-            return attempt
-        except psycopg.errors.LockNotAvailable:
-            conn.execute("ROLLBACK")
-            if attempt < tries:
-                time.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - jitter, no secret
-        except GONE:
-            raise PlanChanged(["a table that the scripts touch is gone"]) from None
-    raise StepFailed(
-        "E-LOCK",
-        f"The lock on {', '.join(f'`{schema.plain(t)}`' for t in tables)} was not free, {tries} tries{blockers(conn, tables)}. "
-        "The transaction was undone; production was not changed.",
-        "End what holds it, then ask again.",
-    )
+def found(work: Work) -> Json | None:
+    """Did it commit? Its evidence, or None. Raises NeedsAPerson."""
+    return commit.found(work)
 
 
-def lockable(conn: postgres.Connection, tables: list[str]) -> list[sql.Identifier]:
-    """The tables by name; without materialized views, for which PostgreSQL has no LOCK: the script itself locks them."""
-    names = [sql.Identifier(*schema.names(table)) for table in tables]
-    query = "SELECT relkind <> 'm' FROM pg_class WHERE oid = %s::regclass"
-    return [name for name in names if postgres.execute(conn, query, name.as_string(conn))[0][0]]
+def tables(work: Work) -> dict[str, str]:
+    """What must be locked, and how: all that the scripts lock out, and all whose rows they change, for our triggers."""
+    rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
+    written = {*rehearsed["writes"], *tried.get("touched", ())}
+    return {**dict.fromkeys(written, SHARED), **{lock["table"]: EXCLUSIVE for lock in rehearsed["locks"]}}
 
 
-def limits(conn: postgres.Connection, work: Work) -> None:
-    """Time limits of this transaction, in milliseconds, and how times are printed."""
-    for name, value in (
-        ("lock_timeout", work.target.lock_timeout),
-        ("statement_timeout", work.target.statement_timeout),
-        ("idle_in_transaction_session_timeout", work.target.statement_timeout),
-    ):
-        conn.execute(f"SET LOCAL {name} = {int(value.total_seconds() * 1000)}".encode())
-    conn.execute("SET LOCAL client_connection_check_interval = 500")
-    conn.execute("SET LOCAL datestyle = 'ISO'")
-
-
-def blockers(conn: postgres.Connection, tables: list[str]) -> str:
-    """Who holds the tables, by application name; no queries, they can hold data."""
-    names = [sql.Identifier(*schema.names(table)).as_string(conn) for table in tables]
-    rows = postgres.execute(conn, BLOCKERS, names)
-    held = ", ".join(f"{name} ({state or 'active'}{f' for {age} s' if age else ''})" for name, state, age in rows)
-    return f" (held by {held})" if held else ""
+# -- is it still what was approved? --------------------------------------------------------------------------
 
 
 def same_scripts(work: Work) -> list[Json]:
@@ -160,14 +76,13 @@ def same_rows(conn: postgres.Connection, work: Work) -> None:
         raise PlanChanged(changed)
 
 
-def same_plan(conn: postgres.Connection, work: Work) -> None:
+def same_plan(conn: postgres.Connection, work: Work, live: schema.Snapshot) -> None:
     """The same again under the lock, with the definitions of everything that the scripts touch."""
     layout = layouts.layout_for(work.target.migrations, work.target.layout)
     identified = work.run.evidence["identify"]
     applied = [row.version for row in layout.history(conn).applied]
-    live = {**identified, "applied": applied, "database": postgres.identity(conn)}
-    objects = plan.objects(schema.snapshot(conn), work.run.evidence["rehearse"]["changes"])
-    compare(work, live, objects)
+    now = {**identified, "applied": applied, "database": postgres.identity(conn)}
+    compare(work, now, plan.objects(live, work.run.evidence["rehearse"]["changes"]))
 
 
 def compare(work: Work, identified: Json, objects: str | None = None) -> None:
@@ -178,39 +93,95 @@ def compare(work: Work, identified: Json, objects: str | None = None) -> None:
         raise PlanChanged(plan.drift(approved, live) or ["the approved plan is not the one in the audit trail"])
 
 
+# -- the transaction -----------------------------------------------------------------------------------------
+
+
 def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
-    """Statements, history rows, and the proof that this is what was rehearsed; not committed yet."""
-    before, transaction = schema.snapshot(conn), xid(conn)
-    todo = statements(undo)
-    for file, statement in todo:
-        try:
-            one(conn, file, statement, "E-EXECUTE", "The transaction was undone")
-            inside = xid(conn) == transaction
-        except LeftTransaction:
-            inside = False
-        if not inside:
-            raise unknown([f"`{file}`, line {statement['line']} ended the transaction although nothing in it says so"])
-    for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
-        conn.execute(reset)  # whatever the script has set must not steer what follows
-    limits(conn, work)
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
-    history = layout.history(conn)
-    rows = [layout.untrack(conn, history, item["version"]) for item in undo]
-    after = schema.snapshot(conn)
-    as_rehearsed(work, schema.difference(before, after))
-    keep_schema(work, after)
+    """Save, statements, history rows, and the proof that this is what was rehearsed; not committed yet."""
+    before = schema.snapshot(conn)
+    same_plan(conn, work, before)
+    archive = dump.Archive(work.settings.backup_dir, work.run.id)
+    with dump.disk(), archive.writing(archive.saved) as out:
+        writer = Writer(out)
+        held = inventory(conn)
+        todo = to_save(conn, work.run.evidence, held)
+        sequences = take.sequences(conn, work.run.evidence["rehearse"]["changes"])
+        save(conn, work, statements(undo), todo, writer)
+        destroys_only_what_is_saved(work, held, inventory(conn))
+        layout = layouts.layout_for(work.target.migrations, work.target.layout)
+        history = layout.history(conn)
+        rows = [layout.untrack(conn, history, item["version"]) for item in undo]
+        after = schema.snapshot(conn)
+        as_rehearsed(work, schema.difference(before, after))
+        saved = take.finish(conn, work.run.id, writer, sequences, before, after)
+        # the schema as it must be afterwards: verify can then name each difference
+        dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
+    versions = [item["version"] for item in undo]
     return {
-        "statements": len(todo),
-        "versions": [item["version"] for item in undo],
+        "statements": sum(len(item["script"]["statements"]) for item in undo),
+        "versions": versions,
         "history_table": work.run.evidence["identify"]["history_table"],
         "history_rows": rows,
         "schema": schema.fingerprint(after),
+        "saved": {"file": archive.saved.name, **saved},
+        "hold": hold.put(conn, work, history, versions),
     }
 
 
-def xid(conn: postgres.Connection) -> Any:
-    """The transaction's own number: another one means that the script ended it."""
-    return postgres.execute(conn, "SELECT pg_catalog.pg_current_xact_id()::text")[0][0]
+def save(
+    conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Json]], found: Sequence[Item], writer: Writer
+) -> None:
+    """Run the statements one by one, with what they destroy copied out around them.
+
+    Raises NeedsAPerson where a statement has ended the transaction, StepFailed where one fails.
+    """
+    transaction = xid(conn)
+    with take.saving(conn, found, writer) as watch:
+        for file, statement in todo:
+            one_inside(conn, file, statement, transaction)
+        commit.reset(conn, work)
+        watch.end([item.table for item in found if item.kind == "rows"])
+
+
+def one_inside(conn: postgres.Connection, file: str, statement: Json, transaction: Any) -> None:
+    """One statement; afterwards the transaction is still the same."""
+    try:
+        one(conn, file, statement, "E-EXECUTE", "The transaction was undone")
+        inside = xid(conn) == transaction
+    except LeftTransaction:
+        inside = False
+    if not inside:
+        raise unknown([f"`{file}`, line {statement['line']} ended the transaction although nothing in it says so"])
+
+
+def to_save(conn: postgres.Connection, evidence: Any, held: Inventory) -> list[Item]:
+    """What the proofs have seen go, as it stands on this database. `evidence`: by step."""
+    rehearsed, tried = evidence["rehearse"], evidence.get("test restore", {})
+    gone = merged(rehearsed["destroyed"], tried.get("destroyed", {}))
+    emptied = {*rehearsed["emptied"], *tried.get("emptied", ())}
+    if rehearsed["blind"]:  # nobody could tell whether these were written anew or emptied
+        emptied |= {*gone["moved"]}
+    written = {*rehearsed["writes"], *tried.get("touched", ())}
+    found = items(conn, held, gone, emptied, written)
+    return without_nulls(found, tried["way_back"]["filled"]) if "filled" in tried.get("way_back", {}) else found
+
+
+def merged(one: Json, other: Json) -> Json:
+    """What either of two proofs saw destroyed."""
+    return {key: [*one[key], *(each for each in other.get(key, ()) if each not in one[key])] for key in one}
+
+
+def destroys_only_what_is_saved(work: Work, before: Inventory, after: Inventory) -> None:
+    """Raises StepFailed(E-DIFFERS) where more has gone than the proofs have seen, whatever the schema says."""
+    rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
+    known = merged(rehearsed["destroyed"], tried.get("destroyed", {}))
+    other = unsaved(destroyed(before, after), known, rehearsed["rewritten"])
+    if other:
+        raise StepFailed(
+            "E-DIFFERS",
+            f"Before COMMIT more was gone than was saved ({'; '.join(other[:3])}). {UNDONE}",
+            "Ask again: the new plan shows it.",
+        )
 
 
 def as_rehearsed(work: Work, changes: list[schema.Change]) -> None:
@@ -222,81 +193,6 @@ def as_rehearsed(work: Work, changes: list[schema.Change]) -> None:
     other = [c.message for c in changes if trial.key(c) not in known] or ["a rehearsed change did not happen"]
     raise StepFailed(
         "E-DIFFERS",
-        f"Before COMMIT the schema was not the rehearsed one ({'; '.join(other[:3])}). "
-        "The transaction was undone; production was not changed.",
+        f"Before COMMIT the schema was not the rehearsed one ({'; '.join(other[:3])}). {UNDONE}",
         "Ask again: the new plan shows it.",
-    )
-
-
-def keep_schema(work: Work, after: schema.Snapshot) -> None:
-    """What the schema must look like afterwards, beside the backup: verify can name each difference."""
-    archive = dump.Archive(work.settings.backup_dir, work.run.id)
-    with dump.disk():
-        dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
-
-
-def leave_marker(conn: postgres.Connection, work: Work, evidence: Json) -> None:
-    """The row that proves the commit, in the same transaction."""
-    for statement in MARKER.split(";"):
-        conn.execute(statement.encode())
-    rows = postgres.execute(
-        conn,
-        """INSERT INTO rollback_bot.marker (run, digest, evidence) VALUES (%s, %s, %s)
-           RETURNING to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
-        work.run.id,
-        work.run.digest,
-        canonical(evidence),
-    )
-    if len(rows) != 1:
-        raise StepFailed(
-            "E-EXECUTE", "The transaction was undone: its marker was not kept.", "Production was not changed."
-        )
-    evidence["committed_at"] = rows[0][0]
-
-
-def found(work: Work) -> Json | None:
-    """Did it commit? Behind the fence the marker is final: its evidence, or None. Raises NeedsAPerson."""
-    known = ["all statements ran or were interrupted; the outcome is in the database alone"]
-    try:
-        with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
-            conn.execute("SET statement_timeout = '30s'")
-            conn.execute("SET lock_timeout = 0")  # an orphan is waited for as long as the line above says
-            approved = work.run.evidence["identify"]["database"]
-            if any(postgres.identity(conn)[key] != approved[key] for key in ("system_identifier", "oid")):
-                raise unknown([*known, "the address now leads to another database"])
-            with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
-                return marked(conn, work)
-    except NeedsAPerson:
-        raise
-    except (psycopg.Error, Problem) as error:
-        why = error.message if isinstance(error, Problem) else pg_error(error)
-        raise unknown([*known, why]) from None
-
-
-def marked(conn: postgres.Connection, work: Work) -> Json | None:
-    """The evidence in the marker of this run, or None. Final only behind the fence."""
-    if postgres.execute(conn, "SELECT to_regclass('rollback_bot.marker')")[0][0] is None:
-        return None
-    rows = postgres.execute(
-        conn,
-        """SELECT evidence || jsonb_build_object('committed_at',
-                  to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-             FROM rollback_bot.marker WHERE run = %s AND digest = %s""",
-        work.run.id,
-        work.run.digest,
-    )
-    return rows[0][0] if rows else None
-
-
-def unknown(known: list[str]) -> NeedsAPerson:
-    """Exactly what is known, and what is not."""
-    return NeedsAPerson(
-        "E-UNKNOWN",
-        "I do not know whether it took effect. Do not start anything by hand.",
-        "Bring the database back; I ask it again every 10 s.",
-        known=known,
-        unknown=["whether it committed; only the database can tell"],
-        doing=["ask again every 10 s and say so here; no other rollback can start on this target"],
-        you=["bring the database back; change nothing by hand in the history table"],
     )

@@ -12,6 +12,7 @@ import psycopg
 
 from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, trial
 from core.errors import Refused, StepFailed
+from core.forward import Forward, forward
 from core.losses import losses
 from core.model import Json
 from core.pgtools import Tools
@@ -60,7 +61,8 @@ def on_a_copy(work: Work, fit: Fit) -> trial.Done:
     """Run the scripts on an empty copy. Raises StepFailed(E-REHEARSAL), Refused(E-ONLY-DEPENDS)."""
     with copy(work, fit) as url:
         try:
-            return trial.run(work, url, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
+            todo = trial.statements(work.run.evidence["identify"]["undo"])
+            return trial.run(work, url, todo, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
         except StepFailed as error:
             raise depends(work, error) or error from None
 
@@ -68,9 +70,9 @@ def on_a_copy(work: Work, fit: Fit) -> trial.Done:
 def on_the_target(work: Work, conn: postgres.Connection, usage: Usage, done: trial.Done, changes: list[Json]) -> Json:
     """What only the target can tell, read-only: rows that go, who uses the tables now, and what is approved."""
     identified, budget = work.run.evidence["identify"], work.target.count_budget.total_seconds()
-    applied = [item["applied_at"] for item in identified["undo"] if item["applied_at"]]
+    applied = [item["applied_at"] for item in work.run.going if item["applied_at"]]
     objects, lost = plan.objects(schema.snapshot(conn), changes), losses(conn, work, done)
-    since_when = min(applied) if len(applied) == len(identified["undo"]) else None
+    since_when = min(applied) if applied and len(applied) == len(work.run.going) else None
     used = usage.tell([table for table, _ in done.locks], since_when, budget)
     since = {schema.plain(one["table"]): one for one in used}
     for loss in lost:
@@ -80,13 +82,13 @@ def on_the_target(work: Work, conn: postgres.Connection, usage: Usage, done: tri
     return {"losses": lost, "usage": used, "facts": facts, "digest": plan.digest(facts)}
 
 
-def forward_scripts(work: Work) -> list[tuple[str, bytes]] | None:
-    """The forward migrations of what goes, oldest first; None where one is missing."""
+def forward_scripts(work: Work) -> Forward | str:
+    """The forward migrations of what goes; why not, where they cannot be run."""
     layout = layouts.layout_for(work.target.migrations, work.target.layout)
-    undo = work.run.evidence["identify"]["undo"]
-    found = layouts.forward_of(layout, [item["version"] for item in reversed(undo)])
-    scripts = [(m.forward.name, layouts.read_bytes(m.forward)) for m in found if m.forward]
-    return scripts if len(scripts) == len(undo) else None
+    try:
+        return forward(layout, work.run.evidence["identify"]["undo"])
+    except Refused as no:
+        return no.message
 
 
 def depends(work: Work, error: StepFailed) -> Refused | None:
@@ -113,7 +115,7 @@ def tools(work: Work) -> Tools:
 def scratch(work: Work) -> Fit:
     """The scratch server, and what it lacks. Raises Refused(E-SCRATCH), StepFailed(E-SCRATCH)."""
     identified = work.run.evidence["identify"]
-    scripts = [statement["sql"] for _, statement in trial.statements(identified["undo"])]
+    scripts = [statement["sql"] for _, statement in trial.statements(work.run.going)]
     return scratch_server.fit(work.target, work.settings, identified["database"], scripts)
 
 
@@ -167,7 +169,7 @@ def goes_back(work: Work, done: trial.Done) -> Json:
     """
     try:
         with postgres.scratch(scratch_url(work), work.run.id, "before") as url:
-            before, applied = forward(work, url)
+            before, applied = built(work, url)
     except (StepFailed, psycopg.Error) as error:
         why = error.message if isinstance(error, StepFailed) else pg_error(error)
         return {"restores": "unknown", "why_unknown": why, "differences": []}
@@ -189,7 +191,7 @@ def compare(one: schema.Snapshot, other: schema.Snapshot, history: str) -> list[
     return [change for change in found if history not in (change.table, change.object)]
 
 
-def forward(work: Work, url: str) -> tuple[schema.Snapshot, schema.Snapshot]:
+def built(work: Work, url: str) -> tuple[schema.Snapshot, schema.Snapshot]:
     """Apply the forward migrations; the schema without those that go, and with them."""
     layout = layouts.layout_for(work.target.migrations, work.target.layout)
     undo = {item["name"] for item in work.run.evidence["identify"]["undo"]}

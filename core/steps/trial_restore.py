@@ -13,6 +13,7 @@ from core.model import Json
 from core.runbook import Work
 from core.scratch_extensions import Lacking
 from core.steps.rehearse import ownership, scratch, tools, without_owners
+from core.steps.there_and_back import there_and_back
 
 
 def trial_restore(work: Work) -> Json:
@@ -31,8 +32,10 @@ def trial_restore(work: Work) -> Json:
         equal = same_rows(manifest["tables"], dump.fingerprints(url, work.run.id))
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
             same_schema(manifest["schema"], schema.snapshot(conn), bool(bare), fit.lacking)
-        done = trial.run(work, url, "E-TRIAL-RUN", "The script fails on the restored copy")
-    surprise(work.run.evidence["rehearse"], done)
+        todo = trial.statements(work.run.evidence["identify"]["undo"])
+        done = trial.run(work, url, todo, "E-TRIAL-RUN", "The script fails on the restored copy")
+        surprise(work.run.evidence["rehearse"], done)
+        way_back = there_and_back(work, url, done)
     left_out = [f"owners and privileges were left out: {bare}"] if bare else []
     return {
         "tables": len(manifest["tables"]),
@@ -40,6 +43,10 @@ def trial_restore(work: Work) -> Json:
         "trial_seconds": round(done.seconds, 3),
         "rows_deleted": gone(work.run.evidence["rehearse"], manifest["tables"], done),
         "touched": {name: list(counts) for name, counts in sorted(done.touched.items())},
+        "destroyed": done.destroyed.told(),
+        "emptied": list(done.seen.emptied),
+        "slowest": round(done.slowest, 3),
+        "way_back": way_back,
         "notes": [*left_out, *fit.notes, *data_only(done)],
     }
 

@@ -1,4 +1,4 @@
-"""Step 6: compare with the rehearsal, ask the application."""
+"""The last step: compare with the rehearsal, ask the application."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ def verify(work: Work) -> Json:
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
         applied = layout.history(conn).applied
         live = schema.snapshot(conn)
-    left = [version for version in executed["versions"] if version in {row.version for row in applied}]
-    differences = [f"`{version}` is still in the history table" for version in left]
+    there = {row.version for row in applied}
+    if work.run.kind == "reapply":
+        left = []
+        differences = [f"`{version}` is not in the history table" for version in executed["versions"] if version not in there]
+    else:
+        left = [version for version in executed["versions"] if version in there]
+        differences = [f"`{version}` is still in the history table" for version in left]
     same = schema.fingerprint(live) == executed["schema"]
     if not same:
         differences += schema_differences(work, live)

@@ -1,0 +1,354 @@
+"""Restore, the second way back: the full backup into a fresh database, which then takes the old one's name.
+
+The application runs on while the backup is put in and compared; it is stopped for the swap only. The old database is kept
+under another name, with everything that was written since the backup.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from core import databases, layouts, pgtools, postgres, schema
+from core.backups import dump
+from core.commit import unknown
+from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
+from core.ledger import canonical
+from core.model import Json
+from core.redact import pg_error
+from core.runbook import Work
+from core.save.stage import untouched
+from core.scratch_extensions import Lacking
+from core.services import services_for
+from core.steps.rehearse import target, tools
+from core.steps.trial_restore import same_rows, same_schema, unharmed
+from core.steps.verify import ask
+
+NOTHING = "Nothing was started."
+COUNTED: LiteralString = """
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), greatest(c.reltuples, 0)::bigint
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rollback_bot')
+       AND n.nspname !~ '^pg_(toast|temp)' ORDER BY c.relpages, 1"""
+
+
+# -- 1 identify ----------------------------------------------------------------------------------------------
+
+
+def identify(work: Work) -> Json:
+    """The backup, the database as it is now, and who uses it. Raises Refused."""
+    origin = work.undoes
+    files = dump.Archive(work.settings.backup_dir, origin.id)
+    if not files.file.exists():
+        raise Refused("E-NO-BACKUP", f"The backup of *{origin.id}* is no longer kept.", NOTHING)
+    try:
+        unharmed(files, origin.evidence["backup"])
+    except StepFailed as error:
+        raise Refused("E-NO-BACKUP", error.message, NOTHING) from None
+    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    with target(work) as conn:
+        history, database = layout.history(conn), postgres.identity(conn)
+    before = origin.evidence["identify"]
+    if any(database[key] != before["database"][key] for key in ("system_identifier", "oid")):
+        raise Refused(
+            "E-NO-BACKUP",
+            f"*{work.target.name}* is another database now than the one that {origin.id} backed up.",
+            f"Put the backup back by hand, if you must. {NOTHING}",
+        )
+    day = f"{datetime.now(UTC):%Y%m%d}"
+    new, kept = databases.names_of(database["name"], work.run.id, day)
+    with databases.admin(work.target, work.run.id) as conn:
+        databases.may_swap(conn, work.target, database["name"])
+        slots = databases.slots(conn, database["name"])
+    return {
+        "database": database,
+        "history_table": history.table,
+        "applied": [row.version for row in history.applied],
+        "will_apply": before["applied"],
+        "backup": {
+            key: origin.evidence["backup"][key] for key in ("file", "sha256", "bytes", "taken_at", "rows", "tables")
+        },
+        "new": new,
+        "kept": kept,
+        "services": {"kind": work.target.services.kind, "names": list(work.target.services.names)},
+        "slots": slots,
+    }
+
+
+# -- 2 rehearse ----------------------------------------------------------------------------------------------
+
+
+def rehearse(work: Work) -> Json:
+    """What will be lost, by table, and how long it may take. Only reads."""
+    started, found = time.monotonic(), work.run.evidence["identify"]
+    with target(work) as conn:
+        lost = losses(conn, work)
+    before = work.undoes.evidence
+    facts = {
+        "database": {key: found["database"][key] for key in ("name", "oid", "system_identifier")},
+        "backup": found["backup"]["sha256"],
+        "applied migrations": found["applied"],
+        "names": [found["new"], found["kept"]],
+        "services": found["services"],
+        "policy": {
+            "target": work.target.name,
+            "approvals": work.run.needed,
+            "approvers": sorted(work.target.approvers),
+        },
+        "requester": work.run.requester.id,
+        "of": work.run.request.origin,
+    }
+    return {
+        "losses": lost,
+        "restore_seconds": before.get("test restore", {}).get("seconds"),
+        "services": services_for(work.target).look(),
+        "health_url": work.target.health_url is not None,
+        "facts": facts,
+        "digest": hashlib.sha256(canonical(facts).encode()).hexdigest(),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def losses(conn: postgres.Connection, work: Work) -> list[Json]:
+    """Rows written since the backup, by table: {"table", "new", "gone", "about"}; tables that are the same are left out.
+
+    `new`: rows that were inserted or changed since, by their row versions; `gone`: rows of the backup that were changed or
+    deleted since. Counted within the target's budget, small tables first; after it `about` is true and None means not counted.
+    """
+    evidence = work.undoes.evidence
+    backup, history = evidence["backup"], evidence["identify"]["history_table"]
+    own = evidence.get("execute", {}).get("saved", {}).get("since", (None, "0"))[1]  # what the rollback wrote is no loss
+    manifest = unharmed(dump.Archive(work.settings.backup_dir, work.undoes.id), backup)
+    deadline = time.monotonic() + work.target.count_budget.total_seconds()
+    found = []
+    for table, guess in postgres.execute(conn, COUNTED):
+        if table == history:
+            continue
+        then = int(manifest["tables"][table][0]) if table in manifest["tables"] else 0
+        counted = count(conn, table, (manifest["snapshot"], own), deadline)
+        if counted is None:
+            found.append({"table": table, "new": None, "gone": None, "about": True, "rows": guess})
+            continue
+        rows, new = counted
+        gone = then - (rows - new)
+        if new or gone:
+            found.append({"table": table, "new": new, "gone": gone, "about": False, "rows": rows})
+    return sorted(found, key=lambda one: -(one["new"] or 0))
+
+
+def count(conn: postgres.Connection, table: str, since: tuple[str, str], deadline: float) -> tuple[int, int] | None:
+    """Rows now, and those written since a snapshot by other transactions than one; None where the budget is used up or the table is locked."""
+    left = int((deadline - time.monotonic()) * 1000)
+    if left <= 0:
+        return None
+    query = sql.SQL("SELECT count(*), count(*) FILTER (WHERE NOT {}) FROM ONLY {} t").format(
+        untouched(*since), sql.Identifier(*schema.names(table))
+    )
+    try:
+        with conn.transaction():
+            conn.execute(f"SET LOCAL statement_timeout = {left}".encode())
+            row = conn.execute(query).fetchone()
+            return (int(row[0]), int(row[1])) if row else None
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+        return None
+
+
+# -- 3 prepare -----------------------------------------------------------------------------------------------
+
+
+def prepare(work: Work) -> Json:
+    """The backup in a fresh database beside the target's, compared. The application does not notice. Raises StepFailed."""
+    found, origin = work.run.evidence["identify"], work.undoes
+    files = dump.Archive(work.settings.backup_dir, origin.id)
+    manifest = unharmed(files, origin.evidence["backup"])
+    url = (work.target.admin_url or work.target.database_url).get_secret_value()
+    try:
+        with databases.admin(work.target, work.run.id) as conn:
+            databases.drop(conn, found["new"])
+            databases.make_like(conn, found["new"], found["database"]["name"])
+            number = databases.oid(conn, found["new"])
+        fresh = postgres.with_database(url, found["new"])
+        dump.restore(tools(work), files.file, fresh, [], work.cancelled)
+        equal = same_rows(manifest["tables"], dump.fingerprints(fresh, work.run.id))
+        with postgres.connect(fresh, f"rollback-bot {work.run.id}", work.target.name) as conn:
+            same_schema(manifest["schema"], schema.snapshot(conn), False, Lacking())
+            conn.execute("SET statement_timeout = 0")
+            conn.execute("ANALYZE")  # without statistics the first queries after the swap would be slow
+    except pgtools.ToolFailed as error:
+        raise pgtools.stopped(error, "E-BACKUP", "The backup could not be put into a new database") from None
+    except psycopg.Error as error:
+        raise StepFailed(
+            "E-BACKUP", f"The new database could not be made: {pg_error(error)}.", "Production was not changed."
+        ) from None
+    return {"oid": number, "tables": len(manifest["tables"]), "equal": equal}
+
+
+def tidy(work: Work) -> None:
+    """Remove the new database of a restore that came to nothing."""
+    found = work.run.evidence.get("identify")
+    if found and "execute" not in work.run.evidence:
+        with databases.admin(work.target, work.run.id) as conn:
+            databases.drop(conn, found["new"])
+
+
+# -- 4 swap --------------------------------------------------------------------------------------------------
+
+
+def swap(work: Work) -> Json:
+    """Stop services, swap names, start services. Raises PlanChanged, StepFailed (not swapped), NeedsAPerson."""
+    before = found(work) if work.run.executions > 1 else None
+    if before:
+        return before
+    same_plan(work)
+    services = services_for(work.target)
+    ran = services.look()
+    started = time.monotonic()
+    work.say("services_stopping", {"before": ran})
+    try:
+        services.stop(ran)
+        stopped = time.monotonic()
+        with target(work) as conn:
+            lost = losses(conn, work)
+        swapped = exchange(work)
+    except (StepFailed, Refused) as problem:
+        heal(work)
+        running_again(work, ran)
+        raise StepFailed(problem.code, problem.message, problem.hint) from None
+    if not swapped:
+        done = found(work)
+        if done is None:
+            raise StepFailed("E-EXECUTE", "The names were not swapped.", "Production was not changed.")
+        return done
+    evidence = {"losses": lost, **after_the_swap(work, ran)}
+    return {**evidence, "down": round(time.monotonic() - stopped, 3), "seconds": round(time.monotonic() - started, 3)}
+
+
+def running_again(work: Work, ran: dict[str, int]) -> None:
+    """The services as they ran before. Raises NeedsAPerson where they do not start: the database is well, they are not."""
+    try:
+        services_for(work.target).start(ran)
+    except StepFailed as problem:
+        raise NeedsAPerson(
+            "E-SERVICES",
+            f"Production's database was not changed, but its services do not start: {problem.message}",
+            "I try again every 10 s.",
+            known=["the database was not changed, and takes connections"],
+            unknown=["why the services do not start"],
+            doing=["start them again every 10 s"],
+            you=[f"start them by hand: {', '.join(ran)}"],
+        ) from None
+
+
+def same_plan(work: Work) -> None:
+    """Raises PlanChanged where the target is not what was approved, or the new database is not the one that was compared."""
+    try:
+        now = identify(work)
+    except Refused as no:
+        if no.code in ("E-DB", "E-DIRECT"):
+            raise StepFailed(no.code, no.message, no.hint) from None
+        raise PlanChanged([no.message]) from None
+    shown = work.run.evidence["identify"]
+    changed = [f"the {name.replace('_', ' ')} changed" for name in ("applied", "services") if now[name] != shown[name]]
+    with databases.admin(work.target, work.run.id) as conn:
+        if databases.oid(conn, shown["new"]) != work.run.evidence["prepare"]["oid"]:
+            changed.append("the new database is not the one that was compared")
+    if changed:
+        raise PlanChanged(changed)
+
+
+def exchange(work: Work) -> bool:
+    """The swap itself; False where its outcome must be looked up. Raises StepFailed: not swapped."""
+    names = work.run.evidence["identify"]
+    own = names["database"]["name"]
+    try:
+        with databases.admin(work.target, work.run.id) as conn:
+            conn.execute("SET lock_timeout = '10s'")
+            conn.execute("SELECT pg_advisory_lock(%s)", [postgres.fence_key(work.run.id)])  # until the connection ends
+            databases.allow(conn, own, False)
+            databases.empty(conn, own)
+            databases.empty(conn, names["new"])
+            return databases.swap(conn, own, names["new"], names["kept"])
+    except psycopg.Error as error:
+        raise StepFailed(
+            "E-EXECUTE", f"The names were not swapped: {pg_error(error)}.", "Production was not changed."
+        ) from None
+
+
+def heal(work: Work) -> bool:
+    """Everybody may connect again, whatever happened; were the names swapped? Raises Refused, psycopg.Error."""
+    names = work.run.evidence["identify"]
+    own, old, new = names["database"]["name"], names["database"]["oid"], work.run.evidence["prepare"]["oid"]
+    with databases.admin(work.target, work.run.id) as conn:
+        conn.execute("SET lock_timeout = 0")
+        conn.execute("SET statement_timeout = '30s'")
+        with conn.transaction():  # behind the fence: a swap that is still under way has ended
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
+        there = databases.allowed(conn)
+        for name, (number, open_to_all) in there.items():
+            if number in (old, new) and not open_to_all:
+                databases.allow(conn, name, True)
+    if there.get(own, (None,))[0] not in (old, new):
+        raise unknown([f"the database `{own}` is neither the old one nor the restored one"])
+    return bool(there[own][0] == new)
+
+
+def found(work: Work) -> Json | None:
+    """After an interruption: were the names swapped? Either way people may connect and the services run. Raises NeedsAPerson."""
+    ran = work.run.stopped or {}  # what ran before the services were stopped, from the audit trail
+    try:
+        swapped = heal(work)
+        if not swapped:
+            running_again(work, ran)
+    except NeedsAPerson:
+        raise
+    except (psycopg.Error, Problem) as error:
+        why = error.message if isinstance(error, Problem) else pg_error(error)
+        raise unknown(["the bot was stopped while it restored", why]) from None
+    return after_the_swap(work, ran) if swapped else None
+
+
+def after_the_swap(work: Work, ran: dict[str, int]) -> Json:
+    """People may connect, services run; a service that does not start does not undo the swap: verification will tell."""
+    heal(work)
+    try:
+        services_for(work.target).start(ran)
+        trouble = ""
+    except StepFailed as problem:
+        trouble = problem.message
+    names = work.run.evidence["identify"]
+    return {"versions": names["will_apply"], "kept": names["kept"], "services": ran, "services_trouble": trouble}
+
+
+# -- 5 verify ------------------------------------------------------------------------------------------------
+
+
+def verify(work: Work) -> Json:
+    """History table, schema, services, health. `differences` is empty where all is as in the backup."""
+    origin, executed = work.undoes, work.run.evidence["execute"]
+    manifest = unharmed(dump.Archive(work.settings.backup_dir, origin.id), origin.evidence["backup"])
+    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    with target(work) as conn:
+        applied = [row.version for row in layout.history(conn).applied]
+        live = schema.snapshot(conn)
+    differences = [] if applied == executed["versions"] else ["the history table is not the one of the backup"]
+    held = {schema.Key(kind, name): text for kind, name, text in manifest["schema"]}
+    other = [c.message for c in schema.difference(held, live) if c.severity == "harmful"]
+    differences += other[:10]
+    if executed["services_trouble"]:
+        differences.append(executed["services_trouble"])
+    health = ask(work.target)
+    if health and health["ok"] < health["tries"]:
+        differences.append(
+            f"`/health` answered {health['status'] or 'nothing'}, {health['ok']} of {health['tries']} good"
+        )
+    return {
+        "newest": applied[-1] if applied else None,
+        "schema": "as in the backup" if not other else "differs",
+        "differences": differences,
+        "health": health,
+    }
