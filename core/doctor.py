@@ -90,10 +90,9 @@ def database(target: Target) -> str:
 
 def scripts(target: Target) -> str:
     """The history table is known; every applied migration has a rollback script that may run."""
-    layout = layouts.layout_for(target.migrations, target.layout)
+    layout = layouts.of(target)
     with postgres.target(target.database_url.get_secret_value(), "doctor", target.name) as conn:
         history = layout.history(conn)
-    table = history.table.split(".")[-1]
     applied = layouts.forward_of(layout, [row.version for row in history.applied])
     lacking = [m.name for m in applied if m.rollback is None]
     if lacking:
@@ -103,7 +102,7 @@ def scripts(target: Target) -> str:
         )
     for migration in applied:
         if migration.rollback:
-            script.read(migration.rollback.name, layouts.read_bytes(migration.rollback), history_table=table)
+            script.read(migration.rollback.shown, migration.rollback.data, history_table=history.name)
     newest = applied[-1].name if applied else "nothing"
     return f"{len(applied)} applied, each has a rollback script; newest is `{newest}`"
 

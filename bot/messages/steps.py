@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.messages.blocks import Context
-from bot.messages.facts import backup_words, oldest, undo
+from bot.messages.facts import backup_words, oldest, one_row, undo
 from bot.messages.text import code, cut_marked, duration, listed, number, plural, prose, size
 from core.model import STEPS, Json, Run, State
 
@@ -211,7 +211,9 @@ def _executed(run: Run) -> str:
     tries = int(found.get("lock_tries", 1))
     locks = f" The locks were free at try {tries}." if tries > 1 else ""
     ran = plural(int(found["statements"]), "statement")
-    return f"{ran}; {rows} {which} deleted from {code(str(found['history_table']))}, in the same transaction.{locks}"
+    table, now = code(str(found["history_table"])), one_row(run)
+    history = f"{table} {now}" if now else f"{rows} {which} deleted from {table}"
+    return f"{ran}; {history}, in the same transaction.{locks}"
 
 
 def _verified_line(run: Run) -> str:

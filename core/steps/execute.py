@@ -162,7 +162,7 @@ def same_rows(conn: postgres.Connection, work: Work) -> None:
 
 def same_plan(conn: postgres.Connection, work: Work) -> None:
     """The same again under the lock, with the definitions of everything that the scripts touch."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     identified = work.run.evidence["identify"]
     applied = [row.version for row in layout.history(conn).applied]
     live = {**identified, "applied": applied, "database": postgres.identity(conn)}
@@ -193,7 +193,7 @@ def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
     for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
         conn.execute(reset)  # whatever the script has set must not steer what follows
     limits(conn, work)
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     history = layout.history(conn)
     rows = [layout.untrack(conn, history, item["version"]) for item in undo]
     after = schema.snapshot(conn)
