@@ -85,6 +85,11 @@ class Target:
         "how the project keeps its migrations: " + ", ".join(f"`{name}`" for name in LAYOUTS),
         "paired",
     )
+    history_table: str | None = put(
+        values.TABLE,
+        "the history table, `name` or `schema.name`, where it has another name than its tool gives it, or where "
+        "several schemas have one",
+    )
     health_url: str | None = put(
         values.WEB, "asked after a rollback; `API_BASE_URL` gives it with `/health` at the end", None, ("API_BASE_URL",)
     )

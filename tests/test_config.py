@@ -177,6 +177,10 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
         ("services = { kind = 'compose' }", "services.names` is missing"),
         ("migrations = ''", "migrations` must be a text"),
         ('migrations = "a\\u0000b"', "migrations` must be a text on one line"),
+        (
+            'history_table = "a.b.c"',
+            "history_table` must be a table as the database writes it, `name` or `schema.name`",
+        ),
         ('layout = "flyway"', 'layout` must be "paired" or "golang-migrate" or'),
     ],
 )

@@ -235,5 +235,23 @@ def test_two_tables_are_no_trouble_where_only_one_is_the_tools(bench: Bench) -> 
     bench.conn.execute(
         f"CREATE SCHEMA more; CREATE TABLE more.{bench.project.table} (LIKE {bench.project.table})".encode()
     )
-    with pytest.raises(Refused, match=rf"There are 2 history tables: `more\.{bench.project.table}`"):
+    with pytest.raises(Refused, match=rf"There are 2 history tables: `more\.{bench.project.table}`") as caught:
         bench.layout.history(bench.conn)
+    assert "`history_table`" in caught.value.hint
+    named = layout_for(bench.folder, bench.project.layout, f"public.{bench.project.table}")
+    assert [row.version for row in named.history(bench.conn).applied] == list(bench.project.versions)
+
+
+def test_a_table_of_another_name_is_found_where_the_settings_name_it(bench: Bench) -> None:
+    bench.conn.execute(f'CREATE SCHEMA "Own"; ALTER TABLE {bench.project.table} SET SCHEMA "Own"'.encode())
+    bench.conn.execute(f'ALTER TABLE "Own".{bench.project.table} RENAME TO "Steps"'.encode())
+    with pytest.raises(Refused, match=f"There is no table `{bench.project.table}`"):
+        bench.layout.history(bench.conn)
+    for name in ("Steps", "Own.Steps", '"Own"."Steps"'):
+        layout, newest = layout_for(bench.folder, bench.project.layout, name), bench.project.versions[-1]
+        history = layout.history(bench.conn)
+        assert (history.table, history.name) == ('"Own"."Steps"', "Steps")
+        assert [row.version for row in history.applied] == list(bench.project.versions)
+        layout.track(bench.conn, history, newest, layout.untrack(bench.conn, history, newest))
+    with pytest.raises(Refused, match=r"There is no table `public\.Steps`"):
+        layout_for(bench.folder, bench.project.layout, "public.Steps").history(bench.conn)

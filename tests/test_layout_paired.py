@@ -192,7 +192,7 @@ def test_a_strange_schema_and_another_search_path_change_nothing(layout: Layout,
     conn.execute('CREATE TABLE "My ""App".schema_migrations (version text)')
     conn.execute("""INSERT INTO "My ""App".schema_migrations VALUES ('011')""")
     history = layout.history(conn)
-    assert history.table == '"My ""App"."schema_migrations"'
+    assert history.table == '"My ""App".schema_migrations'
     conn.execute("CREATE TEMP TABLE schema_migrations (version text)")
     conn.execute("INSERT INTO schema_migrations VALUES ('011')")
     assert layout.untrack(conn, layout.history(conn), "011") == {"version": "011"}

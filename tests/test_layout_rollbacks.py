@@ -158,3 +158,17 @@ def test_people_read_what_becomes_of_a_table_with_one_row(kept: Kept, word: str,
     execute(work)
     rows = kept.sql("SELECT version, dirty FROM schema_migrations")
     assert rows == ([(2, False)] if word == "10" else [])
+
+
+@each
+def test_a_history_table_of_the_projects_own_is_found_and_guarded(kept: Kept) -> None:
+    kept.sql('CREATE SCHEMA "Own"', f'ALTER TABLE {kept.project.table} SET SCHEMA "Own"')
+    kept.sql(f'ALTER TABLE "Own".{kept.project.table} RENAME TO "Steps"')
+    kept.target = replace(kept.target, history_table="Own.Steps")
+    execute(kept.approved())
+    assert kept.names() == list(kept.project.names[1::-1])
+    newest = kept.project.names[1]
+    for file in [path for path in kept.target.migrations.rglob("*.sql") if newest in str(path)]:
+        file.write_text(file.read_text().replace("DROP TABLE plans;", 'TRUNCATE "Own"."Steps";'))
+    with pytest.raises(Refused, match=r"`Steps` may not stand in a rollback script"):
+        kept.approved()

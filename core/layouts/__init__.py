@@ -126,12 +126,15 @@ class Layout(Protocol):
 
 def of(target: Target) -> Layout:
     """The adapter of a target. Raises Refused (E-CONFIG)."""
-    return layout_for(target.migrations, target.layout)
+    return layout_for(target.migrations, target.layout, target.history_table)
 
 
-def layout_for(folder: Path, name: str = "paired") -> Layout:
-    """The adapter of that name for that folder. Raises Refused (E-CONFIG)."""
-    return adapter(name)(folder)
+def layout_for(folder: Path, name: str = "paired", table: str | None = None) -> Layout:
+    """The adapter of that name for that folder. `table`: the history table, where it is not the tool's usual one.
+
+    Raises Refused (E-CONFIG).
+    """
+    return adapter(name)(folder, table)
 
 
 def adapter(name: str) -> type[Adapter]:

@@ -11,6 +11,7 @@ from core.errors import Refused
 from core.layouts import Applied, Connection, History, Migration, rows, table
 from core.layouts.table import Needs, Table
 from core.model import Json
+from core.schema_words import names
 
 
 class Adapter(ABC):
@@ -24,8 +25,10 @@ class Adapter(ABC):
     column: ClassVar[str] = "version"
     row_each: ClassVar[bool] = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, named: str | None = None) -> None:
+        """`named`: another history table than the usual one, `name` or `schema.name`."""
         self.folder = folder
+        self.table = names(named) if named else (self.history_table,)
 
     @abstractmethod
     def fits(self) -> bool: ...
@@ -52,7 +55,7 @@ class Adapter(ABC):
         return self.read()
 
     def history(self, conn: Connection) -> History:
-        found = table.only(conn, self.name, self.history_table, self.needs)
+        found = table.only(conn, self.name, self.table, self.needs)
         return table.history(found, self.applied(conn, found))
 
     def untrack(self, conn: Connection, history: History, version: str) -> Json:

@@ -96,7 +96,7 @@ class Goose(Adapter):
     def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
         """Both numbers. Raises StepFailed (E-BUSY) where a lease in a table `goose_lock` (since 3.26) is held now."""
         for (schema,) in conn.execute(LEASES).fetchall():
-            lease = table.Table(schema, "goose_lock", "r", {})
+            lease = table.Table(schema, "goose_lock", "", "r", {})
             held = [SQL("lock_id"), SQL("locked AND lease_expires_at > now()")]
             if any(now for _, now in table.rows(conn, lease, held)):
                 message = f"A migration is running: goose holds its lease in `{lease.plain}`."

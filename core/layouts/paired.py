@@ -57,7 +57,7 @@ class Paired(Adapter):
         rows = sorted((table.applied(version, at) for version, at in told), key=lambda row: _version_key(row.version))
         if rows and all(row.applied_at for row in rows):
             rows.sort(key=lambda row: row.applied_at or datetime.max)  # stable: ties stay in order of version
-        _one_form([row.version for row in rows])
+        _one_form(found.name, [row.version for row in rows])
         return rows
 
 
@@ -67,9 +67,8 @@ def _version_key(version: str) -> tuple[int, str]:
     return (int(digits[0]) if digits else -1, version)
 
 
-def _one_form(versions: list[str]) -> None:
+def _one_form(name: str, versions: list[str]) -> None:
     """All rows must say `011`, or all `011_subscriptions`, or all `011_subscriptions.sql`."""
-    name = Paired.history_table
     forms: dict[str, str] = {}
     for version in versions:
         form = "number" if number(version) is not None else "file" if version.endswith(".sql") else "name"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,7 +49,7 @@ OTHERS = {
 
 # pg_attribute, because information_schema shows nothing to a role without rights on the table.
 COLUMNS: LiteralString = """
-    SELECT n.nspname, c.relname, c.relkind::text, a.attname, format_type(a.atttypid, NULL)
+    SELECT n.nspname, c.relname, format('%%I.%%I', n.nspname, c.relname), c.relkind::text, a.attname, format_type(a.atttypid, NULL)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -60,10 +59,11 @@ COLUMNS: LiteralString = """
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view. `columns`: name -> type, in their order."""
+    """A table or view. `quoted`: its qualified name, as the catalogs write it; `columns`: name -> type, in their order."""
 
     schema: str
     name: str
+    quoted: str
     kind: str
     columns: Mapping[str, str]
 
@@ -90,14 +90,20 @@ class Table:
         return ", ".join(f"{column} {kind}" for column, kind in list(self.columns.items())[:8])
 
 
-def only(conn: Connection, layout: str, name: str, needs: Needs) -> Table:
-    """The one history table of a layout. Raises Refused (E-HISTORY): none, several, another tool's, unknown shape."""
-    tables = _named(conn, [name, *OURS, *OTHERS])
-    found = [table for table in tables if table.name == name]
+def only(conn: Connection, layout: str, named: tuple[str, ...], needs: Needs) -> Table:
+    """The one history table of a layout. `named`: its name, or its schema and its name.
+
+    Raises Refused (E-HISTORY): none, several, another tool's, unknown shape.
+    """
+    name = ".".join(named)
+    tables = _named(conn, [named[-1], *OURS, *OTHERS])
+    found = [table for table in tables if (table.schema, table.name)[-len(named) :] == named]
     fit = [table for table in found if table.has(needs) and table.whose() in ("", layout)]
     if len(fit) > 1:
         listed = ", ".join(f"`{table.plain}`" for table in fit)
-        raise Refused("E-HISTORY", f"There are {len(fit)} history tables: {listed}.", f"Keep one of them. {HINT}")
+        raise Refused(
+            "E-HISTORY", f"There are {len(fit)} history tables: {listed}.", f"Say which: `history_table`. {HINT}"
+        )
     if not fit:
         raise _unfit(layout, name, needs, found) if found else _missing(layout, name, tables)
     if fit[0].kind not in ("r", "p"):
@@ -106,9 +112,9 @@ def only(conn: Connection, layout: str, name: str, needs: Needs) -> Table:
 
 
 def _named(conn: Connection, names: Sequence[str]) -> list[Table]:
-    found: dict[tuple[str, str, str], dict[str, str]] = {}
-    for schema, name, kind, column, type_ in conn.execute(COLUMNS, [list(names)]).fetchall():
-        found.setdefault((schema, name, kind), {})[column] = type_
+    found: dict[tuple[str, str, str, str], dict[str, str]] = {}
+    for schema, name, quoted, kind, column, type_ in conn.execute(COLUMNS, [list(names)]).fetchall():
+        found.setdefault((schema, name, quoted, kind), {})[column] = type_
     return [Table(*key, columns) for key, columns in found.items()]
 
 
@@ -147,14 +153,7 @@ def _set(layout: str, told: Table) -> str:
 
 def history(table: Table, applied: Sequence[Applied]) -> History:
     """What the port hands out."""
-    return History(quoted(table.schema, table.name), table.schema, table.name, tuple(applied))
-
-
-def quoted(schema: str, name: str) -> str:
-    """A qualified name, quoted only where SQL needs it."""
-    plain = f"{schema}.{name}"
-    both = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
-    return plain if re.fullmatch(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", plain) else both
+    return History(table.quoted, table.schema, table.name, tuple(applied))
 
 
 def rows(conn: Connection, table: Table, columns: Sequence[sql.Composable], order: str = "") -> list[tuple[Any, ...]]:
