@@ -120,9 +120,10 @@ def test_a_script_that_touches_the_history_table_is_refused(kept: Kept) -> None:
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(kept: Kept) -> None:
     file = kept.target.migrations / f"{kept.project.names[-1]}.sql"
     file.write_text("-- +goose ENVSUB ON\n" + file.read_text())
-    with pytest.raises(Refused, match=r"has `ENVSUB ON`: what would run depends on the environment\.") as caught:
-        kept.approved()
-    assert caught.value.code == "E-SCRIPT"
+    for look in (kept.approved, lambda: doctor.scripts(kept.target)):
+        with pytest.raises(Refused, match=r"has `ENVSUB ON`: what would run depends on the environment\.") as caught:
+            look()
+        assert caught.value.code == "E-SCRIPT"
 
 
 @only("sqlx")
@@ -132,6 +133,7 @@ def test_a_migration_that_is_declared_irreversible_is_refused_with_the_reason(ke
     newest.with_suffix(".up.sql").rename(newest.with_suffix(".sql"))
     with pytest.raises(Refused, match=r"has no rollback script \(a plain `\.sql` file has no rollback script in this"):
         kept.approved()
+    assert "each has a rollback script but 1 that is declared irreversible" in doctor.scripts(kept.target)
 
 
 @only("sqlx")

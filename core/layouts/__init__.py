@@ -114,7 +114,8 @@ class Layout(Protocol):
         """Put back what `untrack` took, in the caller's transaction, after the forward script: it may have written the
         row again. Columns that have appeared since keep what the script wrote, or their default.
 
-        Raises StepFailed (E-EXECUTE) unless exactly that is there afterwards; the caller undoes the transaction.
+        Raises StepFailed (E-EXECUTE) unless exactly that is there afterwards; the caller undoes the transaction. Of
+        golang-migrate, which looks up the version before, also as `migrations`.
         """
 
     def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
