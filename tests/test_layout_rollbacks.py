@@ -11,12 +11,12 @@ import pytest
 from bot import messages
 from core import doctor, survey
 from core.errors import Refused
-from core.model import Request
+from core.model import Event, Request
 from core.steps.execute import execute
 from core.steps.identify import identify
 from core.steps.verify import verify
 from demo.postgres import Server
-from tests.execute_stand import Stand
+from tests.execute_stand import RUN, Stand
 from tests.layout_projects import PROJECTS, Project
 
 
@@ -157,7 +157,11 @@ def test_people_read_what_becomes_of_a_table_with_one_row(kept: Kept, word: str,
     work = kept.approved(Request("from", word))
     plan = "\n".join(str(messages.full_plan(work.run, page)) for page in range(1, 4))
     assert f"`public.schema_migrations` is {becomes}, in the same transaction" in plan
-    execute(work)
+    done = execute(work)
+    told = Event(1, work.run.created_at, RUN, "step_done", None, {"step": "execute", "evidence": done}, "")
+    context = messages.Context("@db-oncall", "@db-oncall", None, 30, True, work.run.created_at)
+    line = messages.thread(replace(work.run, evidence={**work.run.evidence, "execute": done}), told, context)
+    assert f"`public.schema_migrations` {becomes}, in the same transaction" in str(line)
     rows = kept.sql("SELECT version, dirty FROM schema_migrations")
     assert rows == ([(2, False)] if word == "10" else [])
 
