@@ -58,14 +58,12 @@ def put(conn: Connection, history: History, column: str, version: str, wanted: S
             _insert(conn, history, {**kept, **row}, names)
         equal = sql.SQL("to_jsonb(h) = to_jsonb(jsonb_populate_record(h, %s))")
         query = sql.SQL("SELECT {} FROM {} AS h WHERE {} = %s").format(equal, _table(history), _version(column))
-        same = [sum(row[0] for row in conn.execute(query, [Jsonb(row), version]).fetchall()) for row in wanted]
-        count = sql.SQL("SELECT count(*) FROM {} AS h WHERE {} = %s").format(_table(history), _version(column))
-        total = conn.execute(count, [version]).fetchall()[0][0]
+        found = [[same for (same,) in conn.execute(query, [Jsonb(row), version]).fetchall()] for row in wanted]
     except psycopg.Error as error:
         message = f"The row of `{version[:60]}` could not be put back into `{history.name}`: SQLSTATE {error.sqlstate}."
         raise StepFailed("E-EXECUTE", message, UNDONE) from None
     gone = sorted({name for row in wanted for name in row} - names.keys())
-    if gone or same != [1] * len(wanted) or total != len(wanted):
+    if gone or any(len(same) != len(wanted) or sum(same) != 1 for same in found):
         why = f"it has no column `{gone[0][:60]}` any more" if gone else "something in the database changed it"
         message = f"The row of `{version[:60]}` in `{history.name}` would not be the one that was taken out: {why}."
         raise StepFailed("E-EXECUTE", message, UNDONE)
