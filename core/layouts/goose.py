@@ -30,7 +30,7 @@ MARKER = re.compile(
     rb"--\s*\+goose\s+(up|down|no transaction|envsub on|envsub off|statementbegin|statementend)\s*", re.I
 )
 LOCKS = (4097083626, 5887940537704921958)
-"""lock.DefaultLockID: CRC-32 (IEEE) of "goose"; CRC-64 (ECMA) of it in releases up to 3.22. Only programs that use the
+"""lock.DefaultLockID: CRC-32 (IEEE) of "goose"; CRC-64 (ECMA) of it in older releases, 3.22 among them. Only programs that use the
 library with a session locker take it; the command line takes none."""
 LEASES: LiteralString = """
     SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
