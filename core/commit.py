@@ -84,7 +84,7 @@ def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str]) -> in
 
     Raises StepFailed(E-LOCK, E-BUSY), PlanChanged.
     """
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     keys = layout.lock_keys(conn, layout.history(conn))
 
     def begin() -> None:

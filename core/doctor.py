@@ -90,12 +90,13 @@ def database(target: Target) -> str:
 
 def scripts(target: Target) -> str:
     """The history table is known; every applied migration has a rollback script that may run."""
-    layout = layouts.layout_for(target.migrations, target.layout)
+    layout = layouts.of(target)
     with postgres.target(target.database_url.get_secret_value(), "doctor", target.name) as conn:
         history = layout.history(conn)
-    table = history.table.split(".")[-1]
     applied = layouts.forward_of(layout, [row.version for row in history.applied])
-    lacking = [m.name for m in applied if m.rollback is None]
+    if faulty := next((m for m in applied if m.refused), None):
+        raise Refused("E-SCRIPT", f"{faulty.refused}.", f"`{faulty.name}` could not be undone.")
+    lacking = [m.name for m in applied if m.rollback is None and not m.irreversible]
     if lacking:
         names = ", ".join(f"`{name}`" for name in lacking[:5])
         raise Refused(
@@ -103,9 +104,10 @@ def scripts(target: Target) -> str:
         )
     for migration in applied:
         if migration.rollback:
-            script.read(migration.rollback.name, layouts.read_bytes(migration.rollback), history_table=table)
-    newest = applied[-1].name if applied else "nothing"
-    return f"{len(applied)} applied, each has a rollback script; newest is `{newest}`"
+            script.read(migration.rollback.shown, migration.rollback.data, history_table=history.name)
+    newest, declared = applied[-1].name if applied else "nothing", sum(bool(m.irreversible) for m in applied)
+    but = f" but {declared} that {'is' if declared == 1 else 'are'} declared irreversible" if declared else ""
+    return f"{len(applied)} applied, each has a rollback script{but}; newest is `{newest}`"
 
 
 def scratch(target: Target, settings: Settings) -> str:

@@ -54,7 +54,5 @@ def forward(layout: Layout, undo: Sequence[Json]) -> Forward:
                 "Put the file back and ask again.",
             )
         # no history table is named: a forward script may write its own row, a rollback script may not
-        found.append(
-            (item["version"], read(migration.forward.name, layouts.read_bytes(migration.forward), history_table=""))
-        )
+        found.append((item["version"], read(migration.forward.shown, migration.forward.data, history_table="")))
     return Forward(tuple(found))

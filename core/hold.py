@@ -77,7 +77,7 @@ def let_go(target: Target, run: Run) -> None:
         raise Refused("E-CLOSED", f"*{run.id}* holds nothing.", "`status` shows what is held.")
     if run.evidence["execute"].get("hold") != "refuse":
         return
-    layout = layouts.layout_for(target.migrations, target.layout)
+    layout = layouts.of(target)
     with postgres.target(target.database_url.get_secret_value(), run.id, target.name) as conn, conn.transaction():
         release(conn, layout.history(conn), run.id)
 
@@ -91,7 +91,7 @@ def watch(ledger: Ledger, settings: Settings) -> None:
         recent = [run for run in runs if target and run.created_at > ledger.clock() - target.keep]
         if not target or not recent:
             continue
-        layout = layouts.layout_for(target.migrations, target.layout)
+        layout = layouts.of(target)
         with postgres.target(target.database_url.get_secret_value(), "watching", name) as conn:
             applied = {row.version for row in layout.history(conn).applied}
         for run in recent:

@@ -68,6 +68,7 @@ def resolve(word: str, migrations: Sequence[Migration], command: str = "/rollbac
     ways = (
         [m for m in migrations if m.name == word],
         [m for m in migrations if m.version == word],
+        [m for m in migrations if m.name.partition("_")[0] == word],  # as the file writes it: 0011 for the version 11
         [m for m in migrations if m.name.lower() == word.lower()],
         [m for m in migrations if word and m.name.lower().startswith(word.lower())],
     )
@@ -109,19 +110,33 @@ def _with_files(pairs: Sequence[tuple[Applied, Migration | None]]) -> tuple[Item
 
 
 def _each_has_a_script(undo: Sequence[Item]) -> None:
-    """Raises Refused (E-NO-SCRIPT) naming all that lack one: people should not find them one at a time."""
+    """Raises Refused naming all that lack one (E-NO-SCRIPT), or the first whose files cannot be read (E-SCRIPT)."""
+    for _, migration in undo:
+        if migration.refused:
+            raise Refused("E-SCRIPT", f"{migration.refused}.", f"I cannot undo `{migration.name}`. {NOTHING}")
     lacking = [f"`{migration.name}`" for _, migration in undo if migration.rollback is None]
     if lacking:
         have = "have no rollback scripts" if len(lacking) > 1 else "has no rollback script"
-        raise Refused(
-            "E-NO-SCRIPT", f"{', '.join(lacking)} {have}. I do not guess one.", f"Write it, then ask again. {NOTHING}"
-        )
+        why = next((f" ({one.irreversible})" for _, one in undo if one.rollback is None and one.irreversible), "")
+        message = f"{', '.join(lacking)} {have}{why}. I do not guess one."
+        raise Refused("E-NO-SCRIPT", message, f"Write it, then ask again. {NOTHING}")
+
+
+def only_the_newest(selection: Selection, layout: str) -> Refused:
+    """`--only` where the history table keeps nothing but the current version."""
+    alone, later = selection.undo[0][1].name, ", ".join(f"`{name}`" for name in selection.kept_after)
+    return Refused(
+        "E-ONLY-DEPENDS",
+        f"`{alone}` cannot be undone alone: {layout} keeps one row, the current version, and {later} came later.",
+        f"`/rollback {alone}` undoes them together. {NOTHING}",
+        (f"/rollback {alone}",),
+    )
 
 
 def _stand_in(row: Applied, migration: Migration | None) -> Migration:
     """For a row whose files are gone: the row's own words."""
     name = row.version.removesuffix(".sql")
-    return migration or Migration(name.partition("_")[0], name, None, None)
+    return migration or Migration(name.partition("_")[0], name)
 
 
 def _shown(word: str) -> str:

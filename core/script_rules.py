@@ -237,9 +237,9 @@ def _names(sql: str, history_table: str) -> Finding | None:
     """The history table (empty: anybody's) and the bot's own schema are the bot's. Strings and comments may name them."""
     own = {OWN_SCHEMA: "It is the bot's own."}
     if history_table:
-        own[history_table.lower()] = "The bot removes the row itself; leave it out."
+        own[history_table] = "The bot removes the row itself; leave it out."
     lower = sql.lower()
-    if not any(name in lower for name in own) and not IDENTIFIER.search(sql):
+    if not any(name.lower() in lower for name in own) and not IDENTIFIER.search(sql):
         return None
     postgast = import_module("postgast")
     raw, is_code = sql.encode(), _words(sql)[:1] == ["DO"]
@@ -248,7 +248,7 @@ def _names(sql: str, history_table: str) -> Finding | None:
         shape = postgast.pg_query_pb2.Token.Name(token.token)
         found = [_identifier(text)] if shape in ("IDENT", "UIDENT") else []
         if shape == "SCONST" and is_code:
-            found = re.findall(r"\w+", text.lower())
+            found = [name for name in own if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text.lower())]
         for name in found:
             if name in own:
                 return Finding("E-SCRIPT", name, remedy=f" {own[name]}")

@@ -20,6 +20,8 @@ from core.errors import Refused
 from core.redact import SecretStr
 
 MIN, DAY = timedelta(minutes=1), timedelta(days=1)
+LAYOUTS = ("paired", "golang-migrate", "diesel", "goose", "dbmate", "sqlx")
+"""How a project may keep its migrations; core/layouts has an adapter for each."""
 TIMEOUT = values.lasting(DAY * 24)  # PostgreSQL keeps timeouts as milliseconds in 32 bits: 24.8 days
 WAIT = values.lasting(DAY * 7)
 
@@ -78,7 +80,16 @@ class Target:
         ("TEST_DATABASE_URL", "TEST_DB"),
     )
     migrations: Path = put(values.PATH, "the folder of the migrations", Path("apps/api/migrations"))
-    layout: str = put(values.TEXT, "how the project keeps its migrations", "paired")
+    layout: str = put(
+        values.choice(*LAYOUTS),
+        "how the project keeps its migrations: " + ", ".join(f"`{name}`" for name in LAYOUTS),
+        "paired",
+    )
+    history_table: str | None = put(
+        values.TABLE,
+        "the history table, `name` or `schema.name`, where it has another name than its tool gives it, or where "
+        "several schemas have one",
+    )
     health_url: str | None = put(
         values.WEB, "asked after a rollback; `API_BASE_URL` gives it with `/health` at the end", None, ("API_BASE_URL",)
     )

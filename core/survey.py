@@ -76,13 +76,13 @@ class MigrationNow:
 
 def migrations(target: Target) -> list[MigrationNow]:
     """Newest first: pending ones, then applied ones. Raises Refused."""
-    layout = layouts.layout_for(target.migrations, target.layout)
+    layout = layouts.of(target)
     with postgres.target(target.database_url.get_secret_value(), "survey", target.name) as conn:
         history = layout.history(conn)
     files = layout.migrations()
     rows = []
     for row in history.applied:
-        found = layouts.find(files, row.version) or layouts.Migration(row.version, row.version, None, None)
+        found = layouts.find(files, row.version) or layouts.Migration(row.version, row.version)
         rows.append(now(found, row))
     names = {row.name for row in rows}
     pending = [now(found, None) for found in files if found.name not in names]

@@ -198,6 +198,12 @@ def _people(value: object) -> dict[str, str]:
     return value
 
 
+def _table(value: object) -> str:
+    if not re.fullmatch(r'(?:(?:"(?:[^"]|"")+"|[^".\s]+)\.)?(?:"(?:[^"]|"")+"|[^".\s]+)', _text(value)):
+        raise TABLE.wrong()
+    return str(value)
+
+
 def _aliases(value: object) -> tuple[tuple[str, ...], ...]:
     if not isinstance(value, list):
         raise ValueError("must be a list of lists of Slack user ids")
@@ -210,6 +216,7 @@ def _aliases(value: object) -> tuple[tuple[str, ...], ...]:
 
 
 TEXT = Kind("a text", _text)
+TABLE = Kind("a table as the database writes it, `name` or `schema.name`", lambda value: _table(value))
 WORDS = Kind("a list of texts", _words, split=True)
 PATH = Kind("a path", lambda value: Path(_text(str(value) if isinstance(value, Path) else value)).expanduser())
 SECRET = Kind("a text", lambda value: SecretStr(_text(value)), secret=True)

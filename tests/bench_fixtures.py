@@ -31,6 +31,7 @@ VOLATILE: tuple[tuple[str, str], ...] = (
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
     (r"\b[0-9a-f]{6}…[0-9a-f]{4}\b", "HASH"),
     (r"(?i)(audit) #\d+", r"\1 #N"),
+    (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b", "WEEKDAY"),
     (r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)( \d{4})?\b", "DAY"),
     (r"\b\d\d:\d\d(:\d\d)?( UTC)?", "TIME"),
     (r"\b[\d,.]+ (B|kB|MB|GB)\b", "SIZE"),

@@ -176,7 +176,12 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
         ("drill = { timezone = 'UTC' }", "drill.schedule` is missing"),
         ("services = { kind = 'compose' }", "services.names` is missing"),
         ("migrations = ''", "migrations` must be a text"),
-        ('layout = "a\\u0000b"', "layout` must be a text on one line"),
+        ('migrations = "a\\u0000b"', "migrations` must be a text on one line"),
+        (
+            'history_table = "a.b.c"',
+            "history_table` must be a table as the database writes it, `name` or `schema.name`",
+        ),
+        ('layout = "flyway"', 'layout` must be "paired" or "golang-migrate" or'),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_a_sentence(tmp_path: Path, line: str, sentence: str) -> None:

@@ -14,7 +14,7 @@ from core.check import VERDICTS
 from core.cli import CODES
 from core.errors import EXIT
 from core.grammar import AVAILABLE, VERBS
-from core.layouts import CHECKED
+from core.layouts import LAYOUTS
 from core.model import MOVES, State
 from core.settings import Settings, SlackSettings, Target
 
@@ -107,7 +107,7 @@ def test_every_verb_has_a_row_and_no_row_is_made_up() -> None:
 def test_every_verdict_and_layout_of_check_is_named() -> None:
     part = TEXT["docs/commands.md"].split("\n## check\n")[1].split("\n## ")[0]
     assert VERBS["check"][0] in part
-    assert {f"`{name}`" for name in (*VERDICTS, "paired", *CHECKED)} <= set(re.findall(r"`[\w-]+`", part))
+    assert {f"`{name}`" for name in (*VERDICTS, *LAYOUTS)} <= set(re.findall(r"`[\w-]+`", part))
 
 
 def test_every_exit_code_is_told_in_readme_and_commands() -> None:

@@ -96,11 +96,10 @@ def test_a_missing_folder_is_refused_without_its_path(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_when_it_is_read_is_refused_by_name(folder: Path, layout: Layout) -> None:
-    path = layout.migrations()[0].rollback
-    assert path and read_bytes(path) == b"SELECT 2"
-    path.unlink()
-    with pytest.raises(Refused, match=r"I cannot read `001_initial\.sql`: no such file"):
-        read_bytes(path)
+    script = layout.migrations()[0].rollback
+    assert script and (script.file, script.data) == ("rollback/001_initial.sql", b"SELECT 2")
+    with pytest.raises(Refused, match=r"I cannot read `001_gone\.sql`: no such file"):
+        read_bytes(folder / "rollback" / "001_gone.sql")
 
 
 def test_an_unknown_layout_is_refused(folder: Path) -> None:
@@ -193,7 +192,7 @@ def test_a_strange_schema_and_another_search_path_change_nothing(layout: Layout,
     conn.execute('CREATE TABLE "My ""App".schema_migrations (version text)')
     conn.execute("""INSERT INTO "My ""App".schema_migrations VALUES ('011')""")
     history = layout.history(conn)
-    assert history.table == '"My ""App"."schema_migrations"'
+    assert history.table == '"My ""App".schema_migrations'
     conn.execute("CREATE TEMP TABLE schema_migrations (version text)")
     conn.execute("INSERT INTO schema_migrations VALUES ('011')")
     assert layout.untrack(conn, layout.history(conn), "011") == {"version": "011"}

@@ -8,8 +8,7 @@ import pytest
 
 from core.check.walk import check
 from core.errors import Refused
-from core.layouts import detect, layout_for, pairs
-from core.layouts.files import Pair
+from core.layouts import Migration, detect, layout_for
 from demo.postgres import Server
 
 UP, DOWN = "CREATE TABLE {0} (id int)", "DROP TABLE {0}"
@@ -30,14 +29,18 @@ def two(folder: Path, up: str, down: str) -> Path:
     return folder
 
 
-def one(folder: Path, layout: str) -> Pair:
-    found = pairs(folder, layout)
+def read(folder: Path, layout: str) -> list[Migration]:
+    return layout_for(folder, layout).read()
+
+
+def one(folder: Path, layout: str) -> Migration:
+    found = read(folder, layout)
     assert len(found) == 1
     return found[0]
 
 
 def names(folder: Path, layout: str) -> list[str]:
-    return [pair.name for pair in pairs(folder, layout)]
+    return [pair.name for pair in read(folder, layout)]
 
 
 def verdicts(server: Server, folder: Path, layout: str | None = None) -> dict[str, str]:
@@ -69,7 +72,7 @@ def test_a_diesel_project_is_found_and_checked(server: Server, tmp_path: Path) -
     put(tmp_path, {".keep": "", "empty/nothing.txt": ""})
     assert detect(tmp_path) == "diesel"
     assert set(verdicts(server, tmp_path).values()) == {"exact"}
-    assert [pair.version for pair in pairs(tmp_path, "diesel")] == ["20170921182408", "20170922182408"]
+    assert [pair.version for pair in read(tmp_path, "diesel")] == ["20170921182408", "20170922182408"]
 
 
 def test_a_goose_project_is_found_and_checked(server: Server, tmp_path: Path) -> None:
@@ -117,11 +120,9 @@ def test_a_folder_of_something_else_is_refused_with_what_was_found(tmp_path: Pat
     assert caught.value.message == "No layout fits this folder: it holds `0001.name.sql`, `notes.txt`."
 
 
-def test_other_layouts_are_for_checking_only(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"works with `rollback check` only"):
-        layout_for(tmp_path, "goose")
-    with pytest.raises(Refused, match=r"I know no layout `flyway`"):
-        pairs(tmp_path, "flyway")
+def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"I know no layout `flyway`.*`golang-migrate`"):
+        read(tmp_path, "flyway")
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = put(tmp_path / "m", {"1_a.up.sql": "SELECT 1"})
     (folder / "1_a.down.sql").symlink_to(tmp_path / "secret.sql")
     with pytest.raises(Refused, match="is a link to a file outside"):
-        pairs(folder, "golang-migrate")
+        read(folder, "golang-migrate")
 
 
 # -- traps of each
@@ -138,7 +139,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_golang_migrate_orders_by_number_and_pairs_by_version_alone(tmp_path: Path) -> None:
     for n in ("2", "010", "1"):
         put(tmp_path, {f"{n}_a.up.sql": "SELECT 1", f"{n}_b.down.sql": "SELECT 1"})
-    found = pairs(tmp_path, "golang-migrate")
+    found = read(tmp_path, "golang-migrate")
     assert [pair.version for pair in found] == ["1", "2", "10"]
     assert all(pair.forward and pair.rollback for pair in found)
 
@@ -278,7 +279,7 @@ def test_sqlx_leaves_the_transaction_only_for_its_first_bytes(tmp_path: Path) ->
         "1_a.up.sql": "-- no-transaction\nSELECT 1", "1_a.down.sql": "\n-- no-transaction\nSELECT 1",
         "10_c.sql": "SELECT 1", "9_b.up.sql": "SELECT 1",
     })  # fmt: skip
-    found = pairs(tmp_path, "sqlx")
+    found = read(tmp_path, "sqlx")
     assert [pair.name for pair in found] == ["1_a", "9_b", "10_c"]
     first = found[0]
     assert first.forward and first.rollback

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.layouts import Applied, Migration
+from core.layouts import Applied, Migration, Part
 from core.model import Request
 from core.plan import Selection, select
 
 NAMES = ["001_initial", "002_masks", "003_narratives", "004_checks", "010_rate_limits", "011_subscriptions"]
 NAMES += ["012_stripe_events"]
-FILES = [Migration(n[:3], n, Path(f"{n}.sql"), Path(f"rollback/{n}.sql")) for n in NAMES]
+FILES = [Migration(n[:3], n, Part(f"{n}.sql", b""), Part(f"rollback/{n}.sql", b"")) for n in NAMES]
 ROWS = [Applied(n[:3]) for n in NAMES]
 
 
@@ -68,7 +67,7 @@ def test_only_says_what_stays_applied_after_it() -> None:
 
 
 def test_an_exact_version_wins_over_the_beginning_of_another_name() -> None:
-    files = [*FILES, Migration("0110", "0110_more", Path("0110_more.sql"), Path("rollback/0110_more.sql"))]
+    files = [*FILES, Migration("0110", "0110_more", Part("0110_more.sql", b""), Part("rollback/0110_more.sql", b""))]
     rows = [*ROWS, Applied("0110")]
     assert [m.name for _, m in select(Request("from", "011"), files, rows).undo][-1] == "011_subscriptions"
 
@@ -131,7 +130,7 @@ def test_rows_without_any_file_are_refused_by_name() -> None:
 
 
 def test_two_files_with_one_version_are_refused() -> None:
-    files = [*FILES, Migration("012", "012_other", None, Path("rollback/012_other.sql"))]
+    files = [*FILES, Migration("012", "012_other", None, Part("rollback/012_other.sql", b""))]
     assert refusal(Request("latest"), files).code == "E-HISTORY"
     assert len(select(Request("latest"), files, [Applied(n) for n in NAMES]).undo) == 1
 

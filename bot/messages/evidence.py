@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages.facts import back_words, oldest, saved_words, undo
+from bot.messages.facts import back_words, oldest, one_row, saved_words, undo
 from bot.messages.text import code, cut_marked, data, duration, listed, number, plural, prose, size
 from core.model import Json, Run
 
@@ -148,10 +148,12 @@ def _executed(run: Run) -> str:
     tries = int(found.get("lock_tries", 1))
     locks = f" The locks were free at try {tries}." if tries > 1 else ""
     ran = plural(int(found["statements"]), "statement")
+    table, now = code(str(found["history_table"])), one_row(run)
+    history = f"{table} {now}" if now else f"{rows} {which} deleted from {table}"
     saved = saved_words(found.get("saved", {}))
     first = f"{saved} saved first; " if saved else ""
     held = " The history table refuses them from now on." if found.get("hold") == "refuse" else ""
-    return f"{first}{ran}; {rows} {which} deleted from {code(str(found['history_table']))}, in the same transaction.{locks}{held}"
+    return f"{first}{ran}; {history}, in the same transaction.{locks}{held}"
 
 
 def _save_found(run: Run) -> str:

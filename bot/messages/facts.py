@@ -59,6 +59,15 @@ def oldest(run: Run) -> str:
     return str(gone[-1]["version"]) if gone else run.request.migration or ""
 
 
+def one_row(run: Run) -> str:
+    """What becomes of a history table that has one row, the current version; empty where each migration has a row."""
+    found = run.evidence.get("identify", {})
+    if not found.get("one_row"):
+        return ""
+    left = found["applied"][: -len(undo(run))]
+    return f"set to version {code(str(left[-1]))}" if left else "emptied"
+
+
 def main_name(run: Run) -> str:
     """The migration that a reader would call this run by."""
     gone = names(run)

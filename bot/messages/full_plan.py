@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
-from bot.messages.facts import afterwards, names, undo
+from bot.messages.facts import afterwards, names, one_row, undo
 from bot.messages.plan import difference, in_use, loss_line, losses
 from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
 from core.model import Json, Run
@@ -153,4 +153,6 @@ def _history(run: Run) -> list[Json]:
     if not table or not versions:
         return []
     which = listed(versions) if len(versions) <= 40 else f"the rows of all {number(len(versions))} migrations"
+    if now := one_row(run):
+        return [section(f"*History table*: {code(str(table))} is {now}, in the same transaction")]
     return [section(f"*History table*: deletes {which} from {code(str(table))}, in the same transaction")]

@@ -9,7 +9,7 @@ from typing import Any
 from core import script
 from core import script_rules as rules
 from core.errors import Refused
-from core.layouts.files import Part
+from core.layouts import Part
 from core.script import Statement
 
 DECLARED = re.compile(

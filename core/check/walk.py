@@ -16,7 +16,7 @@ from core.check import Checked, Report, Verdict
 from core.check.reading import Reading, Unfit, declared, read, refused_by_the_bot
 from core.check.room import COPIES_HAVE_NO, Failed, Room
 from core.errors import Refused
-from core.layouts.files import Pair, Part
+from core.layouts import Migration
 from core.schema import Change, Snapshot
 
 TIMEOUT = 30.0
@@ -40,25 +40,25 @@ def check(
     """
     started = time.monotonic()
     name = layout or layouts.detect(folder)
-    pairs = layouts.pairs(folder, name)
-    first = _first(pairs, since)
+    migrations = layouts.layout_for(folder, name).read()
+    first = _first(migrations, since)
     found = []
     with postgres.trouble("go on with the check"), Room(url, timeout) as room:
-        walk = Walk(room, name == "paired")
+        walk = Walk(room, layouts.adapter(name).history_table)
         server = room.conn.info.parameter_status("server_version") or "?"
-        for at, pair in enumerate(pairs):
-            progress(at, len(pairs), pair.name)
+        for at, migration in enumerate(migrations):
+            progress(at, len(migrations), migration.name)
             if at >= first:
-                found.append(walk.one(pair))
-            elif failed := walk.forward(pair):
+                found.append(walk.one(migration))
+            elif failed := walk.forward(migration):
                 found.append(failed)
-        progress(len(pairs), len(pairs), "")
+        progress(len(migrations), len(migrations), "")
     return Report(name, server.split()[0], tuple(found), round(time.monotonic() - started, 3))
 
 
-def _first(pairs: Sequence[Pair], since: str | None) -> int:
+def _first(migrations: Sequence[Migration], since: str | None) -> int:
     """The place of the migration named by `--since`. Raises Refused (E-NOTHING, E-MIGRATION-UNKNOWN)."""
-    if not pairs:
+    if not migrations:
         raise Refused("E-NOTHING", "The folder holds no migration of this layout.", "Nothing was started.")
     if since is None:
         return 0
@@ -68,81 +68,83 @@ def _first(pairs: Sequence[Pair], since: str | None) -> int:
         lambda p: layouts.number(word) is not None and layouts.number(p.version) == layouts.number(word),
         lambda p: p.name.startswith(word),
     ):
-        places = [at for at, pair in enumerate(pairs) if fits(pair)]
+        places = [at for at, migration in enumerate(migrations) if fits(migration)]
         if len(places) == 1:
             return places[0]
-    near = layouts.nearest(word, [pair.name for pair in pairs])
+    near = layouts.nearest(word, [one.name for one in migrations])
     meant = f" Did you mean `{near[0]}`?" if near else ""
     raise Refused("E-MIGRATION-UNKNOWN", f"I know no migration `{since[:60]}`.{meant}", "Nothing was started.")
 
 
 class Walk:
-    """The schema as it grows. `ours`: the scripts are ones that our own bot would run."""
+    """The schema as it grows. `history_table`: the usual name of the tool's, which no rollback script may touch."""
 
-    def __init__(self, room: Room, ours: bool) -> None:
-        self.room, self.ours = room, ours
+    def __init__(self, room: Room, history_table: str) -> None:
+        self.room, self.history_table = room, history_table
         self.schema: Snapshot | None = None
         self.broken: list[str] = []
 
-    def one(self, pair: Pair) -> Checked:
+    def one(self, migration: Migration) -> Checked:
         """Everything about one migration."""
         started = time.monotonic()
-        found = self._one(pair)
+        found = self._one(migration)
         return replace(found, seconds=round(time.monotonic() - started, 3))
 
-    def forward(self, pair: Pair) -> Checked | None:
+    def forward(self, migration: Migration) -> Checked | None:
         """Only apply it. The finding where that fails."""
         self.schema = None
         try:
-            self._apply(pair)
+            self._apply(migration)
         except (Unfit, Failed) as error:
-            self.broken.append(pair.name)
-            return Checked(pair.name, "fails", f"does not apply: {error}")
+            self.broken.append(migration.name)
+            return Checked(migration.name, "fails", f"does not apply: {error}")
         return None
 
-    def _one(self, pair: Pair) -> Checked:
+    def _one(self, migration: Migration) -> Checked:
         try:
             before = self.room.snapshot() if self.schema is None else self.schema
-            up = self._apply(pair)
+            up = self._apply(migration)
             after = self.schema = self.room.snapshot()
         except (Unfit, Failed) as error:
             self.schema = None
-            if pair.forward is None and not pair.refused:
-                found = Checked(pair.name, "missing", "its forward script is missing")
+            if migration.forward is None and not migration.refused:
+                found = Checked(migration.name, "missing", "its forward script is missing")
             else:
-                found = Checked(pair.name, "fails", f"does not apply: {error}", notes=self._consequence(error))
-            self.broken.append(pair.name)
+                found = Checked(migration.name, "fails", f"does not apply: {error}", notes=self._consequence(error))
+            self.broken.append(migration.name)
             return found
-        if pair.rollback is None:
-            return _without_script(pair, up)
+        if migration.rollback is None:
+            return _without_script(migration, up)
         try:
-            down = read(pair.rollback)
+            down = read(migration.rollback)
         except Unfit as error:
-            return Checked(pair.name, "fails", f"{error}", notes=up.notes)
-        if why := declared(pair.rollback, down):
-            return Checked(pair.name, "irreversible", why, notes=up.notes)
+            return Checked(migration.name, "fails", f"{error}", notes=up.notes)
+        if why := declared(migration.rollback, down):
+            return Checked(migration.name, "irreversible", why, notes=up.notes)
         if not down.statements:
-            return self._empty(pair, before, after, up)
-        found = self._back(pair.name, (before, after), up, down)
-        return replace(found, notes=(*_notes(up, down), *found.notes, *self._ours(pair.rollback)))
+            return self._empty(migration, before, after, up)
+        found = self._back(migration.name, (before, after), up, down)
+        return replace(
+            found, notes=(*_notes(up, down), *found.notes, *refused_by_the_bot(migration.rollback, self.history_table))
+        )
 
-    def _apply(self, pair: Pair) -> Reading:
+    def _apply(self, migration: Migration) -> Reading:
         """Raises Unfit, Failed."""
-        if pair.refused or pair.forward is None:
-            raise Unfit(f"{pair.refused or 'its forward script is missing'}.")
-        up = read(pair.forward)
+        if migration.refused or migration.forward is None:
+            raise Unfit(f"{migration.refused or 'its forward script is missing'}.")
+        up = read(migration.forward)
         made = self.room.apply(up)
         self.room.roles |= set(up.roles)
         notes = [f"the role `{role}` was made for the time of the check" for role in made]
         return replace(up, notes=(*up.notes, *notes))
 
-    def _empty(self, pair: Pair, before: Snapshot, after: Snapshot, up: Reading) -> Checked:
+    def _empty(self, migration: Migration, before: Snapshot, after: Snapshot, up: Reading) -> Checked:
         """A rollback script without a statement: right only where there is nothing to undo."""
         changes = tuple(schema.difference(before, after))
         if changes:
-            return Checked(pair.name, "empty", "its rollback script holds no statement", changes, notes=up.notes)
+            return Checked(migration.name, "empty", "its rollback script holds no statement", changes, notes=up.notes)
         note = "nothing was to be undone in the schema"
-        return replace(self._back(pair.name, (before, after), up, None), verdict="empty", notes=(*up.notes, note))
+        return replace(self._back(migration.name, (before, after), up, None), verdict="empty", notes=(*up.notes, note))
 
     def _back(self, name: str, sides: tuple[Snapshot, Snapshot], up: Reading, down: Reading | None) -> Checked:
         """Down and up again, in a transaction where that can be, else in a copy."""
@@ -198,9 +200,6 @@ class Walk:
             return ()
         return (f"`{self.broken[0]}` could not be applied before; this may come of it",)
 
-    def _ours(self, part: Part) -> list[str]:
-        return refused_by_the_bot(part, "schema_migrations") if self.ours else []
-
 
 def _verdict(changes: Sequence[Change]) -> Verdict:
     if any(change.severity == "harmful" for change in changes):
@@ -208,10 +207,10 @@ def _verdict(changes: Sequence[Change]) -> Verdict:
     return "cosmetic" if changes else "exact"
 
 
-def _without_script(pair: Pair, up: Reading) -> Checked:
-    if pair.irreversible:
-        return Checked(pair.name, "irreversible", pair.irreversible, notes=up.notes)
-    return Checked(pair.name, "missing", "it has no rollback script", notes=up.notes)
+def _without_script(migration: Migration, up: Reading) -> Checked:
+    if migration.irreversible:
+        return Checked(migration.name, "irreversible", migration.irreversible, notes=up.notes)
+    return Checked(migration.name, "missing", "it has no rollback script", notes=up.notes)
 
 
 def _notes(*readings: Reading) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """How a project keeps its migrations: the port that each adapter fills.
 
-An adapter reads migration files and the history table, and takes the row of one migration out of it.
+An adapter reads migration files and the history table, takes the row of one migration out of it, and puts it back.
 """
 
 from __future__ import annotations
@@ -10,30 +10,53 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import psycopg
 
 from core.errors import Refused
 from core.model import Json
+from core.settings import LAYOUTS
 
 if TYPE_CHECKING:
-    from core.layouts.files import Pair
+    from core.layouts.base import Adapter
+    from core.settings import Target
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 LARGEST = 50_000_000  # bytes of one file
-CHECKED = ("golang-migrate", "diesel", "goose", "dbmate", "sqlx")
-"""Layouts of other tools: `rollback check` reads their files, their history tables are not ours to write."""
+Transaction = Literal["always", "never", "whole file", "free"]
+"""How the project's own tool runs a script: in a transaction of the tool's; statement by statement outside of one; the
+whole file as one message, which PostgreSQL treats as one transaction unless it is a single statement; not known."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One direction of a migration. `file`: its name below the folder; `data`: its bytes, other sections blanked out."""
+
+    file: str
+    data: bytes
+    transaction: Transaction = "free"
+
+    @property
+    def shown(self) -> str:
+        """Its name for people: every rollback script of `paired` is in the folder `rollback`."""
+        return self.file.removeprefix("rollback/")
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One migration as the files know it: version `011`, name `011_subscriptions`. A missing file is None."""
+    """One migration as the files know it: version `011`, name `011_subscriptions`, both scripts. A missing one is None.
+
+    `irreversible`: why there is no rollback script, where the layout has a way to declare that. `refused`: why its files
+    cannot be read as the tool would read them, as a sentence without its full stop.
+    """
 
     version: str
     name: str
-    forward: Path | None
-    rollback: Path | None
+    forward: Part | None = None
+    rollback: Part | None = None
+    irreversible: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,89 +69,104 @@ class Applied:
 
 @dataclass(frozen=True)
 class History:
-    """The history table: its qualified name (quoted where SQL needs it), the version column's type, rows oldest first."""
+    """The history table: its qualified name (quoted where SQL needs it), its schema and name, rows oldest first."""
 
     table: str
     schema: str
     name: str
-    column_type: str
     applied: tuple[Applied, ...]
 
 
 class Layout(Protocol):
     """What every adapter offers."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """One of LAYOUTS."""
+
+    @property
+    def row_each(self) -> bool:
+        """Does the table keep a row for each migration? Else it keeps the current version, and only the newest can go."""
+
+    def fits(self) -> bool:
+        """Do the files of the folder look like this layout's? Raises Refused (E-FILE-MISSING)."""
+
+    def read(self) -> list[Migration]:
+        """All migrations, oldest first, whatever the layout of the folder is. Raises Refused (E-FILE-MISSING)."""
 
     def migrations(self) -> list[Migration]:
-        """All migrations, oldest first. Raises Refused (E-FILE-MISSING)."""
+        """The same. Raises Refused: E-FILE-MISSING, E-CONFIG (the files are those of another layout)."""
 
     def history(self, conn: Connection) -> History:
-        """The history table as it is now. Raises Refused (E-HISTORY)."""
+        """The history table as it is now, in the order in which the tool itself would undo. Raises Refused:
+
+        E-HISTORY: no table, several, another tool's, an unknown shape, or a state that the tool would not go on from;
+        E-RIGHTS: it may not be read; of golang-migrate also as `migrations`.
+        """
 
     def untrack(self, conn: Connection, history: History, version: str) -> Json:
-        """Take one migration out of the history, in the caller's transaction; the row that went, for re-apply.
+        """Take one migration out of the history, in the caller's transaction; all that `track` needs to put it back.
 
-        Raises StepFailed (E-EXECUTE) unless exactly one row went.
+        Raises StepFailed (E-EXECUTE) unless exactly that happened; the caller undoes the transaction.
         """
 
     def track(self, conn: Connection, history: History, version: str, row: Json) -> None:
-        """Put back what `untrack` took, in the caller's transaction. Raises StepFailed unless exactly that came about."""
+        """Put back what `untrack` took, in the caller's transaction, after the forward script: it may have written the
+        row again. Columns that have appeared since keep what the script wrote, or their default.
+
+        Raises StepFailed (E-EXECUTE) unless exactly that is there afterwards; the caller undoes the transaction. Of
+        golang-migrate, which looks up the version before, also as `migrations`.
+        """
 
     def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
-        """The advisory locks that the tool itself takes."""
+        """The advisory locks that the tool holds while it migrates, as signed 64-bit numbers.
+
+        Raises StepFailed (E-BUSY) where the tool keeps its lock in another way and holds it now.
+        """
 
 
-class Checked(Protocol):
-    """What the module of another tool's layout offers."""
-
-    def fits(self, folder: Path) -> bool:
-        """Do the files of the folder look like this layout's? Raises Refused (E-FILE-MISSING)."""
-
-    def pairs(self, folder: Path) -> list[Pair]:
-        """All migrations with both scripts, oldest first. Raises Refused (E-FILE-MISSING)."""
+def of(target: Target) -> Layout:
+    """The adapter of a target. Raises Refused (E-CONFIG)."""
+    return layout_for(target.migrations, target.layout, target.history_table)
 
 
-def layout_for(folder: Path, name: str = "paired") -> Layout:
-    """The adapter of that name for that folder. Raises Refused (E-CONFIG)."""
-    from core.layouts.paired import Paired
+def layout_for(folder: Path, name: str = "paired", table: str | None = None) -> Layout:
+    """The adapter of that name for that folder. `table`: the history table, where it is not the tool's usual one.
 
-    if name in CHECKED:
-        message = f"The layout `{name}` works with `rollback check` only: rollbacks of a target need `paired`."
-        raise Refused("E-CONFIG", message, "Nothing was started.")
-    if name != "paired":
-        raise Refused("E-CONFIG", f"I know no layout `{name[:60]}`.", "The layout is `paired`. Nothing was started.")
-    return Paired(folder)
+    Raises Refused (E-CONFIG).
+    """
+    return adapter(name)(folder, table)
 
 
-def pairs(folder: Path, name: str) -> list[Pair]:
-    """All migrations of a folder with both scripts, oldest first. Raises Refused (E-CONFIG, E-FILE-MISSING)."""
-    from core.layouts.files import of_migrations
+def adapter(name: str) -> type[Adapter]:
+    """The class of that name. Raises Refused (E-CONFIG)."""
+    from core.layouts import dbmate, diesel, golang_migrate, goose, paired, sqlx
 
-    if name == "paired":
-        return of_migrations(layout_for(folder).migrations(), folder)
-    return adapter(name).pairs(folder)
-
-
-def adapter(name: str) -> Checked:
-    """The module that reads the files of another tool. Raises Refused (E-CONFIG)."""
-    from core.layouts import dbmate, diesel, golang_migrate, goose, sqlx
-
-    modules = (golang_migrate, diesel, goose, dbmate, sqlx)
-    found: dict[str, Checked] = dict(zip(CHECKED, modules, strict=True))
+    classes = (
+        paired.Paired,
+        golang_migrate.GolangMigrate,
+        diesel.Diesel,
+        goose.Goose,
+        dbmate.Dbmate,
+        sqlx.Sqlx,
+    )
+    found: dict[str, type[Adapter]] = {one.name: one for one in classes}
     if name not in found:
-        known = ", ".join(f"`{layout}`" for layout in ("paired", *CHECKED))
+        known = ", ".join(f"`{layout}`" for layout in LAYOUTS)
         raise Refused("E-CONFIG", f"I know no layout `{name[:60]}`.", f"I know {known}. Nothing was started.")
     return found[name]
+
+
+def fitting(folder: Path) -> list[str]:
+    """The layouts that a folder's files may have. Raises Refused (E-FILE-MISSING)."""
+    return [name for name in LAYOUTS if layout_for(folder, name).fits()]
 
 
 def detect(folder: Path) -> str:
     """The layout that a folder's files have. Raises Refused (E-CONFIG): none fits, or several do."""
     from core.layouts.files import below
 
-    found = [name for name in CHECKED if adapter(name).fits(folder)]
-    if (folder / "rollback").is_dir() and any(m.forward for m in layout_for(folder).migrations()):
-        found.append("paired")
+    found = fitting(folder)
     if {"golang-migrate", "sqlx"} <= set(found):  # the same names of files: the project's own manifest tells
         here = folder.resolve()
         near = next(
@@ -141,7 +179,7 @@ def detect(folder: Path) -> str:
     names = ", ".join(f"`{p.name[:60]}`" for p in below(folder)[:5]) or "no files"
     fits = " and ".join(f"`{name}`" for name in found)
     message = f"{fits} fit the files of this folder." if found else f"No layout fits this folder: it holds {names}."
-    known = ", ".join(("paired", *CHECKED))
+    known = ", ".join(LAYOUTS)
     raise Refused("E-CONFIG", message, f"Say which with `--layout`: {known}. Nothing was started.")
 
 

@@ -1,44 +1,14 @@
-"""What `rollback check` needs of a layout: the two scripts of every migration. No history table, no database."""
+"""What the adapters share where they read files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from core.errors import Refused
-from core.layouts import Migration, read_bytes
+from core.layouts import Migration, Part, Transaction, read_bytes
 
-Transaction = Literal["always", "never", "whole file", "free"]
-"""How the project's own tool runs a script: in a transaction of the tool's; statement by statement outside of one; the
-whole file as one message, which PostgreSQL treats as one transaction unless it is a single statement; not known."""
 HINT = "Nothing was started."
-
-
-@dataclass(frozen=True)
-class Part:
-    """One direction of a migration. `file`: its name below the folder; `data`: its bytes, other sections blanked out."""
-
-    file: str
-    data: bytes
-    transaction: Transaction = "free"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A migration with the contents of its files.
-
-    `irreversible`: why there is no rollback script, where the layout has a way to declare that. `refused`: why the files
-    cannot be tried at all.
-    """
-
-    name: str
-    version: str
-    forward: Part | None
-    rollback: Part | None
-    irreversible: str = ""
-    refused: str = ""
 
 
 def below(folder: Path) -> list[Path]:
@@ -73,18 +43,12 @@ def section(data: bytes, first: int, end: int | None = None) -> bytes:
     return b"\n" * first + b"\n".join(lines[first:])
 
 
-def of_migrations(migrations: Iterable[Migration], folder: Path) -> list[Pair]:
-    """The pairs of a layout with one file for each direction. Raises Refused (E-FILE-MISSING)."""
-    root = folder.resolve()
-    return [Pair(m.name, m.version, part(m.forward, root), part(m.rollback, root)) for m in migrations]
-
-
-def each_once(pairs: list[Pair]) -> list[Pair]:
+def each_once(migrations: list[Migration]) -> list[Migration]:
     """The same, but a migration whose version another one has already is refused: the tools keep one row for both."""
     first: dict[str, str] = {}
     found = []
-    for pair in pairs:
-        other = first.setdefault(pair.version, pair.name)
-        twice = f"`{pair.name[:80]}` and `{other[:80]}` have the same version `{pair.version[:40]}`"
-        found.append(pair if other == pair.name else replace(pair, refused=pair.refused or twice))
+    for one in migrations:
+        other = first.setdefault(one.version, one.name)
+        twice = f"`{one.name[:80]}` and `{other[:80]}` have the same version `{one.version[:40]}`"
+        found.append(one if other == one.name else replace(one, refused=one.refused or twice))
     return found

@@ -41,9 +41,12 @@ def found(work: Work) -> Json | None:
 
 
 def tables(work: Work) -> dict[str, str]:
-    """What must be locked, and how: all that the scripts lock out, and all whose rows they change, for our triggers."""
+    """What must be locked, and how: all that the scripts lock out, and all whose rows they change, for our triggers.
+
+    The history table too: not every migration tool takes a lock, but each writes a row there.
+    """
     rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
-    written = {*rehearsed["writes"], *tried.get("touched", ())}
+    written = {*rehearsed["writes"], *tried.get("touched", ()), work.run.evidence["identify"]["history_table"]}
     return {**dict.fromkeys(written, SHARED), **{lock["table"]: EXCLUSIVE for lock in rehearsed["locks"]}}
 
 
@@ -78,7 +81,7 @@ def same_rows(conn: postgres.Connection, work: Work) -> None:
 
 def same_plan(conn: postgres.Connection, work: Work, live: schema.Snapshot) -> None:
     """The same again under the lock, with the definitions of everything that the scripts touch."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     identified = work.run.evidence["identify"]
     applied = [row.version for row in layout.history(conn).applied]
     now = {**identified, "applied": applied, "database": postgres.identity(conn)}
@@ -108,7 +111,7 @@ def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
         sequences = take.sequences(conn, work.run.evidence["rehearse"]["changes"])
         save(conn, work, statements(undo), todo, writer)
         destroys_only_what_is_saved(work, held, inventory(conn))
-        layout = layouts.layout_for(work.target.migrations, work.target.layout)
+        layout = layouts.of(work.target)
         history = layout.history(conn)
         rows = [layout.untrack(conn, history, item["version"]) for item in undo]
         after = schema.snapshot(conn)

@@ -12,19 +12,22 @@ from core.runbook import Work
 
 def identify(work: Work) -> Json:
     """What goes, in which order, with the scripts as they are now. Raises Refused: nothing was started."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
         history = layout.history(conn)
         database = postgres.identity(conn)
         postgres.may_mark(conn, work.target.name)
     selection = plan.select(work.run.request, layout.migrations(), history.applied)
-    table = history.table.split(".")[-1]
+    if selection.kept_after and not layout.row_each:
+        raise plan.only_the_newest(selection, layout.name)
     named = selection.undo[-1][1].name if work.run.request.what == "from" else work.run.request.migration
     return {
         "database": database,
+        "layout": layout.name,
+        "one_row": not layout.row_each,
         "history_table": history.table,
         "applied": [applied.version for applied in history.applied],
-        "undo": [undone(applied, migration, table) for applied, migration in selection.undo],
+        "undo": [undone(applied, migration, history.name) for applied, migration in selection.undo],
         "stays": selection.stays.name if selection.stays else None,
         "kept_after": list(selection.kept_after),
         "named": named,
@@ -37,7 +40,7 @@ def undone(applied: Applied, migration: Migration, history_table: str) -> Json:
         raise Refused(
             "E-NO-SCRIPT", f"`{migration.name}` has no rollback script. I do not guess one. Nothing was started."
         )
-    read = script.read(migration.rollback.name, layouts.read_bytes(migration.rollback), history_table=history_table)
+    read = script.read(migration.rollback.shown, migration.rollback.data, history_table=history_table)
     return {
         "version": applied.version,
         "name": migration.name,
@@ -46,6 +49,7 @@ def undone(applied: Applied, migration: Migration, history_table: str) -> Json:
             "file": read.name,
             "sha256": read.sha256,
             "bytes": read.size,
+            "transaction": migration.rollback.transaction,
             "statements": [{"sql": s.sql, "line": s.line, "kind": s.kind} for s in read.statements],
         },
         "warnings": script.warnings(read),

@@ -49,7 +49,7 @@ NOTHING = "Nothing was started."
 def identify(work: Work) -> Json:
     """What is applied again, with the forward scripts as they are now, and the save. Raises Refused."""
     origin = work.undoes
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     with target(work) as conn:
         history = layout.history(conn)
         database = postgres.identity(conn)
@@ -105,7 +105,7 @@ def save_of(work: Work) -> Save:
 
 def scripts(work: Work) -> Forward:
     """The forward scripts of what was undone, oldest first. Raises Refused."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     return forward(layout, work.undoes.evidence["identify"]["undo"])
 
 
@@ -236,7 +236,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
     before = schema.snapshot(conn)
     same_plan(conn, work, before)
     files = dump.Archive(work.settings.backup_dir, work.run.id)
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     history = layout.history(conn)
     released = hold.release(conn, history, work.undoes.id)
     with dump.disk(), files.writing(files.saved) as out:

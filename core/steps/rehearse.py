@@ -84,7 +84,7 @@ def on_the_target(work: Work, conn: postgres.Connection, usage: Usage, done: tri
 
 def forward_scripts(work: Work) -> Forward | str:
     """The forward migrations of what goes; why not, where they cannot be run."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     try:
         return forward(layout, work.run.evidence["identify"]["undo"])
     except Refused as no:
@@ -193,7 +193,7 @@ def compare(one: schema.Snapshot, other: schema.Snapshot, history: str) -> list[
 
 def built(work: Work, url: str) -> tuple[schema.Snapshot, schema.Snapshot]:
     """Apply the forward migrations; the schema without those that go, and with them."""
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     undo = {item["name"] for item in work.run.evidence["identify"]["undo"]}
     applied = layouts.forward_of(layout, work.run.evidence["identify"]["applied"])
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
@@ -212,7 +212,7 @@ def apply(conn: postgres.Connection, migration: layouts.Migration) -> None:
     """One forward migration. Raises StepFailed where its file is missing or fails."""
     if migration.forward is None:
         raise StepFailed("E-REHEARSAL", f"the forward migration of `{migration.name}` is missing")
-    text = layouts.read_bytes(migration.forward).decode("utf-8-sig")
+    text = migration.forward.data.decode("utf-8-sig")
     try:
         conn.execute(text.encode())
     except psycopg.Error as error:

@@ -50,7 +50,7 @@ def identify(work: Work) -> Json:
         unharmed(files, origin.evidence["backup"])
     except StepFailed as error:
         raise Refused("E-NO-BACKUP", error.message, NOTHING) from None
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     with target(work) as conn:
         history, database = layout.history(conn), postgres.identity(conn)
     before = origin.evidence["identify"]
@@ -122,7 +122,9 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
     """
     evidence = work.undoes.evidence
     backup, history = evidence["backup"], evidence["identify"]["history_table"]
-    own = evidence.get("execute", {}).get("saved", {}).get("since", (None, "0"))[1]  # what the rollback wrote is no loss
+    own = (
+        evidence.get("execute", {}).get("saved", {}).get("since", (None, "0"))[1]
+    )  # what the rollback wrote is no loss
     manifest = unharmed(dump.Archive(work.settings.backup_dir, work.undoes.id), backup)
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     found = []
@@ -331,7 +333,7 @@ def verify(work: Work) -> Json:
     """History table, schema, services, health. `differences` is empty where all is as in the backup."""
     origin, executed = work.undoes, work.run.evidence["execute"]
     manifest = unharmed(dump.Archive(work.settings.backup_dir, origin.id), origin.evidence["backup"])
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     with target(work) as conn:
         applied = [row.version for row in layout.history(conn).applied]
         live = schema.snapshot(conn)

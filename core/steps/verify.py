@@ -18,14 +18,16 @@ from core.runbook import Work
 def verify(work: Work) -> Json:
     """History table, schema and health. `differences` is empty where all is as rehearsed."""
     identified, executed = work.run.evidence["identify"], work.run.evidence["execute"]
-    layout = layouts.layout_for(work.target.migrations, work.target.layout)
+    layout = layouts.of(work.target)
     with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
         applied = layout.history(conn).applied
         live = schema.snapshot(conn)
     there = {row.version for row in applied}
     if work.run.kind == "reapply":
         left = []
-        differences = [f"`{version}` is not in the history table" for version in executed["versions"] if version not in there]
+        differences = [
+            f"`{version}` is not in the history table" for version in executed["versions"] if version not in there
+        ]
     else:
         left = [version for version in executed["versions"] if version in there]
         differences = [f"`{version}` is still in the history table" for version in left]

@@ -1,0 +1,68 @@
+"""What the adapters have in common: one table with a row for each migration, unless an adapter says otherwise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from core import layouts
+from core.errors import Refused
+from core.layouts import Applied, Connection, History, Migration, rows, table
+from core.layouts.table import Needs, Table
+from core.model import Json
+from core.schema_words import names
+
+
+class Adapter(ABC):
+    """An adapter of the port `Layout`, which says what each of these does. Files are read afresh at every call."""
+
+    name: ClassVar[str]
+    history_table: ClassVar[str]
+    """The table's usual name."""
+    needs: ClassVar[Needs]
+    """The columns that the table must have, each with the types that it may have."""
+    column: ClassVar[str] = "version"
+    row_each: ClassVar[bool] = True
+
+    def __init__(self, folder: Path, named: str | None = None) -> None:
+        """`named`: another history table than the usual one, `name` or `schema.name`."""
+        self.folder = folder
+        self.table = names(named) if named else (self.history_table,)
+
+    @abstractmethod
+    def fits(self) -> bool: ...
+
+    @abstractmethod
+    def read(self) -> list[Migration]: ...
+
+    @abstractmethod
+    def applied(self, conn: Connection, found: Table) -> list[Applied]:
+        """The rows of the table in the tool's order, oldest first. Raises Refused (E-HISTORY, E-RIGHTS)."""
+
+    def migrations(self) -> list[Migration]:
+        if not self.folder.is_dir():
+            raise Refused(
+                "E-FILE-MISSING",
+                "The migrations folder does not exist.",
+                "The setting `migrations` names it. Nothing was started.",
+            )
+        others = [] if self.fits() else layouts.fitting(self.folder)
+        if others:
+            theirs = " or ".join(f"`{name}`" for name in others)
+            message = f"The files of the migrations folder have the layout {theirs}, not `{self.name}`."
+            raise Refused("E-CONFIG", message, f'Set `layout = "{others[0]}"` for this target. Nothing was started.')
+        return self.read()
+
+    def history(self, conn: Connection) -> History:
+        found = table.only(conn, self.name, self.table, self.needs)
+        return table.history(found, self.applied(conn, found))
+
+    def untrack(self, conn: Connection, history: History, version: str) -> Json:
+        return rows.exactly_one(rows.take(conn, history, self.column, version), history, version)
+
+    def track(self, conn: Connection, history: History, version: str, row: Json) -> None:
+        rows.put(conn, history, self.column, version, [row])
+
+    def lock_keys(self, conn: Connection, history: History) -> tuple[int, ...]:
+        return ()
