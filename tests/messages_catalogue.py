@@ -38,6 +38,45 @@ UNKNOWN = s.event(2104, "unknown", 121, **s.UNKNOWN)
 LOST = s.run(S.NEEDS_A_PERSON, UNKNOWN, approvals=s.YES, evidence=s.PROVEN)
 CUT_OFF = s.event(2104, "interrupted", 118, since=s.at(110))
 INTERRUPTED = s.run(S.INTERRUPTED, CUT_OFF, approvals=s.YES, evidence=s.PROVEN)
+YES_AGAIN = (replace(s.YES[0], person=s.CHEN),)
+BACK_CTX = replace(s.CTX, origin=s.LINK)
+MISFITS = {**s.TRIED, "back": {**s.BACK, "aside": [s.ASIDE]}}
+REAPPLYING = s.way_back("reapply", S.WAITING)
+RESTORING = s.way_back("restore", S.WAITING)
+REAPPLIED_RUN = s.way_back(
+    "reapply",
+    S.DONE,
+    s.event(2116, "done", 620),
+    approvals=YES_AGAIN,
+    evidence={"identify": s.REDO, "rehearse": s.TRIED, "execute": s.AGAIN, "verify": s.HEALTHY},
+    ended_at=s.NOON + timedelta(seconds=620),
+)
+RESTORED_RUN = s.way_back(
+    "restore",
+    S.DONE,
+    s.event(2130, "done", 700),
+    approvals=YES_AGAIN,
+    evidence={
+        "identify": s.WHOLE,
+        "rehearse": s.COUNTED,
+        "prepare": s.PUT_IN,
+        "execute": s.SWAPPED,
+        "verify": {**s.HEALTHY, "schema": "as in the backup"},
+    },
+    ended_at=s.NOON + timedelta(seconds=700),
+)
+NO_SERVICE = s.event(
+    2131,
+    "unknown",
+    650,
+    code="E-SERVICES",
+    message="Production's database was not changed, but its services do not start: `api` does not run after 60 s.",
+    known=["the database was not changed, and takes connections"],
+    unknown=["why the services do not start"],
+    doing=["start them again every 10 s"],
+    you=["start them by hand: api, orchestrator"],
+)
+STUCK = s.way_back("restore", S.NEEDS_A_PERSON, NO_SERVICE, approvals=YES_AGAIN)
 DENIED = s.run(S.DENIED, s.event(2100, "denied", 76, s.BOB, reason="wait for the replica to catch up"))
 TYPED = {
     "latest": Request("latest"),
@@ -125,6 +164,71 @@ CARDS = {
     ),
     "card_withdrawn": (s.run(S.WITHDRAWN, s.event(2099, "withdrawn", 40, s.ANA)), s.CTX),
     "card_needs_a_person": (LOST, s.CTX),
+    "card_executing_held_up": (
+        s.run(
+            S.EXECUTING,
+            s.event(2102, "executing", 108),
+            approvals=s.YES,
+            evidence=s.PROVEN,
+            held_up=(
+                {
+                    "who": "app worker",
+                    "state": "idle in transaction",
+                    "seconds": 660.0,
+                    "pid": 8123,
+                    "table": "public.subscriptions",
+                },
+            ),
+        ),
+        s.ESTIMATED,
+    ),
+    "card_waiting_no_way_back": (
+        s.run(
+            S.WAITING,
+            evidence={
+                **s.PROVEN,
+                "test restore": {
+                    **s.TRIAL,
+                    "way_back": {
+                        **s.WAY_BACK,
+                        "works": False,
+                        "why": "the rows of `subscriptions` are not the same afterwards",
+                    },
+                },
+            },
+        ),
+        s.CTX,
+    ),
+    "card_done_held": (replace(DONE, evidence={**DONE.evidence, "execute": {**s.EXECUTE, "hold": "refuse"}}), s.CTX),
+    "card_reapply_waiting": (REAPPLYING, BACK_CTX),
+    "card_reapply_waiting_misfits": (
+        s.way_back("reapply", S.WAITING, evidence={"identify": s.REDO, "rehearse": MISFITS}),
+        BACK_CTX,
+    ),
+    "card_reapply_executing": (
+        s.way_back("reapply", S.EXECUTING, s.event(2112, "executing", 590), approvals=YES_AGAIN),
+        BACK_CTX,
+    ),
+    "card_reapply_done": (REAPPLIED_RUN, BACK_CTX),
+    "card_restore_waiting": (RESTORING, BACK_CTX),
+    "card_restore_approved": (
+        s.way_back(
+            "restore", S.APPROVED, s.event(2115, "approved", 300, s.CHEN), approvals=YES_AGAIN, running="prepare"
+        ),
+        BACK_CTX,
+    ),
+    "card_restore_done": (RESTORED_RUN, BACK_CTX),
+    "card_restore_needs_a_person": (STUCK, BACK_CTX),
+    "card_reapplied": (
+        replace(
+            DONE, state=S.REAPPLIED, ending=s.event(2114, "reapplied", 600, s.BOB, by="RB-M4TQ"), way_back="RB-M4TQ"
+        ),
+        s.CTX,
+    ),
+    "card_restored": (
+        replace(DONE, state=S.RESTORED, ending=s.event(2128, "restored", 690, s.BOB, by="RB-W8ZE"), way_back="RB-W8ZE"),
+        s.CTX,
+    ),
     "card_refused": (
         s.run(
             S.REFUSED, s.event(2102, "refused", 60, message="`013_refunds` has no rollback script.", hint="Add one.")
@@ -150,6 +254,25 @@ THREAD = {
     "thread_execute": (DONE, _done(2103, 111, "execute", s.EXECUTE)),
     "thread_verify": (DONE, _done(2105, 115, "verify", s.VERIFY)),
     "thread_verify_differs": (DECIDE, _done(2105, 115, "verify", s.SICK)),
+    "thread_reapply_identify": (REAPPLYING, _done(2108, 181, "identify", s.REDO)),
+    "thread_reapply_rehearse": (REAPPLYING, _done(2109, 187, "rehearse", MISFITS)),
+    "thread_reapply_execute": (
+        REAPPLIED_RUN,
+        _done(
+            2113,
+            600,
+            "execute",
+            {**s.AGAIN, "released": ["011", "012"], "back": {**s.AGAIN["back"], "aside": [s.ASIDE]}},
+        ),
+    ),
+    "thread_restore_identify": (RESTORING, _done(2120, 181, "identify", s.WHOLE)),
+    "thread_restore_rehearse": (RESTORING, _done(2121, 182, "rehearse", s.COUNTED)),
+    "thread_restore_prepare": (RESTORED_RUN, _done(2125, 370, "prepare", s.PUT_IN)),
+    "thread_restore_execute": (RESTORED_RUN, _done(2127, 373, "execute", s.SWAPPED)),
+    "thread_released": (DONE, s.event(2140, "released", 900, s.ANA)),
+    "thread_reapplied": (replace(DONE, state=S.REAPPLIED), s.event(2114, "reapplied", 600, s.BOB, by="RB-M4TQ")),
+    "thread_restored": (replace(DONE, state=S.RESTORED), s.event(2128, "restored", 690, s.BOB, by="RB-W8ZE")),
+    "thread_old_dropped": (RESTORED_RUN, s.event(2150, "old_dropped", 9000, s.ANA, name="app_before_rb_w8ze_20261110")),
     "thread_checking_again": (DECIDE, s.event(2106, "checking_again", 200, s.ANA)),
     "thread_unapproved": (WAITING, s.event(2101, "unapproved", 90, s.BOB, why="Bob Lee took it back")),
     "thread_plan_changed": (WAITING, s.event(2101, "plan_changed", 90, what=["`013_refunds` was applied"])),
@@ -165,6 +288,14 @@ CALLS = {
     "attention_done": (DONE, DONE.ending),
     "attention_not_verified": (DECIDE, DIFFER),
     "thread_step_failed": (STOPPED, FAIL),
+    "attention_reapply_done": (REAPPLIED_RUN, REAPPLIED_RUN.ending),
+    "attention_restore_done": (RESTORED_RUN, RESTORED_RUN.ending),
+    "restore_needs_a_person": (STUCK, NO_SERVICE),
+    "restore_interrupted": (
+        s.way_back("restore", S.INTERRUPTED, s.event(2126, "interrupted", 373, since=s.at(371)), approvals=YES_AGAIN),
+        s.event(2126, "interrupted", 373, since=s.at(371)),
+    ),
+    "applied_again": (DONE, s.event(2145, "applied_again", 4000, versions=["011", "012"])),
     "attention_stopped": (
         s.run(S.STOPPED),
         s.event(2101, "stopped", 90, code="E-BUG", message="Something broke on my side.", hint=""),
@@ -202,6 +333,9 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
     "dm_approver": lambda: m.direct(WAITING, s.CTX),
     "dm_reminder": lambda: m.direct(WAITING, s.CTX, reminder=True),
+    "dm_restore": lambda: m.direct(RESTORING, s.CTX),
+    "planning_reapply": lambda: m.planning(s.way_back("reapply", S.PLANNING, evidence={})),
+    "status_held": lambda: m.status([], [m.TargetNow("production", True, "010_rate_limits", held=(DONE,))], "d" * 64),
     "dm_decided": lambda: m.direct_decided(APPROVED, s.CTX, own=False),
     "dm_decided_denied": lambda: m.direct_decided(DENIED, s.CTX, own=False),
     "dm_decided_by_you": lambda: m.direct_decided(APPROVED, s.CTX, own=True, person="U0BOB"),
@@ -228,6 +362,13 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
 VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "review": lambda: m.review(WAITING, s.CTX),
     "review_no_data": lambda: m.review(_latest(), s.CTX),
+    "review_reapply": lambda: m.review(
+        s.way_back("reapply", S.WAITING, evidence={"identify": s.REDO, "rehearse": MISFITS}), BACK_CTX
+    ),
+    "review_restore": lambda: m.review(RESTORING, BACK_CTX),
+    "reapply_form": lambda: m.reapply_form(DONE),
+    "restore_form": lambda: m.restore_form(DONE),
+    "full_plan_reapply": lambda: m.full_plan(REAPPLYING, 1),
     "reason": lambda: m.reason(WAITING),
     "refused": lambda: m.refused(
         Refused("E-STALE", "The plan changed while you read it.", "Review revision 2."), "RB-7K3M"

@@ -111,7 +111,17 @@ BACKUP: Json = {
     "tables": 9,
     "taken_at": at(8),
 }
-TRIAL: Json = {"seconds": 62.0, "tables": 9, "equal": 9, "trial_seconds": 1.9, "rows_deleted": 57333, "notes": []}
+WAY_BACK: Json = {
+    "works": True, "why": "", "seconds": 5.8, "filled": {}, "bytes": 3_100_000, "save_seconds": 0.6, "rows": 57333,
+    "values": 1204, "aside": [], "notes": [],
+}  # fmt: skip
+TRIAL: Json = {
+    "seconds": 62.0, "tables": 9, "equal": 9, "trial_seconds": 1.9, "rows_deleted": 57333, "notes": [], "way_back": WAY_BACK,
+}  # fmt: skip
+SAVED: Json = {
+    "file": "RB-7K3M.saved", "bytes": 3_100_000, "sha256": hashlib.sha256(b"saved").hexdigest(), "rows": 57333,
+    "values": 1204, "sequences": 1, "parts": [], "since": ["1:1:", "1"],
+}  # fmt: skip
 EXECUTE: Json = {
     "seconds": 2.1,
     "statements": 3,
@@ -119,6 +129,8 @@ EXECUTE: Json = {
     "history_table": "public.schema_migrations",
     "committed_at": at(111),
     "lock_tries": 1,
+    "saved": SAVED,
+    "hold": "warn",
 }
 VERIFY: Json = {
     "seconds": 4.0,
@@ -129,6 +141,54 @@ VERIFY: Json = {
 }
 SICK: Json = {**VERIFY, "differences": ["the health check answers 503, 3 of 3 tries"]}
 SICK["health"] = {"ok": 0, "tries": 3, "status": 503, "ms": 12}
+REDO: Json = {
+    **{key: IDENTIFY[key] for key in ("seconds", "database", "history_table", "kept_after")},
+    "redo": [
+        migration(
+            "011_subscriptions",
+            "CREATE TABLE subscriptions (id bigint PRIMARY KEY);",
+            "ALTER TABLE profiles ADD COLUMN plan text;",
+        ),
+        migration("012_stripe_events", "CREATE TABLE stripe_events (id text PRIMARY KEY);"),
+    ],
+    "stays": "012_stripe_events",
+    "saved": {key: SAVED[key] for key in ("file", "sha256", "bytes", "rows", "values")},
+}
+ASIDE: Json = {
+    "table": "public.subscriptions", "kind": "rows", "rows": 3, "why": "parent_gone",
+    "reason": "the row that they refer to is gone (`subscriptions_profile_id_fkey`)",
+}  # fmt: skip
+BACK: Json = {"works": True, "why": "", "seconds": 5.8, "rows": 57333, "values": 1204, "aside": [], "notes": []}
+TRIED: Json = {**{k: REHEARSE[k] for k in ("seconds", "statements", "differences", "why_unknown", "locks", "digest", "health_url")},
+    "restores": "exact", "losses": [], "back": BACK}  # fmt: skip
+AGAIN: Json = {
+    "seconds": 5.9, "statements": 3, "versions": ["011", "012"], "history_table": "public.schema_migrations",
+    "committed_at": at(600), "lock_tries": 1, "saved": {"rows": 0, "values": 0}, "released": [],
+    "back": {"rows": 57333, "values": 1204, "aside": [], "notes": [], "file": None},
+}  # fmt: skip
+WHOLE: Json = {
+    "seconds": 0.4, "database": IDENTIFY["database"], "history_table": "public.schema_migrations",
+    "applied": ["001", "002", "003", "004", "010"], "will_apply": ["001", "002", "003", "004", "010", "011", "012"],
+    "backup": {**{k: BACKUP[k] for k in ("sha256", "bytes", "taken_at", "tables")}, "file": "RB-7K3M.dump", "rows": 400_000},
+    "new": "app_restore_rb_w8ze", "kept": "app_before_rb_w8ze_20261110",
+    "services": {"kind": "compose", "names": ["api", "orchestrator"]}, "slots": ["billing_cdc"],
+}  # fmt: skip
+LOST: list[Json] = [
+    {"table": "public.verifications", "new": 160, "gone": 0, "about": False, "rows": 4000},
+    {"table": "public.profiles", "new": 43, "gone": 31, "about": False, "rows": 10_012},
+    {"table": "public.audit_log", "new": None, "gone": None, "about": True, "rows": 9_000_000},
+]
+COUNTED: Json = {
+    "seconds": 1.1, "losses": LOST, "restore_seconds": 62.0, "services": {"api": 2, "orchestrator": 1}, "health_url": True,
+    "digest": "d" * 64, "facts": {},
+}  # fmt: skip
+PUT_IN: Json = {"seconds": 64.0, "oid": 17000, "tables": 9, "equal": 9}
+SWAPPED: Json = {
+    "seconds": 2.4, "losses": LOST, "versions": WHOLE["will_apply"], "kept": WHOLE["kept"],
+    "services": {"api": 2, "orchestrator": 1}, "services_trouble": "", "down": 2.1,
+}  # fmt: skip
+HEALTHY: Json = {"seconds": 4.0, "newest": "012_stripe_events", "schema": "as rehearsed", "differences": [],
+    "health": {"ok": 3, "tries": 3, "status": 200, "ms": 84}}  # fmt: skip
 PLAN = {"identify": IDENTIFY, "rehearse": REHEARSE}
 PROVEN = {**PLAN, "backup": BACKUP, "test restore": TRIAL}
 EXECUTED = {**PROVEN, "execute": EXECUTE}
@@ -156,6 +216,25 @@ def run(state: State, last: Event | None = None, **changes: Any) -> Run:
         last=newest,
     )
     return replace(base, **changes)
+
+
+def way_back(kind: str, state: State, last: Event | None = None, **changes: Any) -> Run:
+    """A way back from the run of the story, asked for by Bob."""
+    name, plan = (
+        ("RB-M4TQ", {"identify": REDO, "rehearse": TRIED})
+        if kind == "reapply"
+        else ("RB-W8ZE", {"identify": WHOLE, "rehearse": COUNTED})
+    )
+    why = "Old code cannot be deployed today" if kind == "reapply" else "Re-apply failed, data looks wrong"
+    newest = replace(last or event(2110, "opened", 190), run=name)
+    given: Any = {
+        "id": name,
+        "request": Request(kind, origin="RB-7K3M"),
+        "requester": BOB,
+        "reason": why,
+        "evidence": plan,
+    }  # type: ignore[arg-type]
+    return run(state, newest, **{**given, "approvals": (), "created_at": NOON + timedelta(seconds=180), **changes})
 
 
 FAILED = {

@@ -29,11 +29,6 @@ OURS = re.compile(
     r"<!date\^\d+\^[^|<>^]+\|[^<>|]+>|<@U0(?:ANA|BOB|CHEN|P\d)>|<!subteam\^S0DBONCALL>|<https://ex[^<>|\s]+\|[^<>|]+>"
 )
 NOT_YET = (
-    "re-apply",
-    "reapply",
-    "restore full backup",
-    "copied out",
-    "saved rows",
     "break-glass",
     "drill.start",
     "report",
@@ -98,7 +93,7 @@ def test_every_message_keeps_slacks_limits_and_ours(name: str) -> None:
     assert breaches(MESSAGES[name], "message") == []
     if name.startswith("card"):
         assert len(MESSAGES[name]["blocks"]) <= 9
-        assert "RB-7K3M" in MESSAGES[name]["text"]
+        assert re.search(r"RB-(7K3M|M4TQ|W8ZE)", MESSAGES[name]["text"])
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))

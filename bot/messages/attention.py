@@ -38,10 +38,9 @@ def _call(run: Run, event: Event, text: str, *blocks: Json) -> Message:
 def _done(run: Run, event: Event, ctx: Context) -> Message:
     said = f"in {took(run, ctx)}: {became(run)}."
     head = f":white_check_mark: {_people(run)} *{run.id} is done and verified* {said}"
-    on = data(run.target, 60)
     them = "it" if len(undo(run)) == 1 else "them"
     after = f"Next: deploy code that does not need {them}." if run.kind == "rollback" else ""
-    text = say(f"{noun(run)} is done and verified on {on} in {took(run, ctx)}: {became(run, rich=False)}.", "", after)
+    text = say(f"{noun(run)} is done and verified in {took(run, ctx)}: {became(run, rich=False)}.", "", after)
     small = context(
         f"Audit head `{event.digest[:16]}`",
         link(ctx.link, "Card with the ways back" if run.kind == "rollback" else "Card"),
@@ -172,9 +171,7 @@ def _applied_again(run: Run, event: Event, ctx: Context) -> Message:
     versions = [code(str(one)) for one in event.data.get("versions", ())]
     which = listed(versions) if len(versions) <= 20 else plural(len(versions), "migration")
     verb = "is" if len(versions) == 1 else "are"
-    body = (
-        f"{which} {verb} applied again on {target(run)}, and not by me: a deploy, or a person. {run.id} had undone it."
-    )
+    body = f"{which} {verb} applied again on {target(run)}, and not by me: a deploy, or a person. {run.id} had undone {'it' if len(versions) == 1 else 'them'}."
     rich = f":warning: {mention(run.requester)} *{run.id}*: {body}"
     on = data(run.target, 60)
     text = f"{plural(len(versions), 'migration')} that {run.id} had undone {verb} applied again on {on}, and not by me."

@@ -93,7 +93,7 @@ def _done_text(run: Run, ctx: Context, kept: bool) -> str:
     how = "kept as is, the verification differs" if kept else f"done in {took(run, ctx)}"
     backup = f" Saved rows and backup are kept until {until}." if until else ""
     end = ("Not verified." if kept else "Verified.") + backup
-    before = f"{noun(run)} is {how} on {data(run.target, 60)}: {became(run, rich=False)}."
+    before = f"{noun(run)} is {how}: {became(run, rich=False)}."
     return say(before, "", end)
 
 
@@ -213,8 +213,9 @@ def known(run: Run) -> Json:
 def needs_a_person(run: Run, ctx: Context) -> Message:
     """Outcome unknown: exactly what is known, and one button."""
     head = f":rotating_light: *{noun(run)} — needs a person: {_not_known(run)}*"
+    unknown = "  ·  ~Executing~ → Unknown" if known(run).get("code", "E-UNKNOWN") == "E-UNKNOWN" else ""
     blocks = [
-        section(f"{head}  ·  ~Executing~ → Unknown\n{title(run)}."),
+        section(f"{head}{unknown}\n{title(run)}."),
         section(unknown_words(run)),
         section(step_section(run, ctx)),
         actions(block_id(run, "look"), buttons.look(run)),
@@ -226,12 +227,17 @@ def needs_a_person(run: Run, ctx: Context) -> Message:
 def _not_known(run: Run) -> str:
     """The first words, where it is not the outcome itself that is unknown."""
     code_, told = known(run).get("code", "E-UNKNOWN"), known(run).get("message", "")
-    return "I do not know whether it took effect" if code_ == "E-UNKNOWN" else bare(str(told), 200)
+    return "I do not know whether it took effect" if code_ == "E-UNKNOWN" else bare(str(told), 200).rstrip(".")
 
 
 def unknown_text(run: Run) -> str:
     """For the top-level text."""
-    return f"{noun(run)} on {data(run.target, 60)} needs a person: {_not_known(run).rstrip('.')}. Do not start anything by hand."
+    hint = (
+        "Do not start anything by hand."
+        if known(run).get("code", "E-UNKNOWN") == "E-UNKNOWN"
+        else bare(str(known(run).get("hint", "")), 150)
+    )
+    return f"{noun(run)} on {data(run.target, 60)} needs a person: {_not_known(run)}. {hint}".strip()
 
 
 def unknown_words(run: Run) -> str:

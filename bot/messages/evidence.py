@@ -19,7 +19,7 @@ def fits(run: Run) -> str:
     if back.get("works") is None:
         return f"the scripts run; whether the saved rows fit was not tried ({prose(str(back.get('why', '')), 150)})"
     aside = sum(int(one["rows"]) for one in back.get("aside", ()))
-    left = f"*{plural(aside, 'row')} no longer fit and will be kept aside*" if aside else "0 rows that no longer fit"
+    left = f"{plural(aside, 'row')} no longer fit and will be kept aside" if aside else "0 rows that no longer fit"
     return f"tried on a copy: 0 errors, {left}"
 
 

@@ -153,6 +153,8 @@ def _history(run: Run) -> list[Json]:
     if not table or not versions:
         return []
     which = listed(versions) if len(versions) <= 40 else f"the rows of all {number(len(versions))} migrations"
+    if run.kind == "reapply":
+        return [section(f"*History table*: puts {which} back into {code(str(table))}, in the same transaction")]
     if now := one_row(run):
         return [section(f"*History table*: {code(str(table))} is {now}, in the same transaction")]
     return [section(f"*History table*: deletes {which} from {code(str(table))}, in the same transaction")]

@@ -137,7 +137,7 @@ def sql_section(run: Run) -> str:
         if len(one["sql"]) > _SQL_SIZE or len(more) > _SQL_LINES or len("\n".join(more)) > _SQL_SIZE:
             break
         lines, shown, file = more, shown + 1, one["file"]
-    head_line = f"*Rollback SQL* ({number(shown)} of {plural(len(every), 'statement')}"
+    head_line = f"*{'Rollback' if run.kind == 'rollback' else 'Migration'} SQL* ({number(shown)} of {plural(len(every), 'statement')}"
     rest = ", " + IN_PLAN if shown < len(every) else ""
     return f"{head_line}{rest})" + (f"\n{fence(chr(10).join(lines))}" if shown else "")
 

@@ -72,7 +72,8 @@ def _line(run: Run, ctx: Context, step: str) -> str:
     if run.failed and run.failed.get("step") == step and step not in run.evidence:
         return f":x: {head} — {_failed(run, step)}"
     if run.state is State.NEEDS_A_PERSON and step == "execute":
-        return f":rotating_light: {head} — not known whether it took effect"
+        known = run.ending and run.ending.data.get("code", "E-UNKNOWN") != "E-UNKNOWN"
+        return f":rotating_light: {head} — {'see above' if known else 'not known whether it took effect'}"
     if run.state is State.DECIDE and step == "verify":
         return f":x: {head} — differs: see above"
     if run.state is State.VERIFYING and step == "verify":

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from bot.messages import buttons
 from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
-from bot.messages.facts import WORDS, gone, inner, migrations, oldest, saved_words, target, title
+from bot.messages.facts import WORDS, inner, migrations, oldest, saved_words, target, title
 from bot.messages.plan import data_goes, loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
 from bot.messages.said import STATES, state_words
 from bot.messages.steps import done_words, place, step_name
 from bot.messages.text import clock, cut, data, day, listed, plural
-from bot.messages.ways_back import lost, price_section, two_ways
+from bot.messages.ways_back import forward_again, lost, price_section, two_ways
 from core.model import STEPS, Json, Run
 
 __all__ = ["confirm_word", "home", "loading", "reapply_form", "reason", "refused", "restore_form", "review"]
@@ -65,7 +65,7 @@ def review(run: Run, ctx: Context) -> Json:
 def _loss_first(run: Run) -> str:
     at = f"Point of no return: step {place(run)}."
     if run.kind == "restore":
-        return f":warning: *This loses* {lost(run)} *on {data(run.target, 60)}*, written since the backup. *Re-apply* would keep them. {at}"
+        return f":warning: *This loses {lost(run, rich=False)} on {data(run.target, 60)}*, written since the backup. *Re-apply* would keep them. {at}"
     if run.kind == "reapply":
         return f"*Keeps every write* on {target(run)} made since. {at}"
     if not data_goes(run):
@@ -135,7 +135,7 @@ def reason(run: Run) -> Json:
 def reapply_form(run: Run) -> Json:
     """Ask for the first way back: its price in one sentence, and why."""
     saved = saved_words(run.evidence["execute"]["saved"]) or "no rows"
-    told = f"*Re-apply* runs {gone(run)} forward on {target(run)} and puts {saved} back, in one transaction."
+    told = f"*Re-apply* runs {forward_again(run)} forward on {target(run)} and puts {saved} back, in one transaction."
     keeps = (
         "It *keeps every write made since*. A second person must approve; what would happen is tried on a copy first."
     )
@@ -145,7 +145,7 @@ def reapply_form(run: Run) -> Json:
 def restore_form(run: Run) -> Json:
     """Ask for the second way back."""
     told = f":warning: *This loses what was written* on {target(run)} since the backup. *Re-apply* keeps it: choose that if you can."
-    then = f"{two_ways(run)}\nA second person must approve; the card says how many rows, by table."
+    then = f"{two_ways(run)}\nA second person must approve."
     return _way_form("rb.restore", run, "Restore full backup?", f"{told}\n{then}")
 
 

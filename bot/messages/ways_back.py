@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.messages import evidence
 from bot.messages.blocks import at_most
-from bot.messages.facts import back_words, gone, saved_words
+from bot.messages.facts import back_words, gone, names, saved_words
 from bot.messages.text import clock_secs, code, data, duration, listed, plural
 from core.model import Run
 
@@ -70,20 +70,22 @@ def came_back(run: Run) -> str:
     return f"{back_words(back)} are back{left}; no write was lost"
 
 
+def forward_again(run: Run) -> str:
+    """The migrations that a rollback undid, in the order in which they would be applied again."""
+    found = names(run)[::-1]
+    return listed([code(one) for one in found]) if len(found) <= 3 else plural(len(found), "migration")
+
+
 def two_ways(run: Run) -> str:
     """Both ways back of a rollback with their price, before anybody asks for one."""
     executed, tried = run.evidence.get("execute", {}), run.evidence.get("test restore", {}).get("way_back", {})
     about = f" About {duration(float(tried['seconds']))}." if tried.get("works") else ""
     warns = " On the copy it did *not* put everything back." if tried.get("works") is False else ""
     held = saved_words(executed.get("saved", {})) or "no rows"
-    first = (
-        f"1. *Re-apply*: runs {gone(run)} forward and puts {held} back. *Keeps every write* made since.{about}{warns}"
-    )
+    first = f"1. *Re-apply*: runs {forward_again(run)} forward and puts {held} back. *Keeps every write* made since.{about}{warns}"
     taken = run.evidence.get("backup", {}).get("taken_at")
     since = f" of {clock_secs(taken)}" if taken else ""
-    second = (
-        f"2. *Restore full backup*: back to the backup{since}. *Loses what was written since*; the form says how much."
-    )
+    second = f"2. *Restore full backup*: back to the backup{since}. *Loses what was written since*; its card says how much, by table."
     if not run.evidence.get("backup", {}).get("restores", True):
         second = "2. The full backup is elsewhere: I cannot put it back."
     return f"{first}\n{second}"
