@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 
 from core.address import address
-from core.settings import Settings, SlackSettings, Target
+from core.settings import Services, Settings, SlackSettings, Target
 
 Say = Callable[[tuple[str, ...], str], None]
+OF_KIND = {
+    "names": ("compose", "systemd", "kubernetes", "command"),
+    "project": ("compose",),
+    "file": ("compose",),
+    "manager": ("systemd",),
+    "namespace": ("kubernetes",),
+    "context": ("kubernetes",),
+    **dict.fromkeys(("stop", "start", "status"), ("command",)),
+}
+"""Settings of services that only some kinds use."""
+NAMES = {
+    "compose": r"[A-Za-z0-9][\w.-]*",
+    "systemd": r"[A-Za-z0-9][\w.:@\\-]*",
+    "kubernetes": r"((deployment|deploy|statefulset|sts)/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
+}
+"""What each kind's names are made of. None begins with a dash: they are words of a command."""
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 
 
@@ -22,6 +40,7 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _database(target, settings, say, env)
         _people(target, settings, say)
         _tables(target, say)
+        _services(target.services, ("targets", target.name, "services"), say)
         if check_paths and not target.migrations.is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
@@ -60,11 +79,19 @@ def _tables(target: Target, say: Say) -> None:
     path = ("targets", target.name)
     if target.drill is not None and not target.drill.schedule:
         say((*path, "drill", "schedule"), "is missing; write it, such as `first monday 10:00`")
-    services = target.services
-    if services.kind == "command" and not (services.stop and services.start):
-        say((*path, "services", "stop"), "and `start` are needed with the kind `command`")
-    if services.kind in ("compose", "systemd", "kubernetes") and not services.names:
-        say((*path, "services", "names"), f"is missing; the kind `{services.kind}` needs it")
+
+
+def _services(services: Services, path: tuple[str, ...], say: Say) -> None:
+    kind = services.kind
+    for item in fields(services):
+        if getattr(services, item.name) != item.default and item.name in OF_KIND and kind not in OF_KIND[item.name]:
+            say((*path, item.name), f"has no effect with the kind `{kind}`")
+    if kind == "command" and not (services.stop and services.start):
+        say((*path, "stop"), "and `start` are needed with the kind `command`")
+    if kind in NAMES and not services.names:
+        say((*path, "names"), f"is missing; the kind `{kind}` needs it")
+    if kind in NAMES and not all(re.fullmatch(NAMES[kind], name) for name in services.names):
+        say((*path, "names"), f"holds what is no name for the kind `{kind}`; name each one, without patterns")
 
 
 def _slack(slack: SlackSettings, say: Say) -> None:

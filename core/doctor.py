@@ -14,6 +14,7 @@ from core import layouts, pgtools, postgres, scratch_server, script
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.redact import pg_error
+from core.services import services_for
 from core.settings import Settings, Target
 from core.steps.verify import ask
 
@@ -40,6 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
         found += look(f"{target.name}: scratch server", lambda t=target: scratch(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: client programs", lambda t=target: tools(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: application", lambda t=target: application(t))  # type: ignore[misc]
+        found += look(f"{target.name}: services", lambda t=target: services(t))  # type: ignore[misc]
         found += look(f"{target.name}: people", lambda t=target: people(t))  # type: ignore[misc]
     return found
 
@@ -141,6 +143,18 @@ def application(target: Target) -> str:
             "Check `health_url`, or the application.",
         )
     return f"{health['status']} in {health['ms']} ms"
+
+
+def services(target: Target) -> str:
+    """They are known and can be looked at. Nothing is stopped for that."""
+    kind = target.services.kind
+    if kind == "none":
+        return "none are set: nothing is stopped while a backup is put back"
+    found = services_for(target).look()
+    if kind == "command" and not target.services.status:
+        return "they are taken for running: `services.status` is not set"
+    counted = [f"`{name}` {f'runs ({count})' if count else 'is stopped'}" for name, count in found.items()]
+    return f"{kind}: {', '.join(counted)}"
 
 
 def people(target: Target) -> str:

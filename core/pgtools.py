@@ -10,13 +10,12 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from core import postgres
+from core import children, postgres
 from core.errors import Refused, StepFailed
 
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
@@ -51,9 +50,11 @@ class Tools:
                     stderr=err,
                     env=environment(service),
                 )
-                code = _wait(child, cancelled, timeout)
+                code = children.wait(child, timeout, cancelled, child.kill)
             text = log.read_text(errors="replace")
-        if code:
+        if code is None and cancelled():
+            raise Cancelled
+        if code != 0:
             raise ToolFailed(program, said(text))
         return text
 
@@ -74,23 +75,6 @@ def environment(service: Path) -> dict[str, str]:
     """What a child may know. HOME: libpq looks there for the certificates that `sslmode=verify-full` needs."""
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
     return {"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", **home}
-
-
-def _wait(child: subprocess.Popen[bytes], cancelled: Callable[[], bool], timeout: float | None) -> int:
-    deadline = None if timeout is None else time.monotonic() + timeout
-    try:
-        while True:
-            try:
-                return child.wait(0.2)
-            except subprocess.TimeoutExpired:
-                if cancelled():
-                    raise Cancelled from None
-                if deadline is not None and time.monotonic() > deadline:
-                    return 124
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
 
 
 def said(text: str) -> str:

@@ -54,11 +54,32 @@ class Services:
     """What must not write while a backup is put back. Used by `restore` only."""
 
     kind: Literal["none", "compose", "systemd", "kubernetes", "command"] = put(
-        values.choice("none", "compose", "systemd", "kubernetes", "command"), "how they are stopped and started", "none"
+        values.choice("none", "compose", "systemd", "kubernetes", "command"),
+        "how they are stopped and started: [services.md](services.md)",
+        "none",
     )
-    names: tuple[str, ...] = put(values.WORDS, "services, units or deployments", ())
+    names: tuple[str, ...] = put(
+        values.WORDS, "services, units, or deployments and stateful sets (`statefulset/worker`)", ()
+    )
+    timeout: timedelta = put(values.lasting(DAY), "how long stopping them, and starting them, may take", 3 * MIN)
+    project: str | None = put(
+        values.TEXT, "kind `compose`: the project, where several have services of these names", None
+    )
+    file: Path | None = put(
+        values.PATH, "kind `compose`: the compose file, to make containers again that were removed meanwhile", None
+    )
+    manager: Literal["system", "user"] = put(
+        values.choice("system", "user"), "kind `systemd`: `user` for units of the bot's own account", "system"
+    )
+    namespace: str | None = put(values.TEXT, "kind `kubernetes`: the namespace, instead of the context's own", None)
+    context: str | None = put(
+        values.TEXT, "kind `kubernetes`: the context of the kubeconfig, instead of the current one", None
+    )
     stop: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that stop them", ())
     start: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that start them", ())
+    status: tuple[str, ...] = put(
+        values.WORDS, "kind `command`: program and arguments; exit code 0: they run, 1 or 3: they are stopped", ()
+    )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import LiteralString
 
@@ -216,6 +217,7 @@ def swap(work: Work) -> Json:
         stopped = time.monotonic()
         with target(work) as conn:
             lost = losses(conn, work)
+        still_stopped(services.look())
         swapped = exchange(work)
     except (StepFailed, Refused) as problem:
         heal(work)
@@ -230,10 +232,23 @@ def swap(work: Work) -> Json:
     return {**evidence, "down": round(time.monotonic() - stopped, 3), "seconds": round(time.monotonic() - started, 3)}
 
 
-def running_again(work: Work, ran: dict[str, int]) -> None:
+def still_stopped(now: Mapping[str, int]) -> None:
+    """Raises StepFailed(E-SERVICES) where something has started a service again right before the swap."""
+    running = [f"`{name}`" for name, count in now.items() if count]
+    if running:
+        raise StepFailed(
+            "E-SERVICES",
+            f"{', '.join(running)} runs again: something brings it back. The names were not swapped.",
+            "Keep an autoscaler or a deploy from starting it, then ask again.",
+        )
+
+
+def running_again(work: Work, ran: Mapping[str, int]) -> None:
     """The services as they ran before. Raises NeedsAPerson where they do not start: the database is well, they are not."""
+    services = services_for(work.target)
     try:
-        services_for(work.target).start(ran)
+        services.stop(ran)  # one that was cut short may still be at work, and would win over the start
+        services.start(ran)
     except StepFailed as problem:
         raise NeedsAPerson(
             "E-SERVICES",
@@ -314,16 +329,18 @@ def found(work: Work) -> Json | None:
     return after_the_swap(work, ran) if swapped else None
 
 
-def after_the_swap(work: Work, ran: dict[str, int]) -> Json:
+def after_the_swap(work: Work, ran: Mapping[str, int]) -> Json:
     """People may connect, services run; a service that does not start does not undo the swap: verification will tell."""
     heal(work)
+    services = services_for(work.target)
     try:
-        services_for(work.target).start(ran)
+        services.stop(ran)
+        services.start(ran)
         trouble = ""
     except StepFailed as problem:
-        trouble = problem.message
+        trouble = problem.message  # the swap stands: verification tells
     names = work.run.evidence["identify"]
-    return {"versions": names["will_apply"], "kept": names["kept"], "services": ran, "services_trouble": trouble}
+    return {"versions": names["will_apply"], "kept": names["kept"], "services": dict(ran), "services_trouble": trouble}
 
 
 # -- 5 verify ------------------------------------------------------------------------------------------------
