@@ -1,6 +1,7 @@
 """Looks on while a transaction runs, over a connection of its own, and says who keeps it waiting.
 
-The connection that waits for a lock cannot ask whom it waits for. Nothing here changes anything.
+The connection that waits for a lock cannot ask whom it waits for; and the audit trail, which may be slow, must not be in
+the way of a transaction that holds locks. Nothing here changes the target.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Bystander:
     def __init__(self, work: Work, conn: postgres.Connection) -> None:
         self.work, self.pid = work, conn.info.backend_pid
         self.over = threading.Event()
+        self.noted: list[Json] = []
         self.thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Bystander:
@@ -41,6 +43,10 @@ class Bystander:
         self.over.set()
         self.thread.join()
 
+    def note(self, holders: list[Json]) -> None:
+        """Who is in the way although the connection does not stand in a queue (`core.locks`)."""
+        self.noted = holders
+
     def _look(self) -> None:
         if self.over.wait(PAUSE):
             return
@@ -50,7 +56,7 @@ class Bystander:
             ) as conn:
                 told: list[tuple[str, str]] = []
                 while True:
-                    by = self._blockers(conn)
+                    by = self.noted or self._blockers(conn)
                     names = [(one["who"], one["state"]) for one in by]
                     if names != told:
                         self.work.say("held_up", {"by": by})

@@ -49,10 +49,10 @@ def once(
     """
     started = time.monotonic()
     url = work.target.database_url.get_secret_value()
-    with postgres.target(url, work.run.id, work.target.name) as conn, Bystander(work, conn):
+    with postgres.target(url, work.run.id, work.target.name) as conn, Bystander(work, conn) as bystander:
         try:
             first(conn)
-            tries = lock(conn, work, tables)
+            tries = lock(conn, work, tables, bystander)
             locked = time.monotonic()
             before = marked(conn, work, part)
             if before:
@@ -79,7 +79,7 @@ def once(
     return committed
 
 
-def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str]) -> int:
+def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str], bystander: Bystander) -> int:
     """BEGIN, the fence, the lock of the target, that of the migration tool, and the tables; the number of tries.
 
     Raises StepFailed(E-LOCK, E-BUSY), PlanChanged.
@@ -97,7 +97,7 @@ def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str]) -> in
 
     patience = locks.Patience(work.target.lock_timeout.total_seconds(), work.target.lock_wait.total_seconds())
     try:
-        return locks.politely(conn, tables, patience, begin, lambda who: work.say("held_up", {"by": who}))
+        return locks.politely(conn, tables, patience, begin, bystander.note)
     except GONE:
         raise PlanChanged(["a table that the scripts touch is gone"]) from None
 

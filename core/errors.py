@@ -55,7 +55,6 @@ EXIT: dict[str, int] = {
     "E-REAPPLY": 1,
     "E-SERVICES": 1,
     "E-DISK": 1,
-    "E-SERVICES": 1,
     "E-LEDGER": 1,
     "E-STOPPED": 1,
     "E-NO-BOT": 69,

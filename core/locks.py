@@ -59,10 +59,10 @@ def politely(
 ) -> int:
     """Open the transaction by `begin` and lock the tables (qualified name -> mode) in it; the number of tries.
 
-    `say` is told who is in the way, whenever that changes. Raises StepFailed(E-LOCK) naming them, and
+    `say` is told who is in the way, at each look. Raises StepFailed(E-LOCK) naming them, and
     psycopg.errors.UndefinedTable where a table is gone.
     """
-    started, rung, tries, told = time.monotonic(), FIRST, 0, None
+    started, rung, tries = time.monotonic(), FIRST, 0
     while True:
         in_the_way = holders(conn, tables)
         oldest = max((one["seconds"] for one in in_the_way), default=0.0)
@@ -70,17 +70,13 @@ def politely(
             tries += 1
             begin()
             if _locked(conn, tables, min(rung, patience.queue)):
-                if told:
-                    say([])
+                say([])
                 return tries
             conn.execute("ROLLBACK")
             rung = min(rung * 2, patience.queue)
         waited = time.monotonic() - started
         rung = min(max(rung, FIRST * 2 ** int(waited / RUNG)), patience.queue)
-        names = sorted({(one["who"], one["state"]) for one in in_the_way})
-        if waited > 10 * LOOK and names and names != told:
-            say(in_the_way)
-            told = names
+        say(in_the_way)
         if waited >= patience.overall:
             raise StepFailed(
                 "E-LOCK", _not_free(tables, waited, tries, in_the_way), "End what holds it, then ask again."

@@ -30,14 +30,5 @@ def holding(url: str, statement: str, name: str = "nightly-report") -> Iterator[
 
 
 def waits_for_lock(play: Play) -> None:
-    """Wait until a session of the bot waits for a table."""
-
-    def look() -> bool:
-        with psycopg.connect(play.bench.database) as conn:
-            rows = conn.execute(
-                """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
-                      AND application_name LIKE 'rollback-bot %' AND wait_event_type = 'Lock'"""
-            ).fetchall()
-        return bool(rows)
-
-    play.slack.wait_for(look)
+    """Wait until a run says that somebody is in its way."""
+    play.slack.wait_for(lambda: any(run.held_up for run in play.ledger.open_runs()))

@@ -85,10 +85,10 @@ def test_the_example_file_is_valid_and_uses_only_well_known_variables() -> None:
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
-    file = production(tmp_path, "lock_tries = 4", "health_tries = 4", "keep = '4 days'")
-    settings = load(file, {"ROLLBACK_LOCK_TRIES": "5", "ROLLBACK_HEALTH_TRIES": "5"}, {"lock_tries": 6})
+    file = production(tmp_path, "drift_rows_percent = 4", "health_tries = 4", "keep = '4 days'")
+    settings = load(file, {"ROLLBACK_DRIFT_ROWS_PERCENT": "5", "ROLLBACK_HEALTH_TRIES": "5"}, {"drift_rows_percent": 6})
     rows = {key: (value, where) for key, value, where in source(settings)}
-    assert rows["targets.production.lock_tries"] == ("6", "flag")
+    assert rows["targets.production.drift_rows_percent"] == ("6", "flag")
     assert rows["targets.production.health_tries"] == ("5", "ROLLBACK_HEALTH_TRIES")
     assert rows["targets.production.keep"] == ("4 days", "rollback.toml:6")
     assert rows["targets.production.steps"] == ("thread", "default")
@@ -130,7 +130,7 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
         tmp_path,
         "approvalls = 1",
         "approvals = 4",
-        "lock_tries = 'three'",
+        "health_tries = 'three'",
         "migrations = '$NOT_THERE/migrations'",
         "remind_after = [  # in order",
         "  '2 min', 'soon' ]",
@@ -146,7 +146,7 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
         "flag: unknown setting `aprovals`, did you mean `approvals`?",
         "rollback.toml, line 4: unknown key `approvalls` in [targets.production], did you mean `approvals`?",
         f"rollback.toml, line 5: {key}approvals` must be a whole number from 0 to 3",
-        f"rollback.toml, line 6: {key}lock_tries` must be a whole number from 1 to 100",
+        f"rollback.toml, line 6: {key}health_tries` must be a whole number from 1 to 100",
         f"rollback.toml, line 7: {key}migrations` needs the variable `NOT_THERE`, which is not set",
         f"rollback.toml, line 8: {key}remind_after` must be a duration, such as 2s, 15 min, 12 hours or 30 days",
         f"rollback.toml, line 10: {key}drill.schedule` counts weekdays in numbers, which cron and APScheduler read "

@@ -167,7 +167,7 @@ def test_the_snippet_for_the_chain_agrees_with_a_real_ledger_and_finds_a_change(
 def test_the_evidence_of_each_step_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
     _, run = trail
     told = {row[0].strip("`"): row[1] for row in rows("docs/ledger.md", "## Evidence by step")}
-    assert list(told) == list(STEPS)
+    assert list(told) == list(dict.fromkeys(step for steps in STEPS.values() for step in steps))
     for step, text in told.items():
         outer = re.sub(r"\([^)]*\)", "", text)
         assert set(re.findall(r"`(\w+)`", outer)) | {"seconds"} == set(run.evidence[step]), step

@@ -228,7 +228,7 @@ def swap(work: Work) -> Json:
         if done is None:
             raise StepFailed("E-EXECUTE", "The names were not swapped.", "Production was not changed.")
         return done
-    evidence = {"losses": lost, **after_the_swap(work, ran)}
+    evidence = {"losses": lost, **after_the_swap(work, ran, cut_short=False)}
     return {**evidence, "down": round(time.monotonic() - stopped, 3), "seconds": round(time.monotonic() - started, 3)}
 
 
@@ -326,15 +326,16 @@ def found(work: Work) -> Json | None:
     except (psycopg.Error, Problem) as error:
         why = error.message if isinstance(error, Problem) else pg_error(error)
         raise unknown(["the bot was stopped while it restored", why]) from None
-    return after_the_swap(work, ran) if swapped else None
+    return after_the_swap(work, ran, cut_short=True) if swapped else None
 
 
-def after_the_swap(work: Work, ran: Mapping[str, int]) -> Json:
+def after_the_swap(work: Work, ran: Mapping[str, int], cut_short: bool) -> Json:
     """People may connect, services run; a service that does not start does not undo the swap: verification will tell."""
     heal(work)
     services = services_for(work.target)
     try:
-        services.stop(ran)
+        if cut_short:
+            services.stop(ran)
         services.start(ran)
         trouble = ""
     except StepFailed as problem:
