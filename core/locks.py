@@ -127,8 +127,8 @@ def _not_free(tables: Mapping[str, str], waited: float, tries: int, in_the_way: 
     blamed = {one["table"] for one in in_the_way} or tables
     names = ", ".join(f"`{schema.plain(table)}`" for table in sorted(blamed))
     held = f" (held by {told(in_the_way)})" if in_the_way else ""
-    many = "1 try" if tries == 1 else f"{tries} tries"
+    many = "" if not tries else ", 1 try" if tries == 1 else f", {tries} tries"
     return (
-        f"The lock on {names} was not free within {waited:.0f} s, {many}{held}. "
+        f"The lock on {names} was not free within {waited:.0f} s{many}{held}. "
         "The transaction was undone; production was not changed."
     )

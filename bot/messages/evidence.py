@@ -135,9 +135,10 @@ def _way_back(found: Json) -> str:
     if back["works"]:
         return f"{saved} and put back by a re-apply in {duration(float(back['seconds']))}: every row is the same."
     why = prose(str(back.get("why") or "rows do not fit"), 300)
+    first = f"{saved}." if saved else ""
     if back["works"] is None:
-        return f"{saved}. A re-apply was not tried: {why}"
-    return f"{saved}. *A re-apply did not put everything back*: {why}"
+        return f"{first} A re-apply was not tried: {why}"
+    return f"{first} *A re-apply did not put everything back*: {why}"
 
 
 def _executed(run: Run) -> str:
