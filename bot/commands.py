@@ -244,6 +244,24 @@ class Commands:
             raise Refused("E-USAGE", "Say which run.", "For example `/rollback show RB-7K3M`; `history` lists them.")
         return self.ledger.run(command.run)
 
+    def do_resume(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.handled(self.desk.resume, command, person, body, reply)
+
+    def do_verify(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.handled(self.desk.verify_again, command, person, body, reply)
+
+    def do_keep(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.handled(self.desk.keep, command, person, body, reply)
+
+    def handled(
+        self, deed: Callable[[str, Person, str], Run], command: Command, person: Person, body: Json, reply: Reply
+    ) -> BoltResponse:
+        """As the button does it; the card tells."""
+        run = self.run(command)
+        self.people.may_handle(person, run, self.settings.target(run.target))
+        run = deed(run.id, person, f"command {body['trigger_id']}")
+        return reply.tell(noted(f"{run.id} is {run.state.replace('_', ' ')} now. The card tells."))
+
     # -- deciding, typed -----------------------------------------------------------------------------------
 
     def do_approve(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:

@@ -225,13 +225,34 @@ class Shell:
         return self.show([f"{run.id} is {run.state}."], {"run": printing.record(run)})
 
     def do_stop(self, command: Command) -> int:
-        run = self.ledger.run(named(command))
+        run = self.desk.stop(self.own(named(command), "stop it").id, self.person)
+        return self.show([f"{run.id} is stopped. Nothing was changed."], {"run": printing.record(run)})
+
+    def do_resume(self, command: Command) -> int:
+        return self.handle(command, self.desk.resume)
+
+    def do_verify(self, command: Command) -> int:
+        return self.handle(command, self.desk.verify_again)
+
+    def do_keep(self, command: Command) -> int:
+        return self.handle(command, self.desk.keep)
+
+    def handle(self, command: Command, deed: Callable[[str, Person], Run]) -> int:
+        """What the requester may say to a run that waits for a person; then it is walked here, or by the bot."""
+        from core import driving
+
+        run = self.own(named(command), "go on with it")
+        run = driving.goes_on(self.desk, self.settings, deed(run.id, self.person))
+        return self.show([f"{run.id} is {run.state.replace('_', ' ')}."], {"run": printing.record(run)}, code_of(run))
+
+    def own(self, run_id: str, what: str) -> Run:
+        """A run that this account has asked for. Raises Refused(E-NOT-YOURS)."""
+        run = self.ledger.run(run_id)
         if run.requester.id != self.person.id:
             raise Refused(
-                "E-NOT-YOURS", f"Only who asked for *{run.id}* can stop it in the shell.", "Others do in Slack."
+                "E-NOT-YOURS", f"Only who asked for *{run.id}* can {what} in the shell.", "Others do in Slack."
             )
-        run = self.desk.stop(run.id, self.person)
-        return self.show([f"{run.id} is stopped. Nothing was changed."], {"run": printing.record(run)})
+        return run
 
     # -- asking --------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -30,6 +30,7 @@ MARKER: LiteralString = """
         run text PRIMARY KEY, digest text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
         evidence jsonb NOT NULL)"""
 GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
+T = TypeVar("T")
 UNDONE = "The transaction was undone; production was not changed."
 SHORTEST = 5.0  # seconds: a statement's limit is never shorter, however quick it was in the trial
 ROOM = 10.0  # how many times longer than in the trial a statement may take: production is busier, and its disk slower
@@ -190,22 +191,39 @@ def leave_marker(conn: postgres.Connection, work: Work, part: str, evidence: Jso
 
 def found(work: Work, part: str = "") -> Json | None:
     """Did it commit? Behind the fence the marker is final: its evidence, or None. Raises NeedsAPerson."""
+    return behind_the_fence(work, lambda conn: marked(conn, work, part))
+
+
+def behind_the_fence(work: Work, ask: Callable[[postgres.Connection], T]) -> T:
+    """The answer of `ask` when nothing of this run is under way any more. Raises NeedsAPerson."""
     known = ["all statements ran or were interrupted; the outcome is in the database alone"]
     try:
         with postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name) as conn:
             conn.execute("SET statement_timeout = '30s'")
-            conn.execute("SET lock_timeout = 0")  # an orphan is waited for as long as the line above says
             approved = work.run.evidence["identify"]["database"]
             if any(postgres.identity(conn)[key] != approved[key] for key in ("system_identifier", "oid")):
                 raise unknown([*known, "the address now leads to another database"])
-            with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
-                return marked(conn, work, part)
+            if not fence(conn, work):
+                raise unknown([*known, "a session of mine is still at it there"])
+            return ask(conn)
     except NeedsAPerson:
         raise
     except (psycopg.Error, Problem) as error:
         why = error.message if isinstance(error, Problem) else pg_error(error)
         raise unknown([*known, why]) from None
+
+
+def fence(conn: postgres.Connection, work: Work, seconds: float = 30.0) -> bool:
+    """Take the run's lock for as long as this session lives; False where another session of the run keeps it.
+
+    Asked again and again, never waited for: whoever waits holds a snapshot, and CREATE INDEX CONCURRENTLY waits for those.
+    """
+    until = time.monotonic() + seconds
+    while not postgres.execute(conn, "SELECT pg_try_advisory_lock(%s)", postgres.fence_key(work.run.id))[0][0]:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def marked(conn: postgres.Connection, work: Work, part: str = "") -> Json | None:

@@ -182,12 +182,18 @@ class Desk:
         return self._decide(run_id, write, delivery)
 
     def resume(self, run_id: str, who: Person, delivery: str = "") -> Run:
-        """Execute again after an interruption that did not commit, while the approval is still valid."""
+        """After an interruption: execute again what did not commit, or go on with the rest of what is half done.
+
+        What did not commit starts only while its approval is still valid; what is half done may always be ended.
+        """
 
         def write(t: Transaction, run: Run) -> None:
-            if run.state is not State.INTERRUPTED:
+            if run.half_done:
+                t.move(run, State.EXECUTING, "continued", {}, who)
+            elif run.state is State.INTERRUPTED:
+                t.move(run, State.APPROVED, "resumed", {}, who)
+            else:
                 raise closed(run, who)
-            t.move(run, State.APPROVED, "resumed", {}, who)
 
         return self._decide(run_id, write, delivery)
 
@@ -203,13 +209,13 @@ class Desk:
         return self._decide(run_id, write, delivery)
 
     def keep(self, run_id: str, who: Person, delivery: str = "") -> Run:
-        """Accept a result whose verification differs."""
+        """Accept a result whose verification differs, or what is half done."""
 
         def write(t: Transaction, run: Run) -> None:
-            if run.state is not State.DECIDE:
+            if run.state is not State.DECIDE and not run.half_done:
                 raise closed(run, who)
             self.free(t, run.target, run.id)
-            t.move(run, State.DONE, "kept", {}, who)
+            t.move(run, State.DONE, "kept", {"partly": True} if run.half_done else {}, who)
 
         return self._decide(run_id, write, delivery)
 

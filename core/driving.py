@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from core import printing
 from core.desk import Desk
-from core.engine import Engine
+from core.engine import Engine, of_a_shell
 from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
@@ -77,16 +77,9 @@ def with_the_bot(desk: Desk, ask: Ask, target: Target, who: Person, command: Com
 def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Command) -> Run:
     """Walk it in this process, after a typed confirmation of exactly the plan that was shown."""
     follower = Follower(desk, target)
-
-    def confirm(run: Run) -> bool:
-        follower.catch_up(run.id)
-        word = str(run.evidence["identify"]["database"]["name"])
-        say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
-        return sys.stdin.readline().strip() == word
-
     set_up(settings)
     agree(desk, target)
-    engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=confirm, told=follower.catch_up)
+    engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up)
     engine.close_abandoned()
     run = ask(reason(target, command))
     try:
@@ -96,6 +89,20 @@ def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Com
         raise
     follower.catch_up(run.id)
     return run
+
+
+def goes_on(desk: Desk, settings: Settings, run: Run) -> Run:
+    """After a decision in the shell: to its next halt, in this process where no bot walks it."""
+    follower = Follower(desk, settings.target(run.target))
+    follower.seen = run.last.id if run.last else 0
+    if of_a_shell(run):
+        set_up(settings)
+        run = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up).walk(
+            run.id
+        )
+        follower.catch_up(run.id)
+        return run
+    return follower.follow(run.id) if desk.ledger.held("bot") else run
 
 
 def reason(target: Target, command: Command) -> str:
@@ -125,6 +132,13 @@ class Follower:
             if not run.is_open or run.state in SETTLED:
                 return run
             self.desk.ledger.wait(self.desk.ledger.head()[0], 1.0)
+
+    def confirm(self, run: Run) -> bool:
+        """Show the plan, and have the database's name typed."""
+        self.catch_up(run.id)
+        word = str(run.evidence["identify"]["database"]["name"])
+        say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
+        return sys.stdin.readline().strip() == word
 
     def catch_up(self, run_id: str) -> Run:
         """Print the new events."""

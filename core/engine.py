@@ -80,7 +80,8 @@ class Engine:
         if not run.is_open:
             return None
         if run.state is State.EXECUTING:
-            return partial(self._ask_the_database, run)
+            goes_on = partial(self._take, run, self.runbooks[run.kind].changing)
+            return goes_on if run.continuing else partial(self._ask_the_database, run)
         if run.state in (State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON):
             return None
         if not self.confirm and of_a_shell(run):
@@ -109,7 +110,7 @@ class Engine:
     def _take(self, run: Run, step: Step) -> None:
         """One step: intent, act, outcome."""
         target = self.settings.target(run.target)
-        if (step.needs or step.after) and not (self._sound(run) and self._still_right(run, target)):
+        if (step.needs or step.after) and not (self._sound(run) and (run.continuing or self._still_right(run, target))):
             return
         if not self._start(run, step):
             return
@@ -144,7 +145,9 @@ class Engine:
     def _start(self, run: Run, step: Step) -> bool:
         try:
             with self.ledger.transaction() as t:
-                if step.needs:
+                if run.continuing:
+                    still(t, run, State.EXECUTING)
+                elif step.needs:
                     t.move(run, State.EXECUTING, "executing", {"step": step.name})
                 else:
                     unchanged(t, run)
@@ -216,7 +219,8 @@ class Engine:
         try:
             evidence = step.found(work) if step.found else None
         except (NeedsAPerson, Refused) as problem:
-            if run.state is not State.NEEDS_A_PERSON:
+            known_better = problem.code == "E-PARTLY" and not (run.half_done and run.partly == problem_data(problem))
+            if run.state is not State.NEEDS_A_PERSON or known_better:
                 self._move(run, State.NEEDS_A_PERSON, "unknown", problem_data(problem))
             return
         since = stamp(run.last.at if run.last else run.created_at)
@@ -253,6 +257,10 @@ class Engine:
             return True
         problem = Problem("E-LEDGER", f"The audit trail does not bear this: {faults[0]}.", "Keep the file as evidence.")
         log.error("unsound", run=run.id, faults=faults)
+        if run.continuing and run.partly:
+            data = {**run.partly, "code": "E-PARTLY", "message": problem.message, "hint": problem.hint}
+            self._move(run, State.NEEDS_A_PERSON, "unknown", data)
+            return False
         self._move(run, State.STOPPED, "stopped", {**problem_data(problem), "by_person": False})
         return False
 
@@ -328,6 +336,13 @@ def went_back(t: Transaction, run: Run) -> None:
         origin = t.run(run.request.origin)
         to, kind = (State.REAPPLIED, "reapplied") if run.kind == "reapply" else (State.RESTORED, "restored")
         t.move(origin, to, kind, {"by": run.id}, run.requester)
+
+
+def still(t: Transaction, run: Run, state: State) -> None:
+    """Raises Lost where the run is no longer in that state."""
+    current = t.run(run.id)
+    if current.state is not state:
+        raise Lost(current)
 
 
 def unchanged(t: Transaction, run: Run) -> None:

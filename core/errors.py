@@ -61,6 +61,7 @@ EXIT: dict[str, int] = {
     "E-DB": 69,
     "E-SLACK": 69,
     "E-UNKNOWN": 7,
+    "E-PARTLY": 7,
     "E-BUG": 1,
 }
 

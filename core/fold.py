@@ -59,6 +59,9 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         opened_at=told.opened_at,
         changed=told.changed,
         executions=told.executions,
+        partly=told.partly,
+        part=told.part,
+        continuing=told.continuing,
         held_up=told.held_up,
         released=told.released,
         way_back=told.way_back,
@@ -85,6 +88,9 @@ class Told:
         self.opened_at: datetime | None = None
         self.changed: tuple[str, ...] = ()
         self.executions = 0
+        self.partly: Json | None = None
+        self.part: Json | None = None
+        self.continuing = False
         self.held_up: tuple[Json, ...] = ()
         self.released = False
         self.way_back: str | None = None
@@ -94,13 +100,13 @@ class Told:
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
         if item.state:
-            self.ending, self.held_up = item, ()
+            self.ending, self.held_up, self.part = item, (), None
         match item.kind:
             case "step_started":
-                self.running = item.data["step"]
+                self.running, self.continuing = item.data["step"], False
             case "step_done":
                 self.evidence[item.data["step"]] = item.data["evidence"]
-                self.running = None
+                self.running, self.partly = None, None
             case "step_failed":
                 self.failed, self.running = item.data, None
             case "opened":
@@ -114,6 +120,12 @@ class Told:
                 self.changed = tuple(item.data["what"])
             case "executing":
                 self.executions += 1
+            case "unknown" if item.data.get("code") == "E-PARTLY":
+                self.partly = item.data
+            case "part_started":
+                self.part = item.data
+            case "continued":
+                self.continuing = True
             case "held_up":
                 self.held_up = tuple(item.data["by"])
             case "services_stopping":
@@ -125,6 +137,6 @@ class Told:
             case "reapplied" | "restored":
                 self.released, self.way_back = True, item.data["by"]
             case "interrupted":
-                self.running = None
+                self.running, self.partly = None, None
             case "checking_again":
                 self.evidence.pop("verify", None)

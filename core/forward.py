@@ -26,11 +26,7 @@ class Forward:
     @property
     def statements(self) -> list[tuple[str, Json]]:
         """File and statement, in the order in which they run."""
-        return [
-            (script.name, {"sql": s.sql, "line": s.line, "kind": s.kind})
-            for _, script in self.scripts
-            for s in script.statements
-        ]
+        return [(script.name, s.told()) for _, script in self.scripts for s in script.statements]
 
     @property
     def derived(self) -> bool:

@@ -84,6 +84,30 @@ def politely(
         time.sleep(LOOK * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
 
 
+def quiet(
+    conn: postgres.Connection,
+    table: str,
+    patience: Patience,
+    say: Callable[[list[Json]], object] = lambda holders: None,
+) -> None:
+    """Wait, in no queue, until nobody has used a table for longer than we would wait in one.
+
+    For statements that wait for everybody who uses the table: begun too early they could be cut short in between.
+    Raises StepFailed(E-LOCK).
+    """
+    started, tables = time.monotonic(), {table: EXCLUSIVE}
+    while True:
+        in_the_way = holders(conn, tables)
+        if max((one["seconds"] for one in in_the_way), default=0.0) <= patience.queue:
+            say([])
+            return
+        waited = time.monotonic() - started
+        say(in_the_way)
+        if waited >= patience.overall:
+            raise StepFailed("E-LOCK", _not_free(tables, waited, 0, in_the_way), "End what holds it, then ask again.")
+        time.sleep(LOOK * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+
+
 def holders(conn: postgres.Connection, tables: Mapping[str, str]) -> list[Json]:
     """Who holds locks that are in the way, the oldest first: {"who", "state", "seconds", "pid", "table"}.
 

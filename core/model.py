@@ -21,7 +21,7 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"  # restarted in execute; the database says: not committed
     VERIFYING = "verifying"
     DECIDE = "decide"  # committed, but the verification differs
-    NEEDS_A_PERSON = "needs_a_person"  # outcome unknown
+    NEEDS_A_PERSON = "needs_a_person"  # outcome unknown, or some of it is done and the rest is not
     DONE = "done"
     REFUSED = "refused"  # a rule said no before anybody was asked
     STOPPED = "stopped"
@@ -41,7 +41,16 @@ MOVES: Mapping[State, frozenset[State]] = {
     S.INTERRUPTED: frozenset({S.APPROVED, S.STOPPED, S.VERIFYING}),
     S.VERIFYING: frozenset({S.DONE, S.DECIDE}),
     S.DECIDE: frozenset({S.DONE, S.VERIFYING, S.REAPPLIED, S.RESTORED}),
-    S.NEEDS_A_PERSON: frozenset({S.VERIFYING, S.INTERRUPTED, S.APPROVED, S.DONE, S.RESTORED}),
+    S.NEEDS_A_PERSON: frozenset(
+        {
+            S.VERIFYING,
+            S.INTERRUPTED,
+            S.EXECUTING,
+            S.DONE,
+            S.RESTORED,
+            S.NEEDS_A_PERSON,
+        }  # the last: it is known better now
+    ),
     S.DONE: frozenset({S.REAPPLIED, S.RESTORED}),
     S.REAPPLIED: frozenset({S.RESTORED}),
 }
@@ -142,6 +151,9 @@ class Run:
     opened_at: datetime | None = None  # when the approval opened
     executions: int = 0  # how often step 5 was begun
     changed: tuple[str, ...] = ()  # what made this revision differ from the one before
+    partly: Json | None = None  # {"message", "done", "left"} where it was found half done
+    part: Json | None = None  # {"part", "of", "about"} under way, of a run that is not one transaction
+    continuing: bool = False  # a person said that the rest may follow, and it has not begun yet
     held_up: tuple[Json, ...] = ()  # who keeps the step under way waiting: {"who", "state", "seconds", "pid"}
     released: bool = False  # its migrations may be applied again: a person, or a way back, said so
     way_back: str | None = None  # the run that undid it
@@ -158,6 +170,11 @@ class Run:
         """The migrations of the plan with the scripts that run, in this order; empty before it is made."""
         found = self.evidence.get("identify", {})
         return list(found.get("undo") or found.get("redo") or [])
+
+    @property
+    def half_done(self) -> bool:
+        """Is it known that a part of it took effect and the rest did not?"""
+        return self.state is S.NEEDS_A_PERSON and bool(self.ending and self.ending.data.get("code") == "E-PARTLY")
 
     @property
     def is_open(self) -> bool:

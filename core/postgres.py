@@ -213,14 +213,15 @@ def with_database(url: str, name: str) -> str:
 
 
 @contextmanager
-def scratch(url: str, run: str, purpose: str) -> Iterator[str]:
-    """A database of our own on the scratch server, empty, from template0; dropped at the end, whatever the end.
+def scratch(url: str, run: str, purpose: str, template: str = "template0") -> Iterator[str]:
+    """A database of our own on the scratch server, empty unless it has another template; dropped at the end, whatever the end.
 
     Yields its conninfo. Raises StepFailed(E-SCRATCH).
     """
     name = f"rollback_scratch_{run.lower().replace('-', '_')}_{purpose}_{secrets.token_hex(3)}"
     with trouble("make a scratch database"), connect(url, f"rollback-bot {run} scratch", "the scratch server") as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        conn.execute(made)
     try:
         yield with_database(url, name)
     finally:

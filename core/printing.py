@@ -128,9 +128,10 @@ def restored(run: Run) -> list[str]:
 
 
 def seen(run: Run) -> list[str]:
-    """What no statement says: cascades, rewrites, a broken way forward, who uses the tables now."""
+    """What no statement says: parts, cascades, rewrites, a broken way forward, who uses the tables now."""
     found = run.evidence["rehearse"]
-    lines = [f"  CASCADE takes    {one['kind']} {visible(one['name'])}" for one in found.get("cascaded", [])]
+    lines = [f"  part {n:<12}{plain(one['about'])}" for n, one in enumerate(found.get("parts", ()), 1)]
+    lines += [f"  CASCADE takes    {one['kind']} {visible(one['name'])}" for one in found.get("cascaded", [])]
     lines += [f"  rewrites         {visible(table)}, whole, under a lock" for table in found.get("rewritten", [])]
     if found.get("reapplies") is False:
         lines.append(
@@ -200,9 +201,15 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "plan_changed":
             return [f"    the plan changed: {plain('; '.join(data['what']))}"]
         case "executing":
+            parts = len(run.evidence.get("rehearse", {}).get("parts", ()))
+            whole = "services stop" if run.kind == "restore" else "one transaction, all or nothing"
+            return [f"  {numbered(run, 'execute')} starts: {f'{parts} parts' if parts else whole}"]
+        case "part_done":
             return [
-                f"  {numbered(run, 'execute')} starts: {'services stop' if run.kind == 'restore' else 'one transaction, all or nothing'}"
+                f"    part {data['part']} of {data['of']} done in {seconds(data['seconds'])}: {plain(data['about'])}"
             ]
+        case "continued":
+            return [f"    {who} lets the rest follow"]
         case "held_up" if data["by"]:
             who_ = ", ".join(
                 f"{visible(one['who'])} ({one['state']} for {seconds(one['seconds'])})" for one in data["by"][:3]
@@ -286,7 +293,9 @@ def ending(event: Event, run: Run) -> list[str]:
                 "Decide on the card.",
             ]
         case "unknown":
-            return [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} (E-UNKNOWN)"]
+            lines = [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} ({data['code']})"]
+            lines += [f"  {what}  {plain(one)}" for what in ("done", "left") for one in data.get(what, ())]
+            return [*lines, f"  rollback resume {run.id}"] if data["code"] == "E-PARTLY" else lines
         case "interrupted":
             return [
                 f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."

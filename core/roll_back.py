@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from core import commit
 from core.model import Kind
 from core.runbook import Gate, Runbook, Step
 from core.steps import reapply, restore
 from core.steps.backup import backup
-from core.steps.execute import execute, found
 from core.steps.identify import identify
+from core.steps.part_by_part import execute, found
 from core.steps.rehearse import rehearse
 from core.steps.trial_restore import trial_restore
 from core.steps.verify import verify
@@ -25,7 +26,13 @@ RE_APPLY = Runbook(
     Step("identify", reapply.identify, "find the forward migrations and the saved rows"),
     Step("rehearse", reapply.rehearse, "run them and put the rows back on a copy"),
     Gate("approve", "a second person agrees to exactly this plan"),
-    Step("execute", reapply.execute, "run them and put the rows back, all or nothing", needs="approve", found=found),
+    Step(
+        "execute",
+        reapply.execute,
+        "run them and put the rows back, all or nothing",
+        needs="approve",
+        found=commit.found,
+    ),
     Step("verify", verify, "compare with the rehearsal, ask the application"),
 )
 RESTORE = Runbook(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from core import script_rules as rules
 from core.errors import Refused
+from core.model import Json
 
 LONGEST_EXPRESSION = 10_000
 """Nested tokens in one expression. libpg_query overflows the C stack between 20,000 and 100,000 (tried with 0.2.0)."""
@@ -25,16 +26,29 @@ LARGEST = 50_000_000  # bytes
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement as it is sent. `line`: where it starts, from 1; `kind`: its words, as `DROP TABLE`."""
+    """One statement as it is sent. `line`: where it starts, from 1; `kind`: its words, as `DROP TABLE`.
+
+    `alone`: where it cannot run in a transaction, what it does to what.
+    """
 
     sql: str
     line: int
     kind: str
+    alone: rules.Alone | None = None
+
+    def told(self) -> Json:
+        """As it is kept in the ledger."""
+        return {
+            "sql": self.sql,
+            "line": self.line,
+            "kind": self.kind,
+            **({"alone": asdict(self.alone)} if self.alone else {}),
+        }
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script that may run in a transaction of ours. `name`: its file name; `size` in bytes; `sha256` of the bytes."""
+    """A script that may run, in one transaction unless a statement stands alone. `name`: its file name; `size` in bytes; `sha256` of the bytes."""
 
     name: str
     sha256: str
@@ -59,7 +73,7 @@ def read(name: str, data: bytes, *, history_table: str = "schema_migrations") ->
         if finding:
             what, why, remedy = finding.what, finding.why, finding.remedy
             raise Refused(finding.code, f"`{name}`, line {line}: {_tick(what)} {why}.{remedy}", NOTHING)
-        statements.append(Statement(sql, line, rules.kind(node, sql)))
+        statements.append(Statement(sql, line, rules.kind(node, sql), rules.alone(node, sql)))
     if not statements:
         raise Refused("E-NO-SCRIPT", f"`{name}` holds no statement.", f"I do not guess one. {NOTHING}")
     return Script(name, hashlib.sha256(data).hexdigest(), len(data), tuple(statements), raw.decode())
@@ -76,7 +90,7 @@ def parsed(name: str, data: bytes) -> list[tuple[Statement, Any]]:
     for start, end, node in _parsed(name, raw):
         line, counted = line + raw.count(b"\n", counted, start), start
         sql = raw[start:end].decode().rstrip()
-        found.append((Statement(sql, line, rules.kind(node, sql)), node))
+        found.append((Statement(sql, line, rules.kind(node, sql), rules.alone(node, sql)), node))
     return found
 
 

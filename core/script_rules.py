@@ -2,7 +2,8 @@
 
 A statement comes as its SQL and its tree: a protobuf message `pg_query.Node`, or None where the tree is too deep to
 decode; then its first words decide. Trees hold enums, which are compared by their protobuf names.
-The list of statements that cannot run in a transaction was tried on PostgreSQL 15 and 18.
+Of the statements that cannot run in a transaction those run by themselves of which the catalogs tell how far they are
+(`alone`); the others are refused. The list was tried on PostgreSQL 15 and 18.
 """
 
 from __future__ import annotations
@@ -50,6 +51,20 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A statement that runs outside a transaction, and can be asked after. Names are quoted as SQL needs them.
+
+    `kind`: create index, drop index, detach partition; `table`: the table, of "drop index" empty; `name`: the index
+    (of "create index" bare, it lies in the table's schema) or the partition; `inside`: how it runs in a transaction.
+    """
+
+    kind: str
+    table: str
+    name: str
+    inside: str
+
+
 def against(node: Any, sql: str, history_table: str) -> Finding | None:
     """The first rule that the statement breaks, or None."""
     if node is None:
@@ -93,6 +108,8 @@ def doubts(node: Any, sql: str) -> Iterator[str]:
         yield "`DROP EXTENSION` removes every type, function and column of the extension."
     if name in ROLES or _commands(tree) & RIGHTS:
         yield f"`{what}` changes roles or rights."
+    if alone(node, sql):
+        yield f"`{what}` with CONCURRENTLY runs by itself, outside the transaction: cut short there, a person must decide."
     if name == "do_stmt":
         yield "`DO` runs code that is built while it runs; the rehearsal shows only what it did there."
     if name == "call_stmt":
@@ -176,10 +193,8 @@ NEVER = {
 def _no_transaction(name: str, tree: Any) -> Finding | None:
     if name in NEVER:
         return _no_tx(NEVER[name], OUTSIDE)
-    if name == "index_stmt" and tree.concurrent:
-        return _no_tx("CREATE INDEX CONCURRENTLY", "Use `CREATE INDEX`.")
-    if name == "drop_stmt" and tree.concurrent:
-        return _no_tx("DROP INDEX CONCURRENTLY", "Use `DROP INDEX`.")
+    if name == "index_stmt" and tree.concurrent and not tree.idxname:
+        return _no_tx("CREATE INDEX CONCURRENTLY", "Give the index a name, so that I can tell whether it is there.")
     if name == "vacuum_stmt" and tree.is_vacuumcmd:
         return _no_tx("VACUUM", OUTSIDE)
     if name == "cluster_stmt" and not tree.HasField("relation"):
@@ -190,9 +205,39 @@ def _no_transaction(name: str, tree: Any) -> Finding | None:
         return _no_tx("ALTER DATABASE SET TABLESPACE", OUTSIDE)
     if name == "reindex_stmt":
         return _reindex(tree)
-    if name == "alter_table_stmt" and _detaches_concurrently(tree):
-        return _no_tx("DETACH PARTITION CONCURRENTLY", "Use `DETACH PARTITION`.")
     return None
+
+
+def alone(node: Any, sql: str) -> Alone | None:
+    """What a statement is that runs by itself, outside a transaction; None for all others."""
+    name = (node.WhichOneof("node") or "") if node is not None else ""
+    tree: Any = getattr(node, name) if name else None
+    if name == "index_stmt" and tree.concurrent:
+        return Alone("create index", _qualified(tree.relation), tree.idxname, without_concurrently(sql))
+    if name == "drop_stmt" and tree.concurrent:
+        words = [part.string.sval for part in tree.objects[0].list.items]
+        return Alone("drop index", "", ".".join(map(_quoted, words)), without_concurrently(sql))
+    if name == "alter_table_stmt" and (child := _detached_concurrently(tree)) is not None:
+        return Alone("detach partition", _qualified(tree.relation), _qualified(child), without_concurrently(sql))
+    return None
+
+
+def without_concurrently(sql: str) -> str:
+    """The statement as it may run in a transaction: the same effect, under stronger locks."""
+    postgast = import_module("postgast")
+    raw = sql.encode()
+    for token in postgast.scan(sql).tokens:
+        if postgast.pg_query_pb2.Token.Name(token.token) == "CONCURRENTLY":
+            return (raw[: token.start] + raw[token.end :].lstrip()).decode()
+    return sql
+
+
+def _qualified(relation: Any) -> str:
+    return ".".join(_quoted(word) for word in (relation.schemaname, relation.relname) if word)
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
 
 
 def _reindex(tree: Any) -> Finding | None:
@@ -202,11 +247,12 @@ def _reindex(tree: Any) -> Finding | None:
     return _no_tx(f"REINDEX {scope}", "Name one table.") if scope in ("SYSTEM", "DATABASE", "SCHEMA") else None
 
 
-def _detaches_concurrently(tree: Any) -> bool:
-    commands = [c.alter_table_cmd for c in tree.cmds]
-    return any(
-        _enum(c, "subtype") == "AT_DetachPartition" and getattr(c, "def").partition_cmd.concurrent for c in commands
-    )
+def _detached_concurrently(tree: Any) -> Any:
+    """The partition, or None. PostgreSQL lets such a command stand alone in its ALTER TABLE."""
+    for command in (c.alter_table_cmd for c in tree.cmds):
+        if _enum(command, "subtype") == "AT_DetachPartition" and getattr(command, "def").partition_cmd.concurrent:
+            return getattr(command, "def").partition_cmd.name
+    return None
 
 
 def _subscription(name: str, tree: Any) -> Finding | None:
@@ -270,7 +316,7 @@ def _by_words(sql: str) -> Finding | None:
     if words[:1] == ["COPY"]:
         return Finding("E-SCRIPT", "COPY")
     if "INDEX CONCURRENTLY" in " ".join(words[:4]):
-        return _no_tx("INDEX CONCURRENTLY", "Leave `CONCURRENTLY` out.")
+        return _no_tx("INDEX CONCURRENTLY", "Its expression is too deep to be checked; leave `CONCURRENTLY` out.")
     return _set_config(sql)
 
 

@@ -17,9 +17,10 @@ from core.forward import Forward
 from core.ledger import canonical
 from core.model import Json
 from core.observer import Observer, Seen
+from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
-from core.save.inventory import Destroyed, destroyed, inventory
+from core.save.inventory import Destroyed, Inventory, destroyed, inventory
 from core.schema import Change
 
 LOCKS: LiteralString = """
@@ -129,26 +130,53 @@ def _run(
             observer = Observer(conn)
             Seal(conn)  # a script that ends its transaction is found here
             before, held = schema.snapshot(conn), inventory(conn)
-            names = {oid: table.name for oid, table in held.items()} | dict(postgres.execute(conn, VIEWS))
-            started, slowest, locks = time.monotonic(), 0.0, set[tuple[str, str]]()
+            started, slowest, locks = time.monotonic(), 0.0, Locks(conn, held)
             for file, statement in todo:
                 at = time.monotonic()
                 one(conn, file, statement, code, sentence)
                 slowest = max(slowest, time.monotonic() - at)
-                locks |= {(names[oid], mode) for oid, mode in postgres.execute(conn, LOCKS) if oid in names}
-            seconds = time.monotonic() - started
-            touched = {name: (i, u, d) for name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
-            for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
-                conn.execute(reset)  # whatever the script has set must not steer what follows
-            postgres.ours(conn)
+                locks.look()
+            seconds, touched = time.monotonic() - started, rows_touched(conn)
+            reset(conn)
             conn.execute(f"SET statement_timeout = {limit}".encode())
             seen = observer.seen(code)
             after, gone = schema.snapshot(conn), destroyed(held, inventory(conn))
             again = _forward_again(conn, forward, before, touched)
-    strong = tuple(sorted((table, mode) for table, mode in locks if mode in STRONG))
-    writes = tuple(sorted({table for table, mode in locks if mode == WRITES} | touched.keys()))
+    writes = tuple(sorted(locks.written | touched.keys()))
     changes = tuple(schema.difference(before, after))
-    return Done(len(todo), seconds, before, after, changes, strong, touched, gone, writes, slowest, seen, again)
+    return Done(len(todo), seconds, before, after, changes, locks.strong, touched, gone, writes, slowest, seen, again)
+
+
+class Locks:
+    """Which locks of tables and views the open transaction has taken; `look` after each statement."""
+
+    def __init__(self, conn: postgres.Connection, held: Inventory) -> None:
+        self.conn, self.seen = conn, set[tuple[str, str]]()
+        self.names = {oid: table.name for oid, table in held.items()} | dict(postgres.execute(conn, VIEWS))
+
+    def look(self) -> None:
+        self.seen |= {(self.names[oid], mode) for oid, mode in postgres.execute(self.conn, LOCKS) if oid in self.names}
+
+    @property
+    def strong(self) -> tuple[tuple[str, str], ...]:
+        """Table and mode, of those that keep somebody out."""
+        return tuple(sorted((table, mode) for table, mode in self.seen if mode in STRONG))
+
+    @property
+    def written(self) -> set[str]:
+        return {table for table, mode in self.seen if mode == WRITES}
+
+
+def rows_touched(conn: postgres.Connection) -> dict[str, tuple[int, int, int]]:
+    """Rows inserted, updated and deleted in the open transaction, by table."""
+    return {name: (i, u, d) for name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
+
+
+def reset(conn: postgres.Connection) -> None:
+    """Whatever a script has set must not steer what follows."""
+    for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
+        conn.execute(statement.encode())
+    postgres.ours(conn)
 
 
 def _forward_again(
@@ -162,7 +190,7 @@ def _forward_again(
         return Again(None, forward or "not tried")
     for name, statement in forward.statements:
         try:
-            conn.execute(statement["sql"].encode(), binary=True)
+            conn.execute(inside(statement), binary=True)
         except psycopg.Error as error:
             return Again(False, f"`{name}` fails: {pg_error(error)}", derived=forward.derived)
     found = [c.message for c in schema.difference(before, schema.snapshot(conn)) if c.severity == "harmful"]
@@ -180,19 +208,25 @@ def one(conn: postgres.Connection, file: str, statement: Json, code: str, senten
 
     Afterwards the transaction must still be ours. Raises StepFailed(code) with file, line, SQLSTATE and first line.
     """
-    where = f"`{file}`, line {statement['line']}"
     try:
-        conn.execute(statement["sql"].encode(), binary=True)
+        conn.execute(inside(statement), binary=True)
     except psycopg.Error as error:
-        raise StepFailed(
-            code,
-            f"{sentence}: {where}: {pg_error(error)}.",
-            "Mend the script and ask again. Production was not changed.",
-        ) from None
+        raise failed(code, sentence, file, statement, error) from None
     if conn.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
         raise LeftTransaction(
-            code, f"{sentence}: {where} ended the transaction.", "Take transaction control out of the script."
+            code,
+            f"{sentence}: `{file}`, line {statement['line']} ended the transaction.",
+            "Take transaction control out of the script.",
         )
+
+
+def failed(code: str, sentence: str, file: str, statement: Json, error: psycopg.Error) -> StepFailed:
+    """Where, and what PostgreSQL said: SQLSTATE and first line."""
+    return StepFailed(
+        code,
+        f"{sentence}: `{file}`, line {statement['line']}: {pg_error(error)}.",
+        "Mend the script and ask again. Production was not changed.",
+    )
 
 
 def key(change: Change) -> tuple[str, str, str]:

@@ -12,6 +12,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "deny": ("deny RUN TEXT", "say no to a plan, and why"),
     "withdraw": ("withdraw RUN [TEXT]", "take back your request or your approval"),
     "stop": ("stop RUN", "stop a run before it changes the database"),
+    "resume": (
+        "resume RUN",
+        "go on after an interruption: execute again what did not commit, or end what is half done",
+    ),
+    "verify": ("verify RUN", "check a result that differed once more"),
+    "keep": ("keep RUN", "accept a result that differs, or what is half done"),
     "reapply": ("reapply RUN [--reason TEXT]", "forward again, with the saved rows; keeps every write made since"),
     "restore": (
         "restore RUN [--reason TEXT] [--drop-old]",

@@ -77,6 +77,29 @@ NO_SERVICE = s.event(
     you=["start them by hand: api, orchestrator"],
 )
 STUCK = s.way_back("restore", S.NEEDS_A_PERSON, NO_SERVICE, approvals=YES_AGAIN)
+HALF = s.event(
+    2104,
+    "unknown",
+    121,
+    code="E-PARTLY",
+    message="It is half done: I was stopped in between.",
+    hint="Continue with the rest, or put the full backup back.",
+    done=["`DROP INDEX CONCURRENTLY stripe_events_type_idx`"],
+    left=["a transaction: 2 statements and history row `012`"],
+)
+PARTS = [{"about": "`DROP INDEX CONCURRENTLY stripe_events_type_idx`"}, {"about": HALF.data["left"][0]}]
+IN_PARTS = {**s.PROVEN, "rehearse": {**s.PROVEN["rehearse"], "parts": PARTS}}
+HALF_DONE = s.run(S.NEEDS_A_PERSON, HALF, approvals=s.YES, evidence=IN_PARTS, partly=HALF.data)
+LEFT = s.run(
+    S.DONE, s.event(2106, "kept", 300, s.BOB, partly=True), approvals=s.YES, evidence=IN_PARTS, partly=HALF.data,
+    ended_at=s.NOON + timedelta(seconds=300),
+)  # fmt: skip
+BEGAN = s.run(
+    S.EXECUTING, s.event(2103, "executing", 110), approvals=s.YES, evidence=IN_PARTS, running="execute",
+    part={"part": 1, "of": 2, "about": PARTS[0]["about"]},
+)  # fmt: skip
+PART_DONE = s.event(2104, "part_done", 112)
+PART_DONE = replace(PART_DONE, data={"part": 1, "of": 2, "about": PARTS[0]["about"], "seconds": 1.4})
 DENIED = s.run(S.DENIED, s.event(2100, "denied", 76, s.BOB, reason="wait for the replica to catch up"))
 TYPED = {
     "latest": Request("latest"),
@@ -164,6 +187,10 @@ CARDS = {
     ),
     "card_withdrawn": (s.run(S.WITHDRAWN, s.event(2099, "withdrawn", 40, s.ANA)), s.CTX),
     "card_needs_a_person": (LOST, s.CTX),
+    "card_half_done": (HALF_DONE, s.CTX),
+    "card_left_half_done": (LEFT, s.CTX),
+    "card_waiting_in_parts": (replace(WAITING, evidence={**s.PLAN, "rehearse": IN_PARTS["rehearse"]}), s.CTX),
+    "card_executing_in_parts": (BEGAN, s.CTX),
     "card_executing_held_up": (
         s.run(
             S.EXECUTING,
@@ -280,6 +307,9 @@ THREAD = {
     "thread_expired": (s.run(S.EXPIRED), s.event(2108, "expired", 908)),
     "thread_withdrawn": (s.run(S.WITHDRAWN), s.event(2099, "withdrawn", 40, s.ANA, reason="wrong target")),
     "thread_stopped": (s.run(S.STOPPED), s.event(2101, "stopped", 90, s.CHEN, by_person=True)),
+    "thread_part_done": (BEGAN, PART_DONE),
+    "thread_continued": (BEGAN, s.event(2105, "continued", 140, s.ANA)),
+    "thread_left_half_done": (LEFT, LEFT.ending),
     "thread_resumed": (APPROVED, s.event(2105, "resumed", 140, s.ANA)),
     "thread_kept": (DONE, s.event(2107, "kept", 300, s.ANA)),
     "thread_notme": (WAITING, s.event(2097, "notme", 60, s.CHEN)),
@@ -303,6 +333,7 @@ CALLS = {
     "interrupted_not_committed": (INTERRUPTED, CUT_OFF),
     "interrupted_committed": (LOST, s.event(2104, "found_committed", 119, since=s.at(111))),
     "needs_a_person": (LOST, UNKNOWN),
+    "half_done": (HALF_DONE, HALF),
     "reminder": (WAITING, s.event(2097, "reminded", 548, minutes_left=6, asked=["Bob Lee", "Chen Wu"])),
     "no_approvers": (WAITING, s.event(2097, "no_approvers", 9, why="2 of 2 deactivated")),
 }

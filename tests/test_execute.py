@@ -18,7 +18,7 @@ from core import postgres
 from core.errors import NeedsAPerson, PlanChanged, Refused, StepFailed
 from core.model import Request
 from core.redact import SecretStr
-from core.steps.execute import execute, found
+from core.steps.part_by_part import execute, found
 from demo.app import sample
 from demo.postgres import Server
 from tests.bench_fixtures import copied

@@ -12,8 +12,8 @@ from bot import messages
 from core import doctor, survey
 from core.errors import Refused
 from core.model import Event, Request
-from core.steps.execute import execute
 from core.steps.identify import identify
+from core.steps.part_by_part import execute
 from core.steps.verify import verify
 from demo.postgres import Server
 from tests.execute_stand import RUN, Stand

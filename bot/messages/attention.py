@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.messages import buttons
+from bot.messages import buttons, half_done
 from bot.messages.blocks import (
     Context,
     Message,
@@ -130,6 +130,8 @@ def _found_committed(run: Run, event: Event, ctx: Context) -> Message:
 
 
 def _unknown(run: Run, event: Event, ctx: Context) -> Message:
+    if event.data.get("code") == "E-PARTLY":
+        return half_done.call(run, event, ctx)
     who = f"{ctx.approvers_mention} {mention(run.requester)}"
     code_ = str(known(run).get("code", "E-UNKNOWN"))
     why = (

@@ -106,6 +106,25 @@ def release(run: Run) -> Json:
     return button("Release hold", "rb.release", value(run), f"Let the migrations of {run.id} be applied again", ask=ask)
 
 
+def half_done(run: Run) -> list[Json]:
+    """Some of it took effect, the rest did not."""
+    told = "Each part asks the database first; nothing is run twice. The scripts must still be the approved ones."
+    ask = confirm("Continue with the rest?", told, "Continue", "Not yet")
+    leave = f"*{run.id}* closes, half done. The backup stays; the rest is for people."
+    return [
+        button("Continue", "rb.resume", value(run), f"Continue {run.id} with what is left", style="primary", ask=ask),
+        button("Ask the database now", "rb.look", value(run), f"Ask the database what is done of {run.id}"),
+        *ways_back(run),
+        button(
+            "Leave half done",
+            "rb.keep",
+            value(run),
+            f"Leave {run.id} half done",
+            ask=confirm("Leave it half done?", leave, "Leave it", "Back", danger=True),
+        ),
+    ]
+
+
 def look(run: Run) -> Json:
     """The outcome is unknown: ask the database."""
     label = f"Ask the database now whether {run.id} took effect"

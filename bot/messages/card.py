@@ -22,8 +22,8 @@ from bot.messages.blocks import (
 )
 from bot.messages.facts import applied, approvals_missing, inner, migrations, noun, target, title, unchanged, untouched
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
-from bot.messages.steps import of_all, place, proven, step_name, step_section, under_way
-from bot.messages.text import clock, clock_secs, code, data, listed, prose, utc
+from bot.messages.steps import how, of_all, place, proven, step_name, step_section, under_way
+from bot.messages.text import bare, clock, clock_secs, code, data, listed, prose, utc
 from bot.messages.ways_back import price, price_section
 from core.model import Event, Json, Run, State
 
@@ -189,7 +189,7 @@ def _moving(run: Run, ctx: Context, state: str, ends: str, small: str, text: str
 
 def _executing(run: Run, ctx: Context) -> Message:
     step = of_all(run, "execute")
-    text = f"{noun(run)} on {data(run.target, 60)} is executing now, step {step}: one transaction, all or nothing."
+    text = f"{noun(run)} on {data(run.target, 60)} is executing now, step {step}: {bare(how(run))}."
     return _moving(
         run, ctx, f"executing now, step {step}", "~Approved~ → Executing", "Cannot be stopped from here", text
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages import buttons
+from bot.messages import buttons, half_done
 from bot.messages.blocks import (
     Context,
     Message,
@@ -44,6 +44,8 @@ from core.model import Json, Run, State
 
 def done(run: Run, ctx: Context) -> Message:
     """The end of a good run, with the audit head and what remains: saved rows, backup, and the ways back."""
+    if "execute" not in run.evidence:
+        return half_done.kept(run, ctx)
     kept = run.ending is not None and run.ending.kind == "kept"
     state = "done, kept as is, not verified" if kept else f"done in {took(run, ctx)}"
     mark = ":warning:" if kept else ":white_check_mark:"
@@ -212,6 +214,8 @@ def known(run: Run) -> Json:
 
 def needs_a_person(run: Run, ctx: Context) -> Message:
     """Outcome unknown: exactly what is known, and one button."""
+    if run.half_done:
+        return half_done.card(run, ctx)
     head = f":rotating_light: *{noun(run)} — needs a person: {_not_known(run)}*"
     unknown = "  ·  ~Executing~ → Unknown" if known(run).get("code", "E-UNKNOWN") == "E-UNKNOWN" else ""
     blocks = [

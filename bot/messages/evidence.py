@@ -154,7 +154,8 @@ def _executed(run: Run) -> str:
     saved = saved_words(found.get("saved", {}))
     first = f"{saved} saved first; " if saved else ""
     held = " The history table refuses them from now on." if found.get("hold") == "refuse" else ""
-    return f"{first}{ran}; {history}, in the same transaction.{locks}{held}"
+    together = f"in {found['parts']} parts" if "parts" in found else "in the same transaction"
+    return f"{first}{ran}; {history}, {together}.{locks}{held}"
 
 
 def _save_found(run: Run) -> str:

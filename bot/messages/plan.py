@@ -170,8 +170,12 @@ def warnings(run: Run) -> list[str]:
 
 
 def beyond_the_script(found: Json) -> list[str]:
-    """What the rehearsal saw and no statement says: cascades, rewrites, and that the way forward is broken."""
+    """What the rehearsal saw and no statement says: parts, cascades, rewrites, and that the way forward is broken."""
     lines = []
+    parts = [f"{n}. {prose(one['about'], 150)}" for n, one in enumerate(found.get("parts", ()), 1)]
+    if parts:
+        head = f":warning: *Not one transaction, {len(parts)} parts*: cut short in between, a person decides"
+        lines += [head, *at_most(parts, 8, IN_PLAN, 900)]
     if found.get("cascaded"):
         names = [f"• {data(one['kind'], 40)} {code(one['name'])}" for one in found["cascaded"]]
         lines += [":warning: *Taken along by CASCADE, not named in the script*", *at_most(names, 8, IN_PLAN, 900)]

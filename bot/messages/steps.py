@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bot.messages.blocks import Context
 from bot.messages.evidence import equal_tables, fits, holder, lost_rows, rehearsed, took, tried_back, verified
 from bot.messages.facts import backup_words, saved_words, undo
-from bot.messages.text import code, duration, listed, plural, size
+from bot.messages.text import code, duration, listed, plural, prose, size
 from core.model import STEPS, Json, Kind, Run, State
 
 NAMES: Mapping[Kind, Mapping[str, str]] = {
@@ -101,7 +101,16 @@ def _running(run: Run, ctx: Context, step: str) -> str:
     about = f", about {duration(ctx.estimates[step])}" if step in ctx.estimates else ""
     if step != "execute":
         return about
-    return ": one transaction, all or nothing" + about + held_up(run)
+    return f": {how(run)}{about}{held_up(run)}"
+
+
+def how(run: Run) -> str:
+    """How step 5 takes effect, in a few words."""
+    if run.part:
+        at = f"part {run.part.get('part')} of {run.part.get('of')}"
+        return f"{at}, {prose(str(run.part.get('about', '')), 150)}"
+    parts = len(run.evidence.get("rehearse", {}).get("parts", ()))
+    return f"{parts} parts, one after the other" if parts else "one transaction, all or nothing"
 
 
 def held_up(run: Run) -> str:

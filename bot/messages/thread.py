@@ -13,8 +13,8 @@ from bot.messages.blocks import Context, Message, audit, context, mention, messa
 from bot.messages.evidence import thread_words
 from bot.messages.facts import unchanged, untouched
 from bot.messages.steps import of_all, place, step_name
-from bot.messages.text import bare, clock_secs, cut, data, plural, prose
-from core.model import Event, Run
+from bot.messages.text import bare, clock_secs, cut, data, duration, plural, prose
+from core.model import STEPS, Event, Run
 
 Line = Callable[[Run, Event, Context], Message | None]
 
@@ -117,6 +117,22 @@ def _resumed(run: Run, event: Event, ctx: Context) -> Message:
     return _line(run, event, text, rich)
 
 
+def _part_done(run: Run, event: Event, ctx: Context) -> Message:
+    told = {"part": "?", "of": "?", "seconds": 0, "about": "", **event.data}
+    words = f"part {told['part']} of {told['of']} done in {duration(float(told['seconds']))}: {prose(str(told['about']), 150)}"
+    return _line(
+        run,
+        event,
+        f"{run.id} {bare(words)}.",
+        f":white_check_mark: *{run.id} {place(run)}/{len(STEPS[run.kind])}* {words}",
+    )
+
+
+def _continued(run: Run, event: Event, ctx: Context) -> Message:
+    rich = f":arrow_forward: *{run.id}*: {who(event.actor)} lets the rest follow."
+    return _line(run, event, f"{run.id}: {name(event.actor)} lets the rest follow.", rich)
+
+
 def _checking(run: Run, event: Event, ctx: Context) -> Message:
     words = f"has step {place(run, 'verify')}, verify, done again. It reads only."
     rich = f":mag: *{run.id}*: {who(event.actor)} {words}"
@@ -125,6 +141,8 @@ def _checking(run: Run, event: Event, ctx: Context) -> Message:
 
 def _kept(run: Run, event: Event, ctx: Context) -> Message:
     words = "keeps it as it is; it was not verified. Saved rows and backup stay."
+    if event.data.get("partly"):
+        words = "leaves it half done. The backup stays."
     rich = f":warning: *{run.id}*: {who(event.actor)} {words}"
     return _line(run, event, f"{run.id}: {name(event.actor)} {words}", rich)
 
@@ -165,6 +183,8 @@ _LINES: Mapping[str, Line] = {
     "expired": _expired,
     "stopped": _stopped,
     "resumed": _resumed,
+    "part_done": _part_done,
+    "continued": _continued,
     "checking_again": _checking,
     "kept": _kept,
     "notme": _not_me,

@@ -60,7 +60,7 @@ def read(part: Part) -> Reading:
         _fit(part.file, statement, node)
     alone = len(unwrapped) == 1
     may_leave = part.transaction in ("free", "never") or (part.transaction == "whole file" and alone and not notes)
-    needs = any(_needs_outside(node) for _, node in unwrapped)
+    needs = any(statement.alone or _needs_outside(node) for statement, node in unwrapped)
     outside = part.transaction == "never" or (needs and may_leave)
     roles = tuple(str(node.create_role_stmt.role) for _, node in unwrapped if _is(node, "create_role_stmt"))
     return Reading(part.file, tuple(s for s, _ in unwrapped), outside, may_leave, notes, roles)

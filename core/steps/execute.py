@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
+from tempfile import TemporaryFile
 from typing import Any
 
 from core import commit, hold, layouts, plan, postgres, schema, trial
@@ -17,27 +18,23 @@ from core.errors import PlanChanged, Refused, StepFailed
 from core.locks import EXCLUSIVE, SHARED
 from core.losses import moved
 from core.model import Json
+from core.parts import Part, cut
 from core.runbook import Work
 from core.save import take
 from core.save.archive import Writer
-from core.save.inventory import Inventory, destroyed, inventory, unsaved
+from core.save.inventory import Destroyed, Inventory, destroyed, inventory, unsaved
 from core.save.items import Item, items, without_nulls
 from core.steps.identify import identify
-from core.trial import LeftTransaction, one, statements
+from core.trial import LeftTransaction, one
 
 
 def execute(work: Work) -> Json:
     """All or nothing. Raises PlanChanged (nothing ran), StepFailed (undone), NeedsAPerson (outcome unknown)."""
-    before = found(work) if work.run.executions > 1 else None
+    before = commit.found(work) if work.run.executions > 1 else None
     if before:  # it was interrupted and had committed after all
         return before
-    undo = same_scripts(work)
-    return once(work, tables(work), partial(same_rows, work=work), partial(carry_out, work=work, undo=undo))
-
-
-def found(work: Work) -> Json | None:
-    """Did it commit? Its evidence, or None. Raises NeedsAPerson."""
-    return commit.found(work)
+    (whole,) = cut(same_scripts(work))
+    return once(work, tables(work), partial(same_rows, work=work), partial(carry_out, work=work, part=whole))
 
 
 def tables(work: Work) -> dict[str, str]:
@@ -99,35 +96,38 @@ def compare(work: Work, identified: Json, objects: str | None = None) -> None:
 # -- the transaction -----------------------------------------------------------------------------------------
 
 
-def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
+def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     """Save, statements, history rows, and the proof that this is what was rehearsed; not committed yet."""
     before = schema.snapshot(conn)
-    same_plan(conn, work, before)
+    if part.number == 1:
+        same_plan(conn, work, before)
+    rehearsed = work.run.evidence["rehearse"]
+    expected = (
+        rehearsed["parts"][part.number - 1] if rehearsed["parts"] else {"effect": rehearsed["effect"], "saves": True}
+    )
     archive = dump.Archive(work.settings.backup_dir, work.run.id)
-    with dump.disk(), archive.writing(archive.saved) as out:
-        writer = Writer(out)
-        held = inventory(conn)
-        todo = to_save(conn, work.run.evidence, held)
-        sequences = take.sequences(conn, work.run.evidence["rehearse"]["changes"])
-        save(conn, work, statements(undo), todo, writer)
-        destroys_only_what_is_saved(work, held, inventory(conn))
+    with dump.disk(), archive.writing(archive.saved) if expected["saves"] else TemporaryFile() as out:
+        writer, held = Writer(out), inventory(conn)
+        todo = to_save(conn, work.run.evidence, held) if expected["saves"] else []
+        sequences = take.sequences(conn, rehearsed["changes"]) if expected["saves"] else []
+        save(conn, work, part.statements, todo, writer)
+        destroys_only_what_is_saved(work, held, inventory(conn), expected["saves"])
         layout = layouts.of(work.target)
         history = layout.history(conn)
-        rows = [layout.untrack(conn, history, item["version"]) for item in undo]
+        rows = [layout.untrack(conn, history, version) for version in part.versions]
         after = schema.snapshot(conn)
-        as_rehearsed(work, schema.difference(before, after))
+        as_rehearsed(work, schema.difference(before, after), expected["effect"])
         saved = take.finish(conn, work.run.id, writer, sequences, before, after)
         # the schema as it must be afterwards: verify can then name each difference
         dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
-    versions = [item["version"] for item in undo]
     return {
-        "statements": sum(len(item["script"]["statements"]) for item in undo),
-        "versions": versions,
+        "statements": len(part.statements),
+        "versions": list(part.versions),
         "history_table": work.run.evidence["identify"]["history_table"],
         "history_rows": rows,
         "schema": schema.fingerprint(after),
-        "saved": {"file": archive.saved.name, **saved},
-        "hold": hold.put(conn, work, history, versions),
+        **({"saved": {"file": archive.saved.name, **saved}} if expected["saves"] else {}),
+        "hold": hold.put(conn, work, history, part.versions),
     }
 
 
@@ -174,10 +174,10 @@ def merged(one: Json, other: Json) -> Json:
     return {key: [*one[key], *(each for each in other.get(key, ()) if each not in one[key])] for key in one}
 
 
-def destroys_only_what_is_saved(work: Work, before: Inventory, after: Inventory) -> None:
+def destroys_only_what_is_saved(work: Work, before: Inventory, after: Inventory, saves: bool = True) -> None:
     """Raises StepFailed(E-DIFFERS) where more has gone than the proofs have seen, whatever the schema says."""
     rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
-    known = merged(rehearsed["destroyed"], tried.get("destroyed", {}))
+    known = merged(rehearsed["destroyed"], tried.get("destroyed", {})) if saves else Destroyed().told()
     other = unsaved(destroyed(before, after), known, rehearsed["rewritten"])
     if other:
         raise StepFailed(
@@ -187,10 +187,10 @@ def destroys_only_what_is_saved(work: Work, before: Inventory, after: Inventory)
         )
 
 
-def as_rehearsed(work: Work, changes: list[schema.Change]) -> None:
+def as_rehearsed(work: Work, changes: list[schema.Change], effect: str) -> None:
     """Raises StepFailed(E-DIFFERS) before COMMIT where the target changed in another way than the copy."""
     rehearsed = work.run.evidence["rehearse"]
-    if trial.effect(changes) == rehearsed["effect"]:
+    if trial.effect(changes) == effect:
         return
     known = {(c["kind"], c["object"], c["change"]) for c in rehearsed["changes"]}
     other = [c.message for c in changes if trial.key(c) not in known] or ["a rehearsed change did not happen"]

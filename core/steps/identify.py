@@ -50,7 +50,7 @@ def undone(applied: Applied, migration: Migration, history_table: str) -> Json:
             "sha256": read.sha256,
             "bytes": read.size,
             "transaction": migration.rollback.transaction,
-            "statements": [{"sql": s.sql, "line": s.line, "kind": s.kind} for s in read.statements],
+            "statements": [s.told() for s in read.statements],
         },
         "warnings": script.warnings(read),
     }

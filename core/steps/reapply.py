@@ -21,6 +21,7 @@ from core.forward import Forward, forward
 from core.layouts import History, Layout
 from core.locks import SHARED
 from core.model import Json
+from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
 from core.save import archive, links, rights, take
@@ -41,6 +42,9 @@ from core.steps.rehearse import copy, looking, on_the_target, scratch, target
 from core.usage import Usage
 
 NOTHING = "Nothing was started."
+INSIDE = (
+    "`{}`, line {}: `{}` runs without CONCURRENTLY here, in the one transaction: writers of its table wait meanwhile."
+)
 
 
 # -- 1 identify ----------------------------------------------------------------------------------------------
@@ -119,9 +123,9 @@ def told(version: str, script: Any, undone: Sequence[Json]) -> Json:
             "file": script.name,
             "sha256": script.sha256,
             "bytes": script.size,
-            "statements": [{"sql": s.sql, "line": s.line, "kind": s.kind} for s in script.statements],
+            "statements": [s.told() for s in script.statements],
         },
-        "warnings": [],
+        "warnings": [INSIDE.format(script.name, s.line, s.kind) for s in script.statements if s.alone],
     }
 
 
@@ -180,7 +184,7 @@ def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
                 putting_back(scratched, save, open_aside) as back,
             ):
                 for _, statement in run.statements:
-                    scratched.execute(statement["sql"].encode(), binary=True)
+                    scratched.execute(inside(statement), binary=True)
     except psycopg.Error as error:
         raise StepFailed(
             "E-REHEARSAL", f"The saved rows do not go back on a copy: {pg_error(error)}.", "Production was not changed."
@@ -197,7 +201,7 @@ def new_keys(conn: postgres.Connection, run: Forward) -> list[links.ForeignKey]:
     with conn.transaction(force_rollback=True):
         before = links.foreign_keys(conn)
         for _, statement in run.statements:
-            conn.execute(statement["sql"].encode(), binary=True)
+            conn.execute(inside(statement), binary=True)
         return [key for oid, key in links.foreign_keys(conn).items() if oid not in before]
 
 
@@ -251,7 +255,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
         destroys_only_what_is_saved(work, held, inventory(conn))
         track(conn, work, layout, history)
         after = schema.snapshot(conn)
-        as_rehearsed(work, schema.difference(before, after))
+        as_rehearsed(work, schema.difference(before, after), work.run.evidence["rehearse"]["effect"])
         saved = take.finish(conn, work.run.id, writer, counters, before, after)
         back.notes += rights.give_back(conn, back.manifest["rights"], after)
         after = schema.snapshot(conn)

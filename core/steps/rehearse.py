@@ -10,15 +10,17 @@ from pathlib import Path
 
 import psycopg
 
-from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, trial
+from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, script, trial
 from core.errors import Refused, StepFailed
 from core.forward import Forward, forward
 from core.losses import losses
 from core.model import Json
+from core.parts import cut
 from core.pgtools import Tools
 from core.redact import pg_error
 from core.runbook import Work
 from core.scratch_server import Fit
+from core.trial_parts import for_real
 from core.usage import Usage
 
 
@@ -27,9 +29,10 @@ def rehearse(work: Work) -> Json:
     started, fit = time.monotonic(), scratch(work)
     with target(work) as conn, looking(work):
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
-        done = on_a_copy(work, fit)
+        done, shown = on_a_copy(work, fit)
         evidence = {
             **done.evidence(),
+            "parts": shown,
             **goes_back(work, done),
             "health_url": work.target.health_url is not None,
             "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
@@ -57,12 +60,17 @@ def target(work: Work) -> AbstractContextManager[postgres.Connection]:
     return postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name)
 
 
-def on_a_copy(work: Work, fit: Fit) -> trial.Done:
-    """Run the scripts on an empty copy. Raises StepFailed(E-REHEARSAL), Refused(E-ONLY-DEPENDS)."""
+def on_a_copy(work: Work, fit: Fit) -> tuple[trial.Done, list[Json]]:
+    """Run the scripts on an empty copy; what they did, and what each part did where there are several.
+
+    Raises StepFailed(E-REHEARSAL), Refused(E-ONLY-DEPENDS, E-NO-TX).
+    """
+    why, undo = ("E-REHEARSAL", "The script fails on an empty copy"), work.run.evidence["identify"]["undo"]
+    parts = cut(undo)
     with copy(work, fit) as url:
         try:
-            todo = trial.statements(work.run.evidence["identify"]["undo"])
-            return trial.run(work, url, todo, "E-REHEARSAL", "The script fails on an empty copy", forward_scripts(work))
+            done = trial.run(work, url, trial.statements(undo), *why, forward_scripts(work))
+            return for_real(work, url, parts, *why, done) if len(parts) > 1 else (done, [])
         except StepFailed as error:
             raise depends(work, error) or error from None
 
@@ -212,9 +220,14 @@ def apply(conn: postgres.Connection, migration: layouts.Migration) -> None:
     """One forward migration. Raises StepFailed where its file is missing or fails."""
     if migration.forward is None:
         raise StepFailed("E-REHEARSAL", f"the forward migration of `{migration.name}` is missing")
-    text = migration.forward.data.decode("utf-8-sig")
+    part = migration.forward
+    text = part.data.decode("utf-8-sig")
     try:
-        conn.execute(text.encode())
+        if part.transaction == "never" or "concurrently" in text.lower():  # as one message it would be one transaction
+            for statement, _ in script.parsed(part.shown, part.data):
+                conn.execute(statement.sql.encode(), binary=True)
+        else:
+            conn.execute(text.encode())
     except psycopg.Error as error:
         raise StepFailed(
             "E-REHEARSAL", f"`{migration.name}` does not apply to an empty database: {pg_error(error)}"

@@ -18,6 +18,7 @@ from core.backups import dump
 from core.errors import NeedsAPerson, StepFailed
 from core.forward import Forward
 from core.model import Json
+from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
 from core.save import archive, rights, take
@@ -93,7 +94,7 @@ def put_back(
     with aside.open("wb") as out:
         with putting_back(conn, kept, lambda: Writer(out)) as back:
             for _, statement in scripts.statements:
-                conn.execute(statement["sql"].encode(), binary=True)
+                conn.execute(inside(statement), binary=True)
             filled = {item.table: _filled(conn, item) for item in found if item.kind == "values"}
         back.notes += rights.give_back(conn, back.manifest["rights"], schema.snapshot(conn))
     return back, filled
