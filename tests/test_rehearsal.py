@@ -11,11 +11,12 @@ import pytest
 
 from bot import messages
 from core import config, printing, survey
-from core.errors import StepFailed
+from core.errors import Refused, StepFailed
 from core.ledger import now
 from core.model import Json, Person, Request, Run
 from demo.postgres import Server
 from tests.bench_fixtures import copied
+from tests.scenery import SCRIPT_012
 
 ANA = Person("U0ANA", "Ana Diaz")
 Rehearse = Callable[..., Run]
@@ -25,8 +26,9 @@ Rehearse = Callable[..., Run]
 def rehearse(server: Server, app: str, tmp_path: Path) -> Iterator[Rehearse]:
     """`rehearse(forward, rollback)`: a migration 013 is applied to the sample application, then its plan is made."""
 
-    def plan(forward: str = "", rollback: str = "", what: str = "013") -> Run:
+    def plan(forward: str = "", rollback: str = "", what: str = "013", only: bool = False, **undo: str) -> Run:
         changes = {"013_more.sql": forward, "rollback/013_more.sql": rollback} if forward else {}
+        changes |= {f"rollback/{name}.sql": text for name, text in undo.items()}
         folder = copied(tmp_path / "migrations", dict(changes))
         if forward:
             with psycopg.connect(app, autocommit=True) as conn:
@@ -41,7 +43,7 @@ def rehearse(server: Server, app: str, tmp_path: Path) -> Iterator[Rehearse]:
             "HOME": str(tmp_path),
         }
         settings = config.load(env=env)
-        return survey.preview(Request("from", what), settings.target(), settings, ANA, now())
+        return survey.preview(Request("from", what, only), settings.target(), settings, ANA, now())
 
     yield plan
 
@@ -144,3 +146,35 @@ def test_hostile_names_go_through_the_whole_rehearsal(rehearse: Rehearse) -> Non
     run = rehearse(f"CREATE TABLE {name} (id int);\n", f"DROP TABLE {name};\n")
     assert [one["kind"] for one in found(run)["losses"]] == ["table"]
     assert "\u202e" not in card(run)
+
+
+# -- only one, out of order --------------------------------------------------------------------------------
+
+
+def test_only_is_refused_where_a_later_migration_does_not_apply_without_it(rehearse: Rehearse) -> None:
+    later = "INSERT INTO stripe_events SELECT * FROM stripe_events WHERE false;\n"
+    with pytest.raises(Refused, match="`013_more` does not apply to an empty database") as no:
+        rehearse(later, "SELECT 1;", what="012_stripe_events", only=True)
+    assert (no.value.code, no.value.options) == ("E-ONLY-DEPENDS", ("/rollback 012_stripe_events",))
+
+
+def test_only_is_refused_where_something_of_a_later_migration_would_go_along(rehearse: Rehearse) -> None:
+    script = {"012_stripe_events": f"{SCRIPT_012}DROP TABLE notes;\n"}
+    with pytest.raises(Refused, match="would take along what must stay: table `notes` is missing") as no:
+        rehearse("CREATE TABLE notes (id int);\n", "DROP TABLE notes;", "012_stripe_events", True, **script)
+    assert no.value.code == "E-ONLY-DEPENDS"
+
+
+def test_only_is_planned_where_nothing_later_depends_on_it(rehearse: Rehearse) -> None:
+    assert rehearse("CREATE TABLE other (id int);\n", "DROP TABLE other;", "012_stripe_events", True).evidence[
+        "rehearse"
+    ]
+
+
+def test_code_that_stays_and_names_what_goes_is_shown(rehearse: Rehearse) -> None:
+    later = (
+        "CREATE TABLE plans (id int);\nCREATE FUNCTION costs() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN"
+        " (SELECT count(*) FROM plans); END $$;\nCREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1';\n"
+    )
+    notes = found(rehearse(later, "DROP TABLE plans;\n"))["notes"]
+    assert notes == ["`costs()` stays and names `plans` in its text: it may fail afterwards"]

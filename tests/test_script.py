@@ -110,8 +110,7 @@ def test_what_may_not_stand_in_a_script_is_refused_with_its_line(sql: str, what:
 
 
 NO_TX = [
-    ("DROP INDEX CONCURRENTLY i", "DROP INDEX CONCURRENTLY", "Use `DROP INDEX`."),
-    ("CREATE INDEX CONCURRENTLY ON t (a)", "CREATE INDEX CONCURRENTLY", "Use `CREATE INDEX`."),
+    ("CREATE INDEX CONCURRENTLY ON t (a)", "CREATE INDEX CONCURRENTLY", "Give the index a name"),
     ("REINDEX TABLE CONCURRENTLY t", "REINDEX CONCURRENTLY", "Use `REINDEX TABLE`."),
     ("REINDEX (CONCURRENTLY, VERBOSE) INDEX i", "REINDEX CONCURRENTLY", "Use `REINDEX INDEX`."),
     ("REINDEX SCHEMA public", "REINDEX SCHEMA", "Name one table."),
@@ -129,7 +128,6 @@ NO_TX = [
     ("CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION p", "CREATE SUBSCRIPTION", "apart"),
     ("DROP SUBSCRIPTION s", "DROP SUBSCRIPTION", "apart"),
     ("ALTER SUBSCRIPTION s REFRESH PUBLICATION", "ALTER SUBSCRIPTION REFRESH", "apart"),
-    ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", "DETACH PARTITION CONCURRENTLY", "Use `DETACH PARTITION`."),
 ]
 
 
@@ -141,8 +139,30 @@ def test_what_cannot_run_in_a_transaction_is_refused_with_a_remedy(sql: str, wha
     assert remedy in no.message
 
 
+STANDS_ALONE = [
+    ('DROP INDEX CONCURRENTLY IF EXISTS "A".b', ("drop index", "", '"A"."b"', 'DROP INDEX IF EXISTS "A".b')),
+    (
+        "CREATE UNIQUE INDEX /* x */ concurrently i ON a.t (b)",
+        ("create index", '"a"."t"', "i", "CREATE UNIQUE INDEX /* x */ i ON a.t (b)"),
+    ),
+    (
+        "ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+        ("detach partition", '"t"', '"p"', "ALTER TABLE t DETACH PARTITION p "),
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "alone"), STANDS_ALONE)
+def test_what_the_catalogs_can_tell_of_stands_alone(sql: str, alone: tuple[str, ...]) -> None:
+    first, second = read(FILE, f"DROP TABLE a;\n{sql}".encode()).statements
+    assert first.alone is None and "alone" not in first.told()
+    assert second.alone and tuple(second.told()["alone"].values()) == alone
+    (doubt,) = warnings(read(FILE, sql.encode()))
+    assert doubt.endswith("a person must decide.")
+
+
 # The server looks these up before it looks at the transaction, and there is nothing of that name.
-NEEDS_A_REAL_ONE = ("SUBSCRIPTION s REFRESH", "DROP SUBSCRIPTION", "DETACH", "REINDEX TABLE", "REINDEX (")
+NEEDS_A_REAL_ONE = ("SUBSCRIPTION s REFRESH", "DROP SUBSCRIPTION", "REINDEX TABLE", "REINDEX (")
 
 
 @pytest.mark.parametrize("sql", [sql for sql, _, _ in NO_TX if not any(part in sql for part in NEEDS_A_REAL_ONE)])

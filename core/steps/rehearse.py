@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,8 +37,9 @@ def rehearse(work: Work) -> Json:
             **goes_back(work, done),
             "health_url": work.target.health_url is not None,
             "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
-            "notes": list(fit.notes),
+            "notes": [*fit.notes, *named_in_code(done)],
         }
+        depended_on(work, evidence)
         evidence |= on_the_target(work, conn, usage, done, evidence["changes"])
     return {**evidence, "seconds": round(time.monotonic() - started, 3)}
 
@@ -101,14 +103,53 @@ def forward_scripts(work: Work) -> Forward | str:
 
 def depends(work: Work, error: StepFailed) -> Refused | None:
     """With `--only`: the script fails since something of a later migration depends on it (SQLSTATE 2BP01)."""
-    identified = work.run.evidence["identify"]
-    if "2BP01" not in error.message or not identified["kept_after"]:
+    if "2BP01" not in error.message or not work.run.evidence["identify"]["kept_after"]:
         return None
+    return not_alone(work, error.message)
+
+
+def depended_on(work: Work, found: Json) -> None:
+    """Raises Refused(E-ONLY-DEPENDS) where `--only` is not proven: later migrations need it, or something of theirs goes along."""
+    if not work.run.evidence["identify"]["kept_after"]:
+        return
+    if found["restores"] == "unknown":
+        raise not_alone(work, f"Without it, {found['why_unknown']}.")
+    gone = [
+        one["message"] for one in found["differences"] if one["change"] == "missing" and one["severity"] == "harmful"
+    ]
+    if gone:
+        raise not_alone(work, f"It would take along what must stay: {'; '.join(gone[:3])}.")
+
+
+def named_in_code(done: trial.Done) -> list[str]:
+    """Functions that stay and name in their text what goes: no catalog knows of that. One sentence each, at most five."""
+    gone = {
+        schema.names(change.object.partition("(")[0])[-1]
+        for change in done.changes
+        if change.change == "missing" and change.kind in ("table", "view", "materialized view", "function", "type")
+    }
+    if not gone:
+        return []
+    word = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, sorted(gone, key=len, reverse=True)))})(?!\w)")
+    code = [
+        (key, found[1])
+        for key, text in done.after.items()
+        if key.kind in ("function", "procedure") and (found := word.search(text))
+    ]
+    return [
+        f"`{schema.plain(key.identity)}` stays and names `{name}` in its text: it may fail afterwards"
+        for key, name in sorted(code)[:5]
+    ]
+
+
+def not_alone(work: Work, why: str) -> Refused:
+    """`--only` is refused."""
+    identified = work.run.evidence["identify"]
     alone = identified["undo"][0]["name"]
     later = ", ".join(f"`{name}`" for name in identified["kept_after"])
     return Refused(
         "E-ONLY-DEPENDS",
-        f"`{alone}` cannot be undone alone: {later} came later and depends on it. {error.message}",
+        f"`{alone}` cannot be undone alone: {later} came later, and it is not proven that nothing there depends on it. {why}",
         f"`/rollback {alone}` undoes them together. Nothing was started.",
         (f"/rollback {alone}",),
     )
