@@ -160,6 +160,10 @@ def _transaction(name: str, tree: Any) -> Finding | None:
 
 
 def _settings(name: str, tree: Any) -> Finding | None:
+    if name == "constraints_set_stmt" and not tree.constraints:
+        return Finding(
+            "E-SCRIPT", "SET CONSTRAINTS ALL", remedy=" Name the constraints: one of the bot's own is deferred."
+        )
     if name != "variable_set_stmt":
         return None
     setting = str(tree.name)
