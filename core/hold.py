@@ -40,6 +40,7 @@ TRIGGER = "rollback_bot_hold"
 
 def put(conn: postgres.Connection, work: Work, history: History, versions: Sequence[str]) -> str:
     """In the rollback's own transaction; the kind of hold. Raises psycopg.Error."""
+    column = layouts.of(work.target).column
     if work.target.hold == "refuse":
         conn.execute("CREATE SCHEMA IF NOT EXISTS rollback_bot")
         for statement in TABLES:
@@ -55,7 +56,7 @@ def put(conn: postgres.Connection, work: Work, history: History, versions: Seque
         conn.execute(
             sql.SQL(
                 "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION rollback_bot.refuse_held({})"
-            ).format(sql.Identifier(TRIGGER), table, sql.Literal("version"))
+            ).format(sql.Identifier(TRIGGER), table, sql.Literal(column))
         )
     return work.target.hold
 

@@ -85,6 +85,10 @@ class Layout(Protocol):
         """One of LAYOUTS."""
 
     @property
+    def column(self) -> str:
+        """The column of the history table that holds a version."""
+
+    @property
     def row_each(self) -> bool:
         """Does the table keep a row for each migration? Else it keeps the current version, and only the newest can go."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import LiteralString
 
@@ -246,8 +247,9 @@ def still_stopped(now: Mapping[str, int]) -> None:
 def running_again(work: Work, ran: Mapping[str, int]) -> None:
     """The services as they ran before. Raises NeedsAPerson where they do not start: the database is well, they are not."""
     services = services_for(work.target)
+    with suppress(StepFailed):  # a stop that was cut short may still be at work, and would win over the start
+        services.stop(ran)
     try:
-        services.stop(ran)  # one that was cut short may still be at work, and would win over the start
         services.start(ran)
     except StepFailed as problem:
         raise NeedsAPerson(
@@ -357,7 +359,9 @@ def verify(work: Work) -> Json:
         live = schema.snapshot(conn)
     differences = [] if applied == executed["versions"] else ["the history table is not the one of the backup"]
     held = {schema.Key(kind, name): text for kind, name, text in manifest["schema"]}
-    other = [c.message for c in schema.difference(held, live) if c.severity == "harmful"]
+    aside = ("settings",)  # of the database itself: it has those of the one that it replaced
+    found = schema.difference(schema.without(held, aside), schema.without(live, aside))
+    other = [change.message for change in found if change.severity == "harmful"]
     differences += other[:10]
     if executed["services_trouble"]:
         differences.append(executed["services_trouble"])
