@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from core.desk import Desk
 from core.driving import Nobody
@@ -107,3 +108,21 @@ class EngineStand(Stand):
 
     def kinds(self, run: Run) -> list[str]:
         return [event.kind for event in self.ledger.events(run.id)]
+
+    # -- what a restore has made ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The target's database."""
+        return str(conninfo_to_dict(self.url)["dbname"])
+
+    def others(self) -> list[tuple[str, bool]]:
+        """The databases beside the target that a restore has made: name, may people connect."""
+        query = "SELECT datname, datallowconn FROM pg_database WHERE datname LIKE %s ORDER BY 1"
+        with psycopg.connect(self.server.url()) as conn:
+            return [(str(name), bool(yes)) for name, yes in conn.execute(query, [f"{self.name}\\_%"])]
+
+    def drop_others(self) -> None:
+        with psycopg.connect(self.server.url(), autocommit=True) as conn:
+            for name, _ in self.others():
+                conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from bot import messages
 from core import databases, dropping
@@ -29,9 +29,7 @@ APPLICATION = Services(
 def stand(server: Server, app: str, tmp_path: Path) -> Iterator[EngineStand]:
     made = EngineStand(server, app, tmp_path)
     yield made
-    with psycopg.connect(server.url(), autocommit=True) as conn:
-        for name, _ in others(made):
-            conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+    made.drop_others()
 
 
 @pytest.fixture
@@ -43,19 +41,6 @@ def served(stand: EngineStand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", str(world.bin), prepend=":")
     stand.set(services=APPLICATION)
     return stand, world
-
-
-def own(stand: EngineStand) -> str:
-    return str(conninfo_to_dict(stand.url)["dbname"])
-
-
-def others(stand: EngineStand) -> list[tuple[str, bool]]:
-    """The databases beside the target that a restore has made: name, may people connect."""
-    with psycopg.connect(stand.server.url()) as conn:
-        rows = conn.execute(
-            "SELECT datname, datallowconn FROM pg_database WHERE datname LIKE %s ORDER BY 1", [f"{own(stand)}\\_%"]
-        )
-        return [(str(name), bool(allowed)) for name, allowed in rows]
 
 
 LATER = (
@@ -75,7 +60,7 @@ def test_the_backup_comes_back_and_the_database_of_now_is_kept_with_all_that_was
     assert run.state is State.DONE, run.ending
     assert stand.marks() == before and stand.applied()[-1] == "012"
     assert stand.ledger.run(rollback.id).state is State.RESTORED
-    ((kept, allowed),) = others(stand)
+    ((kept, allowed),) = stand.others()
     assert (kept, allowed) == (run.evidence["identify"]["kept"], True)
     assert stand.marks(kept) == now
     assert run.evidence["execute"]["down"] < 30  # seconds; measured, not aimed at
@@ -99,7 +84,7 @@ def test_a_restore_of_a_database_that_nobody_has_written_to_loses_nothing(stand:
 
 
 def test_settings_rights_and_locale_of_the_database_are_those_of_before(stand: EngineStand) -> None:
-    name = own(stand)
+    name = stand.name
     stand.sql(
         f"ALTER DATABASE {name} SET work_mem = '7MB'",
         f"ALTER DATABASE {name} SET search_path = 'public', \"$user\"",
@@ -140,7 +125,7 @@ def test_a_service_that_does_not_stop_keeps_the_names_and_runs_on(served: tuple[
     run = stand.goes_back("restore", rollback)
     assert (run.state, run.failed and run.failed["code"]) == (State.STOPPED, "E-SERVICES")
     assert stand.applied()[-1] == "011" and world.running() == {"application": 1}
-    assert others(stand) == []  # the new database is gone
+    assert stand.others() == []  # the new database is gone
     assert stand.ledger.run(rollback.id).state is State.DONE
 
 
@@ -172,7 +157,7 @@ AFTER_THE_SWAP = (
 
 def well(stand: EngineStand, world: CommandWorld) -> None:
     """People may connect, and the application runs."""
-    assert all(allowed for _, allowed in others(stand)) and stand.applied()
+    assert all(allowed for _, allowed in stand.others()) and stand.applied()
     assert world.running() == {"application": 1}
 
 
@@ -190,7 +175,7 @@ def test_killed_anywhere_before_the_swap_services_run_again_and_nothing_has_chan
         assert stand.applied()[-1] == "011"
         stand.desk.stop(run.id, ANA)
         stand.engine.tidy(stand.ledger.run(run.id))
-        assert others(stand) == []
+        assert stand.others() == []
     run = stand.asks("restore", rollback)
     stand.dies(run, *BEFORE_THE_SWAP[-1])
     stand.desk.resume(stand.walk(run).id, ANA)
@@ -209,13 +194,13 @@ def test_killed_after_the_swap_services_run_again_and_it_is_not_done_twice(
     assert stand.walk(run).state is State.DONE
     well(stand, world)
     assert stand.applied()[-1] == "012" and stand.kinds(run).count("found_committed") == 1
-    assert len(others(stand)) == 1
+    assert len(stand.others()) == 1
 
 
 def test_killed_while_the_backup_is_put_in_it_goes_on(stand: EngineStand) -> None:
     run = stand.asks("restore", stand.rolled_back("012"))
     stand.dies(run, "core.databases:make_like", "after")
-    assert stand.walk(run).state is State.DONE and len(others(stand)) == 1
+    assert stand.walk(run).state is State.DONE and len(stand.others()) == 1
 
 
 # -- what is refused ---------------------------------------------------------------------------------------
@@ -224,7 +209,7 @@ def test_killed_while_the_backup_is_put_in_it_goes_on(stand: EngineStand) -> Non
 def refused(stand: EngineStand, rollback: Run) -> tuple[str, str]:
     """Code and message, after a restore that was refused before anybody was asked."""
     run = stand.goes_back("restore", rollback)
-    assert run.state is State.REFUSED and run.ending and others(stand) == []
+    assert run.state is State.REFUSED and run.ending and stand.others() == []
     return run.ending.data["code"], run.ending.data["message"]
 
 
@@ -240,7 +225,7 @@ def test_a_backup_that_is_gone_or_not_the_one_that_was_written_is_refused(stand:
 
 
 def test_a_role_that_may_not_swap_is_refused_before_anybody_is_asked_and_admin_url_helps(stand: EngineStand) -> None:
-    name, role = own(stand), f"plain_{own(stand)}"
+    name, role = stand.name, f"plain_{stand.name}"
     rollback = stand.rolled_back("012")
     stand.sql(f"CREATE ROLE {role} LOGIN", f"GRANT pg_read_all_data TO {role}")
     try:
@@ -259,7 +244,7 @@ def test_a_role_that_may_not_swap_is_refused_before_anybody_is_asked_and_admin_u
 def test_another_database_of_that_name_is_refused(stand: EngineStand) -> None:
     rollback = stand.rolled_back("012")
     with psycopg.connect(stand.server.url(), autocommit=True) as conn:
-        name = own(stand)
+        name = stand.name
         conn.execute(f"ALTER DATABASE {name} RENAME TO {name}_aside".encode())
         conn.execute(f"CREATE DATABASE {name} TEMPLATE {name}_aside".encode())
         conn.execute(f"DROP DATABASE {name}_aside".encode())
@@ -291,9 +276,9 @@ def test_what_changed_after_the_approval_makes_a_new_plan(stand: EngineStand) ->
 
 def test_the_old_database_stays_until_its_name_is_typed(stand: EngineStand) -> None:
     run = stand.goes_back("restore", stand.rolled_back("012"))
-    ((kept, _),) = others(stand)
+    ((kept, _),) = stand.others()
     assert dropping.name_of(run) == kept
     dropping.drop_old(stand.desk, stand.target, run, ANA)
-    assert others(stand) == [] and stand.ledger.run(run.id).dropped_old
+    assert stand.others() == [] and stand.ledger.run(run.id).dropped_old
     with pytest.raises(Refused, match="dropped already"):
         dropping.drop_old(stand.desk, stand.target, stand.ledger.run(run.id), ANA)
