@@ -134,8 +134,9 @@ class Engine:
 
     def _work(self, run: Run, target: Target) -> Work:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
+        between = self.ledger.run(origin.way_back) if origin and origin.way_back else None
         closed, say = partial(self._closed, run), partial(self._say, run)
-        return Work(run, target, self.settings, closed, self._outlived, origin, say)
+        return Work(run, target, self.settings, closed, self._outlived, origin, between, say)
 
     def _say(self, run: Run, kind: str, data: Json) -> None:
         """An event in the middle of a step. Where it cannot be written, the step goes on: its outcome is what counts."""

@@ -120,7 +120,8 @@ def restored(run: Run) -> list[str]:
     found = run.evidence["rehearse"]
     if found["restores"] == "exact":
         note = [f"  not quite        {d['message']} (cosmetic)" for d in found["differences"]]
-        return ["  schema           as it was before the migration", *note]
+        before = "the rollback" if run.kind == "reapply" else "the migration"
+        return [f"  schema           as it was before {before}", *note]
     if found["restores"] == "unknown":
         return [f"  schema           not compared with the one from before: {plain(found['why_unknown'])}"]
     lines = [f"                   {plain(d['message'])}" for d in found["differences"] if d["severity"] == "harmful"]

@@ -13,7 +13,7 @@ from core.settings import Settings, Target
 class Work:
     """What a step gets: the run as it stands, its target, and a way to notice that it was closed.
 
-    `origin`: of a way back, the rollback that it undoes. `say` writes an event of this run while a step is under way.
+    `origin`: of a way back, the rollback that it undoes; `between`: the re-apply that has undone that one before. `say` writes an event of this run while a step is under way.
     """
 
     run: Run
@@ -22,6 +22,7 @@ class Work:
     cancelled: Callable[[], bool] = lambda: False
     outlived: Callable[[str], bool] = lambda run: False  # did that rollback end longer ago than its files are kept?
     origin: Run | None = None
+    between: Run | None = None
     say: Callable[[str, Json], object] = lambda kind, data: None
 
     @property

@@ -27,6 +27,8 @@ QUICK = {"ROLLBACK_SLACK__POST_EVERY": "10 ms"}
 
 VOLATILE: tuple[tuple[str, str], ...] = (
     (r"\bt_[0-9a-f]{10}\b", "DATABASE"),
+    (r"\bt_[0-9a-f]{10}_before_rb_[2-9a-z]{4}_\d{8}\b", "DATABASE_BEFORE"),
+    (r"\bt_[0-9a-f]{10}_restore_rb_[2-9a-z]{4}\b", "DATABASE_NEW"),
     (r"PostgreSQL \d+(\.\d+)?", "PostgreSQL VERSION"),
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
     (r"\b[0-9a-f]{6}…[0-9a-f]{4}\b", "HASH"),
@@ -217,8 +219,9 @@ class Play:
 
 def word_of(block: dict[str, Any]) -> str:
     """What the form asks people to type: it is said in the label."""
-    found = re.search(r"\b\d{3,}\b", str(block["label"]["text"]))
-    assert found, block["label"]
+    label = str(block["label"]["text"])
+    found = re.search(r"\b\d{3,}\b|(?<=to confirm: )\w+", label)
+    assert found, label
     return found[0]
 
 

@@ -82,13 +82,37 @@ def test_the_runbooks_own_command_asks_for_the_name_and_undoes_what_it_says(worl
     world.left_clean()
 
 
+def test_both_ways_back_in_the_shell(world: Play) -> None:
+    undone = next(run for run in world.ledger.runs() if run.state is State.DONE)  # 011; 012 went before
+    told = ""
+    for words, stdin, code in (
+        (("reapply", undone.id), "production\n", 4),
+        (("reapply", undone.id), f"{the_name(world)}\n", 0),
+        (("reapply", undone.id), "", 3),
+        (("restore", undone.id), f"{the_name(world)}\n", 0),
+        (("release", undone.id), "", 3),
+        (("resume", undone.id), "", 3),
+    ):
+        done = world.bench.shell(*words, stdin=stdin)
+        assert done.returncode == code, done.stderr
+        told += f"$ rollback {' '.join(words)}    -> {code}\n{done.stderr}\n"
+        assert versions(world)[-1] == ("011" if "restore" in words or ("reapply" in told and "-> 0" in told) else "010")
+    assert world.ledger.run(undone.id).state is State.RESTORED
+    restored = world.newest()
+    old = restored.evidence["identify"]["kept"]
+    done = world.bench.shell("restore", restored.id, "--drop-old", stdin=f"{old}\n")
+    told += f"$ rollback restore {restored.id} --drop-old\n{done.stderr}\n{done.stdout}"
+    compare("back_in_the_shell", stable(told).replace(ACCOUNT, "ACCOUNT"))
+    world.left_clean()
+
+
 def test_every_verb_answers_with_one_object(world: Play) -> None:
     run = world.newest() if world.ledger.runs() else world.until(world.asks("latest").id, State.WAITING)
     asked = {
         "plan": ("latest",), "show": (run.id,), "audit": (), "status": (), "history": (), "migrations": (),
         "doctor": (), "whoami": (), "help": (), "approve": (run.id,), "deny": (run.id, "no need"),
         "withdraw": (run.id,), "stop": (run.id,), "report": (run.id,), "check": (), "reapply": (run.id,),
-        "restore": (run.id,), "drill": (), "release": (run.id,),
+        "restore": (run.id,), "drill": (), "release": (run.id,), "resume": (run.id,), "verify": (run.id,), "keep": (run.id,),
     }  # fmt: skip
     for verb in sorted(AVAILABLE - {"request"}):
         done = world.bench.shell(verb, *asked[verb], "--json")

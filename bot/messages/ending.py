@@ -50,12 +50,13 @@ def done(run: Run, ctx: Context) -> Message:
     state = "done, kept as is, not verified" if kept else f"done in {took(run, ctx)}"
     mark = ":warning:" if kept else ":white_check_mark:"
     ends = "~Decide~ → Done" if kept else "~Executing~ → Done"
+    held = [buttons.release(run)] if hold_words(run) else []
     blocks = [
         section(f"{mark} *{noun(run)} — {state}*\n{became(run)}  ·  {ends}"),
         *(migrations(run) if len(names(run)) > 3 else []),
         fields(*_verified_facts(run, verified=not kept), *_remains(run, ctx), ("People", _people(run))),
         context(next_deploy(run) if run.kind == "rollback" else "", hold_words(run), _head(run)),
-        actions(block_id(run, "done"), buttons.timeline(run), *buttons.ways_back(run)),
+        actions(block_id(run, "done"), buttons.timeline(run), *buttons.ways_back(run), *held),
     ]
     return message(_done_text(run, ctx, kept), blocks, run=run.id, event=run.last)
 

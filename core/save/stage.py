@@ -149,8 +149,8 @@ class Stage:
         self.mark("taken", sql.SQL("s.what = 'deleted' AND EXISTS ({})").format(there))
 
 
-def untouched(snapshot: str, xid: str) -> sql.Composed:
-    """The row version `t` was there when the rollback committed, or is the rollback's own.
+def untouched(snapshot: str, *own: str) -> sql.Composed:
+    """The row version `t` was there at that moment, or was written by one of these transactions.
 
     xmin has 32 bits: its upper half is that of the newest transaction, or one less. 1 and 2 stand for rows older than all.
     Source: PostgreSQL documentation, "Transactions and Identifiers", pg_visible_in_snapshot.
@@ -161,5 +161,5 @@ def untouched(snapshot: str, xid: str) -> sql.Composed:
         " LATERAL (SELECT (now.x >> 32 << 32) + t.xmin::text::bigint AS w) u)"
     )
     return sql.SQL(
-        "(t.xmin::text::bigint < 3 OR {w} = {x}::xid8 OR pg_visible_in_snapshot({w}, {s}::pg_snapshot))"
-    ).format(w=wide, x=xid, s=snapshot)
+        "(t.xmin::text::bigint < 3 OR {w}::text = ANY ({x}) OR pg_visible_in_snapshot({w}, {s}::pg_snapshot))"
+    ).format(w=wide, x=list(own), s=snapshot)

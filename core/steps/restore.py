@@ -77,7 +77,7 @@ def identify(work: Work) -> Json:
         },
         "new": new,
         "kept": kept,
-        "services": {"kind": work.target.services.kind, "names": list(work.target.services.names)},
+        "services": {"kind": work.target.services.kind, "names": list(services_for(work.target).names)},
         "slots": slots,
     }
 
@@ -124,9 +124,11 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
     """
     evidence = work.undoes.evidence
     backup, history = evidence["backup"], evidence["identify"]["history_table"]
-    own = (
-        evidence.get("execute", {}).get("saved", {}).get("since", (None, "0"))[1]
-    )  # what the rollback wrote is no loss
+    own = [  # what the rollback, and its re-apply, wrote is no loss
+        run.evidence["execute"]["saved"]["since"][1]
+        for run in (work.undoes, work.between)
+        if run and "saved" in run.evidence.get("execute", {})
+    ]
     manifest = unharmed(dump.Archive(work.settings.backup_dir, work.undoes.id), backup)
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     found = []
@@ -134,7 +136,7 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
         if table == history:
             continue
         then = int(manifest["tables"][table][0]) if table in manifest["tables"] else 0
-        counted = count(conn, table, (manifest["snapshot"], own), deadline)
+        counted = count(conn, table, (manifest["snapshot"], *own), deadline)
         if counted is None:
             found.append({"table": table, "new": None, "gone": None, "about": True, "rows": guess})
             continue
@@ -145,8 +147,8 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
     return sorted(found, key=lambda one: -(one["new"] or 0))
 
 
-def count(conn: postgres.Connection, table: str, since: tuple[str, str], deadline: float) -> tuple[int, int] | None:
-    """Rows now, and those written since a snapshot by other transactions than one; None where the budget is used up or the table is locked."""
+def count(conn: postgres.Connection, table: str, since: tuple[str, ...], deadline: float) -> tuple[int, int] | None:
+    """Rows now, and those written since a snapshot (the first of `since`) by other transactions than the rest of it; None where the budget is used up or the table is locked."""
     left = int((deadline - time.monotonic()) * 1000)
     if left <= 0:
         return None
@@ -370,8 +372,9 @@ def verify(work: Work) -> Json:
         differences.append(
             f"`/health` answered {health['status'] or 'nothing'}, {health['ok']} of {health['tries']} good"
         )
+    newest = layouts.find(layout.migrations(), applied[-1]) if applied else None
     return {
-        "newest": applied[-1] if applied else None,
+        "newest": newest.name if newest else applied[-1] if applied else None,
         "schema": "as in the backup" if not other else "differs",
         "differences": differences,
         "health": health,
