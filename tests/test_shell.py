@@ -20,7 +20,7 @@ from demo.bench import ROOT, Bench
 from demo.postgres import Server
 from tests.bench_fixtures import QUICK, Play, compare, copied, playing, settings_of, stable
 from tests.conftest import fresh
-from tests.scenery import Stage
+from tests.scenery import Stage, holding, waits_for_lock
 
 ACCOUNT = pwd.getpwuid(os.getuid()).pw_name
 Done = subprocess.CompletedProcess[str]
@@ -82,28 +82,62 @@ def test_the_runbooks_own_command_asks_for_the_name_and_undoes_what_it_says(worl
     world.left_clean()
 
 
-def test_both_ways_back_in_the_shell(world: Play) -> None:
-    undone = next(run for run in world.ledger.runs() if run.state is State.DONE)  # 011; 012 went before
-    told = ""
-    for words, stdin, code in (
-        (("reapply", undone.id), "production\n", 4),
-        (("reapply", undone.id), f"{the_name(world)}\n", 0),
-        (("reapply", undone.id), "", 3),
-        (("restore", undone.id), f"{the_name(world)}\n", 0),
-        (("release", undone.id), "", 3),
-        (("resume", undone.id), "", 3),
+def test_both_ways_back_in_the_shell(stage: Stage, server: Server, template: str, tmp_path: Path) -> None:
+    """On a target of its own."""
+    made = fresh(server, template)
+    more = THROWAWAY.format(url=next(made), scratch=server.url(), files=copied(tmp_path))
+    play = stage(more)
+    name, told = the_name(play), ""
+    assert script(play, "latest", "--on", "throwaway", stdin=f"{name}\n").returncode == 0
+    undone = play.newest()
+    for words, stdin, code, newest in (
+        (("reapply", undone.id), "production\n", 4, "011"),
+        (("reapply", undone.id), f"{name}\n", 0, "012"),
+        (("reapply", undone.id), "", 3, "012"),
+        (("restore", undone.id), f"{name}\n", 0, "012"),
+        (("release", undone.id), "", 3, "012"),
+        (("resume", undone.id), "", 3, "012"),
     ):
-        done = world.bench.shell(*words, stdin=stdin)
-        assert done.returncode == code, done.stderr
+        done = play.bench.shell(*words, stdin=stdin)
+        assert (done.returncode, versions(play)[-1]) == (code, newest), done.stderr
         told += f"$ rollback {' '.join(words)}    -> {code}\n{done.stderr}\n"
-        assert versions(world)[-1] == ("011" if "restore" in words or ("reapply" in told and "-> 0" in told) else "010")
-    assert world.ledger.run(undone.id).state is State.RESTORED
-    restored = world.newest()
+    assert play.ledger.run(undone.id).state is State.RESTORED
+    restored = play.newest()
     old = restored.evidence["identify"]["kept"]
-    done = world.bench.shell("restore", restored.id, "--drop-old", stdin=f"{old}\n")
+    done = play.bench.shell("restore", restored.id, "--drop-old", stdin=f"{old}\n")
     told += f"$ rollback restore {restored.id} --drop-old\n{done.stderr}\n{done.stdout}"
     compare("back_in_the_shell", stable(told).replace(ACCOUNT, "ACCOUNT"))
-    world.left_clean()
+    play.left_clean()
+    next(made, None)
+
+
+def test_a_shell_that_was_killed_in_execute_is_resumed_in_another(
+    stage: Stage, server: Server, template: str, tmp_path: Path
+) -> None:
+    made = fresh(server, template)
+    url = next(made)
+    more = THROWAWAY.format(url=url, scratch=server.url(), files=copied(tmp_path))
+    play = stage(more + 'lock_wait = "30 s"\n')
+    name = the_name(play)
+    command = [str(ROOT / "scripts" / "rollback-migration.sh"), "latest", "--on", "throwaway"]
+    with holding(url, "SELECT count(*) FROM stripe_events"):
+        shell = subprocess.Popen(
+            command, cwd=ROOT, env=play.bench.environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert shell.stdin
+        shell.stdin.write(f"{name}\n")
+        shell.stdin.flush()
+        waits_for_lock(play)
+        shell.kill()
+        shell.wait()
+        shell.stdin.close()
+        run = play.until(play.newest().id, State.INTERRUPTED)  # the bot asks the database
+    done = play.bench.shell("resume", run.id)
+    assert done.returncode == 0, done.stderr
+    assert "committed" in done.stderr and done.stdout == f"{run.id} is done.\n"
+    assert versions(play)[-1] == "011"
+    play.left_clean()
+    next(made, None)
 
 
 def test_every_verb_answers_with_one_object(world: Play) -> None:
