@@ -105,6 +105,8 @@ def price(run: Run) -> list[str]:
             if not one["about"]
             else "not counted"
         )
+        if one.get("saved"):
+            told = f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
         lines.append(f"  WILL BE LOST     {table}: {told}")
     names = run.evidence["identify"]
     stops = ", ".join(names["services"]["names"]) or "no service"

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from bot import messages
 from core import databases, dropping
 from core.errors import Refused
-from core.model import Run, State
+from core.model import Request, Run, State
 from core.redact import SecretStr
 from core.settings import Services
 from demo.postgres import Server
@@ -75,6 +75,17 @@ def test_the_card_says_before_what_will_be_lost_by_table(stand: EngineStand) -> 
     context = messages.Context("@db-oncall", "@db-oncall", None, 30, True, seen.created_at)
     told = str(messages.card(replace(seen, state=State.WAITING), context))
     assert "profiles" in told and "verifications" in told
+
+
+def test_rows_that_only_the_save_holds_are_counted_too(stand: EngineStand) -> None:
+    run = stand.desk.ask(Request("latest"), stand.target, ANA)
+    while "backup" not in stand.ledger.run(run.id).evidence:
+        stand.dies(run, "core.engine:Engine._take", "after")  # one step further
+    stand.sql("INSERT INTO stripe_events (event_id, type, payload) VALUES ('evt_late', 'x', '{}')")
+    rollback = stand.walk(run)
+    seen = stand.planned(stand.asks("restore", rollback))
+    (one,) = seen.evidence["rehearse"]["losses"]
+    assert (one["table"], one["new"], one["saved"]) == ("public.stripe_events", 1, True)
 
 
 def test_a_restore_of_a_database_that_nobody_has_written_to_loses_nothing(stand: EngineStand) -> None:

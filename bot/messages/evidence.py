@@ -216,6 +216,8 @@ def lost_line(one: Json) -> str:
     name = code(str(one["table"]).removeprefix("public."))
     if one.get("about"):
         return f"{name}: not counted, about {number(int(one['rows']))} rows"
+    if one.get("saved"):
+        return f"{name}: *{number(int(one['new']))}* more than in the backup; they stay in the save of the rollback"
     parts = [f"*{number(int(one['new']))}* new or changed"] if one["new"] else []
     parts += [f"*{number(int(one['gone']))}* of the backup's changed or deleted"] if one["gone"] else []
     return f"{name}: {', '.join(parts)}"
