@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.errors import Problem, Refused, StepFailed
 from core.model import Json
@@ -23,6 +23,7 @@ from core.redact import pg_error
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT = 5  # seconds
+OWN_SCHEMA = "rollback_bot"
 SCRATCH = re.compile(r"^rollback_scratch_[a-z0-9_]+$")
 
 
@@ -33,6 +34,8 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
     """
     try:
         conn = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name=name)
+        if conn.info.user == OWN_SCHEMA:
+            conn = past_our_own_schema(conn, url, name)
     except psycopg.OperationalError as error:
         raise Refused("E-DB", f"I cannot reach *{what}*: {reason(error)}.", unreachable_hint(error)) from None
     except psycopg.ProgrammingError:
@@ -41,6 +44,20 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
         ) from None
     ours(conn)
     return conn
+
+
+def past_our_own_schema(conn: Connection, url: str, name: str) -> Connection:
+    """A role that is called like our schema would find, and make, unqualified names there: `"$user"` leaves its path.
+
+    As an option of the connection, so that it also holds after RESET ALL.
+    """
+    path = [part.strip() for part in execute(conn, "SHOW search_path")[0][0].split(",")]
+    conn.close()
+    value = re.sub(r"([\\ ])", r"\\\1", ",".join(part for part in path if part != '"$user"') or '""')
+    options = f"{conninfo_to_dict(url).get('options') or ''} -c search_path={value}".strip()
+    return psycopg.connect(
+        make_conninfo(url, options=options), autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name=name
+    )
 
 
 def ours(conn: Connection) -> None:

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any
 
 from core.errors import Refused
+from core.postgres import OWN_SCHEMA
 
-OWN_SCHEMA = "rollback_bot"
 COMMENTS = re.compile(r"\s*(?:--[^\n\r]*|/\*.*?\*/)", re.DOTALL)
 IDENTIFIER = re.compile(r'u&"(?:[^"]|"")*"', re.IGNORECASE)
 HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\u061c]")

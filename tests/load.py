@@ -137,6 +137,7 @@ class Campaign:
     rounds: int
     clients: int
     dice: random.Random
+    pause: float = 0.02  # seconds between two rounds of a writer
     over: threading.Event = field(default_factory=threading.Event)
     found: Counter[str] = field(default_factory=Counter)
     elsewhere: dict[str, set[str]] = field(default_factory=lambda: {table: set() for table in KEYS})
@@ -144,7 +145,7 @@ class Campaign:
 
     def run(self) -> Counter[str]:
         """All rounds. Raises AssertionError where a write is lost."""
-        writers = [Writer(self.stand.url, f"w{n}", self.over, 0.02) for n in range(self.clients // 2)]
+        writers = [Writer(self.stand.url, f"w{n}", self.over, self.pause) for n in range(self.clients // 2)]
         with psycopg.connect(self.stand.url, autocommit=True) as conn:
             for writer in writers:
                 conn.execute(PROFILE, (f"{writer.name}own", f"{writer.name}@example.com"))
@@ -257,11 +258,13 @@ class Campaign:
         self.found["balances compared"] += 1
 
 
-def campaign(server: Server, folder: Path, rounds: int, clients: int, seed: int, url: str) -> Counter[str]:
+def campaign(
+    server: Server, folder: Path, rounds: int, clients: int, seed: int, url: str, pause: float = 0.02
+) -> Counter[str]:
     """On a database of the sample application. Raises AssertionError where a write is lost."""
     stand = EngineStand(server, url, folder)
     stand.set(lock_timeout=timedelta(seconds=1), lock_wait=timedelta(seconds=60), count_budget=timedelta(seconds=1))
-    return Campaign(stand, rounds, clients, random.Random(seed)).run()  # noqa: S311 - reproducible
+    return Campaign(stand, rounds, clients, random.Random(seed), pause).run()  # noqa: S311 - reproducible
 
 
 def main() -> None:
@@ -275,7 +278,7 @@ def main() -> None:
         url = server.url("app")
         sample.migrate(url)
         sample.fill(url, 500)
-        found = campaign(server, folder, rounds, clients, seed, url)
+        found = campaign(server, folder, rounds, clients, seed, url, 0.2)
     print(f"seed {seed}, {clients} clients, {time.monotonic() - started:.0f} s")
     for what, count in found.items():
         print(f"{count:>12,} {what}")
