@@ -114,9 +114,10 @@ def make_like(conn: postgres.Connection, name: str, other: str) -> None:
         sql.SQL("TEMPLATE template0 ENCODING {}").format(facts["encoding"]),
         sql.SQL("OWNER {}").format(sql.Identifier(facts["owner"])),
         sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(facts["LC_COLLATE"], facts["LC_CTYPE"]),
-        sql.SQL("TABLESPACE {}").format(sql.Identifier(facts["tablespace"])),
         sql.SQL("CONNECTION LIMIT {}").format(int(facts["CONNECTION LIMIT"])),
     ]
+    if facts["tablespace"] != "pg_default":  # naming that one needs a right which leaving it out does not
+        options.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(facts["tablespace"])))
     if facts["provider"] == "i":
         options.append(sql.SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(facts["locale"]))
         options += [sql.SQL("ICU_RULES {}").format(facts["rules"])] if facts["rules"] else []

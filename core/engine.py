@@ -334,9 +334,11 @@ class Engine:
 def went_back(t: Transaction, run: Run) -> None:
     """A way back has taken effect: the rollback that it undoes ends by it, in the same transaction."""
     if run.request.origin:
-        origin = t.run(run.request.origin)
-        to, kind = (State.REAPPLIED, "reapplied") if run.kind == "reapply" else (State.RESTORED, "restored")
-        t.move(origin, to, kind, {"by": run.id}, run.requester)
+        origin, by = t.run(run.request.origin), {"by": run.id}
+        if run.kind == "reapply":
+            t.move(origin, State.REAPPLIED, "reapplied", by, run.requester)
+        else:
+            t.move(origin, State.RESTORED, "restored", by, run.requester)
 
 
 def still(t: Transaction, run: Run, state: State) -> None:

@@ -117,7 +117,7 @@ def test_the_plan_in_the_readme_prints_what_it_shows(server: Server, app: str, t
 
 @pytest.fixture(scope="module")
 def trail(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
-    """The audit trail of a real rollback, walked by the shell on a throw-away target."""
+    """The audit trail of a rollback and its two ways back, walked by the shell on a throw-away target; the rollback."""
     folder = tmp_path_factory.mktemp("docs")
     with psycopg.connect(server.url(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE docs TEMPLATE template0")
@@ -130,14 +130,18 @@ def trail(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "ROLLBACK_CONFIG": str(file)}
     env |= {"DATABASE_URL": url, "TEST_DATABASE_URL": server.url()}
-    command = [sys.executable, "-m", "core", "011_subscriptions", "--reason", "for the documentation"]
-    done = subprocess.run(command, cwd=ROOT, env=env, input="docs\n", capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
     book = ledger.Ledger(folder / "ledger.db")
-    yield book.path, book.runs()[0]
+    for words in ("011_subscriptions", "reapply", "restore"):
+        named = [words, book.runs("origin IS NULL")[0].id] if words.startswith("re") else [words]
+        command = [sys.executable, "-m", "core", *named, "--reason", "for the documentation"]
+        done = subprocess.run(command, cwd=ROOT, env=env, input="docs\n", capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+    yield book.path, book.runs("origin IS NULL")[0]
+    kept = book.runs("what = 'restore'")[0].evidence["execute"]["kept"]
     book.close()
     with psycopg.connect(server.url(), autocommit=True) as conn:
-        conn.execute("DROP DATABASE docs WITH (FORCE)")
+        for name in ("docs", kept):
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_the_snippet_for_the_chain_agrees_with_a_real_ledger_and_finds_a_change(
@@ -154,7 +158,7 @@ def test_the_snippet_for_the_chain_agrees_with_a_real_ledger_and_finds_a_change(
     book.close()
     good = subprocess.run([sys.executable, snippet, copy], capture_output=True, text=True, timeout=60)
     assert good.stdout.strip() == head
-    assert run.state is State.DONE
+    assert run.state is State.RESTORED
     changed = ledger.Ledger(copy)
     changed.db.execute("DROP TRIGGER events_no_update")
     with changed.db.conn:
@@ -165,12 +169,21 @@ def test_the_snippet_for_the_chain_agrees_with_a_real_ledger_and_finds_a_change(
 
 
 def test_the_evidence_of_each_step_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
-    _, run = trail
-    told = {row[0].strip("`"): row[1] for row in rows("docs/ledger.md", "## Evidence by step")}
-    assert list(told) == list(dict.fromkeys(step for steps in STEPS.values() for step in steps))
-    for step, text in told.items():
-        outer = re.sub(r"\([^)]*\)", "", text)
-        assert set(re.findall(r"`(\w+)`", outer)) | {"seconds"} == set(run.evidence[step]), step
+    file, _ = trail
+    book = ledger.Ledger(file)
+    runs = {run.kind: run for run in book.runs()}
+    book.close()
+    rollback: dict[str, set[str]] = {}
+    for kind, heading in (("rollback", "### Rollback"), ("reapply", "### Re-apply"), ("restore", "### Restore")):
+        told = {row[0].strip("`"): row[1] for row in rows("docs/ledger.md", heading)}
+        assert tuple(told) == STEPS[kind]  # type: ignore[index]
+        for step, text in told.items():
+            outer = re.sub(r"; and `parts`.*", "", re.sub(r"\([^)]*\)", "", text)).partition(": `works`")[0]
+            keys = set(re.findall(r"`(\w+)`", outer)) | {"seconds"}
+            if text.startswith("as of a rollback"):
+                keys = rollback[step] - {"parts"} | keys - {"parts"}
+            rollback.setdefault(step, keys)
+            assert keys == set(runs[kind].evidence[step]), (kind, step)  # type: ignore[index]
 
 
 def test_the_data_of_each_event_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
@@ -179,7 +192,7 @@ def test_the_data_of_each_event_is_described_key_by_key(trail: tuple[Path, Run])
         row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows("docs/ledger.md", "## Kinds of events")
     }
     book = ledger.Ledger(file)
-    events = book.events(run.id)
+    events = [event for one in book.runs() for event in book.events(one.id)]
     book.close()
     assert len({event.kind for event in events}) > 5
     for event in events:

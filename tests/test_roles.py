@@ -92,6 +92,6 @@ def test_a_restore_needs_the_rights_that_are_told(stand: EngineStand, roles: Rol
         conn.execute("ALTER ROLE rollback_bot CREATEDB")
         conn.execute("GRANT pg_signal_backend TO rollback_bot")
     run = stand.goes_back("restore", rollback)
-    assert run.state is State.DONE, (run.failed, run.ending)
+    assert run.state is State.DONE, run.failed and run.failed["message"]
     assert stand.marks() == before
     stand.drop_others()
