@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from core import pgtools
 from core.backups import dump
+from core.backups.fingerprints import fingerprints
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import StepFailed
@@ -97,7 +98,7 @@ def test_a_restore_that_is_not_equal_is_found(stand: Stand) -> None:
         trial_restore(work)
     assert caught.value.code == "E-BACKUP" and scratch(stand) == []
     manifest["schema"].append(["table", "public.more", "{}"])
-    manifest["tables"]["public.masks"] = dump.fingerprints(stand.url, "x")["public.masks"]
+    manifest["tables"]["public.masks"] = fingerprints(stand.url, "x")["public.masks"]
     evidence["manifest_sha256"] = dump.write_manifest(archive, manifest)
     with pytest.raises(StepFailed, match="restored schema is not the original"):
         trial_restore(work)
@@ -211,9 +212,47 @@ def test_odd_names_partitions_and_kinds_come_back_equal(stand: Stand) -> None:
 
 def test_a_change_beside_a_column_called_t_is_seen(stand: Stand) -> None:
     stand.sql("CREATE TABLE t (t int, more text)", "INSERT INTO t VALUES (1, 'one')")
-    before = dump.fingerprints(stand.url, "x")["public.t"]
+    before = fingerprints(stand.url, "x")["public.t"]
     stand.sql("UPDATE t SET more = 'two'")
-    assert dump.fingerprints(stand.url, "x")["public.t"] != before
+    assert fingerprints(stand.url, "x")["public.t"] != before
+
+
+NEAR = {
+    "integer": ("1", "2"), "bigint": ("NULL", "3"), "smallint": ("0", "NULL"), "boolean": ("true", "NULL"),
+    "text": ("''", "NULL"), "varchar(9)": ("'a '", "'a'"), "name": ("'a'", "'b'"), "numeric": ("1.0", "1.00"),
+    "double precision": ("'-0'", "'0'"), "jsonb": ("'1.0'", "'1'"), "json": ("'{\"a\":1}'", "'{\"a\": 1}'"),
+    "timestamptz": ("'2026-01-01 00:00:00+00'", "'2026-01-01 00:00:00.000001+00'"), "date": ("'infinity'", "'2026-01-01'"),
+    "timestamp": ("'infinity'", "'-infinity'"), "interval": ("'1 day'", "'24 hours'"), "bytea": ("'\\x00'", "'\\x0000'"),
+    "uuid": ("NULL", "'00000000-0000-0000-0000-000000000001'"), "int[]": ("'{1,NULL}'", "'{1}'"),
+    "inet": ("'10.0.0.1/32'", "'10.0.0.1/8'"), "bit(3)": ("B'101'", "B'100'"),
+    "mood": ("'fine'", "'sad'"), "pair": ("'(1,)'", "'(1,\"\")'"), "secretive": ("'(1,2)'", "'(1,3)'"),
+    "folded": ("'A'", "'a'"),
+}  # fmt: skip
+
+
+def test_every_change_of_a_value_is_seen_whatever_its_type_takes_for_equal(stand: Stand) -> None:
+    stand.sql("CREATE TYPE mood AS ENUM ('fine', 'sad')", "CREATE TYPE pair AS (a int, b text)",
+              "CREATE TYPE secretive AS (a int, b int)",
+              "CREATE FUNCTION hide(secretive) RETURNS text LANGUAGE sql AS $$ SELECT 'hidden' $$",
+              "CREATE CAST (secretive AS text) WITH FUNCTION hide(secretive)",
+              "CREATE COLLATION folding (provider = 'builtin', locale = 'C')", "CREATE DOMAIN folded AS text COLLATE folding")  # fmt: skip
+    stand.sql(*(f'CREATE TABLE near_{n} (same int DEFAULT 7, "it" {kind}, also int)' for n, kind in enumerate(NEAR)))
+    marks = []
+    for place in (0, 1):
+        stand.sql(*(f"TRUNCATE near_{n}" for n in range(len(NEAR))))
+        stand.sql(*(f'INSERT INTO near_{n} ("it") VALUES ({pair[place]})' for n, pair in enumerate(NEAR.values())))
+        marks.append(fingerprints(stand.url, "x"))
+    same = [name for name, mark in marks[0].items() if mark == marks[1][name] and "near_" in name]
+    assert len(marks[0]) > len(NEAR) and same == []
+
+
+def test_values_that_changed_places_are_told_apart_and_rows_that_did_are_not(stand: Stand) -> None:
+    stand.sql("CREATE TABLE one (a int, b int)", "INSERT INTO one VALUES (1, 2), (NULL, 1)")
+    stand.sql("CREATE TABLE two (a int, b int)", "INSERT INTO two VALUES (2, 1), (1, NULL)")
+    stand.sql("CREATE TABLE three (a int, gone int, b int)", "INSERT INTO three VALUES (NULL, 5, 1), (1, 5, 2)",
+              "ALTER TABLE three DROP gone")  # fmt: skip
+    marks = fingerprints(stand.url, "x")
+    assert marks["public.one"] != marks["public.two"] and marks["public.one"] == marks["public.three"]
 
 
 def test_time_limits_of_the_database_do_not_end_a_backup(stand: Stand) -> None:

@@ -1,7 +1,6 @@
 """A full backup with pg_dump, custom format: written aside, fsynced, hashed, then renamed into place.
 
-A killed pg_dump leaves a plausible file: only a renamed one with its manifest beside it is a backup. The rows are
-fingerprinted in the very snapshot that pg_dump reads, so that the test restore can be compared exactly.
+A killed pg_dump leaves a plausible file: only a renamed one with its manifest beside it is a backup.
 """
 
 from __future__ import annotations
@@ -12,30 +11,19 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, LiteralString
+from typing import IO
 
-from psycopg import sql
-
-from core import postgres, schema
+from core import postgres
 from core.errors import StepFailed
 from core.model import Json
 from core.pgtools import ToolFailed, Tools
 
 COMPRESSIONS = ("zstd:1", "lz4", "1")
 """Best first; the default gzip takes eight times as long. Which ones a pg_dump knows depends on its build."""
-
-TABLES: LiteralString = """
-    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-       AND n.nspname !~ '^pg_(toast|temp)'
-       AND NOT EXISTS (SELECT FROM pg_depend d
-                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-     ORDER BY 1"""
 
 
 @dataclass(frozen=True)
@@ -200,61 +188,6 @@ def write(file: Path, text: str) -> str:
         return settle(partial, file)[1]
     finally:
         partial.unlink(missing_ok=True)
-
-
-def fingerprints(url: str, run: str, snapshot: str | None = None, workers: int = 2) -> dict[str, list[str]]:
-    """Rows and hash of each table, by its qualified and quoted name: [count, sum of row hashes].
-
-    Reads in `snapshot` (exported by another transaction), or as of now. Text forms are pinned, so that two servers
-    print the same row the same way.
-    """
-    with _reader(url, run, snapshot) as conn:
-        tables = [row[0] for row in postgres.execute(conn, TABLES)]
-    shares = [tables[i::workers] for i in range(workers)]
-    with ThreadPoolExecutor(workers) as pool:
-        parts = pool.map(lambda share: fingerprint(url, run, share, snapshot), shares)
-    return {name: mark for part in parts for name, mark in sorted(part.items())}
-
-
-def fingerprint(url: str, run: str, tables: Sequence[str], snapshot: str | None = None) -> dict[str, list[str]]:
-    """The same for some tables."""
-    marks: dict[str, list[str]] = {}
-    if not tables:
-        return marks
-    query = sql.SQL(
-        # `(t.*)`: the row, also where a column is called t
-        "SELECT count(*)::text, coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ONLY {} t"
-    )
-    with _reader(url, run, snapshot) as conn:
-        for table in tables:
-            row = conn.execute(query.format(sql.Identifier(*schema.names(table)))).fetchone()
-            marks[table] = list(row or ())
-    return marks
-
-
-def patient(conn: postgres.Connection) -> None:
-    """No time limits of the role or the database, as in pg_dump: reading everything may take long, and idling for it."""
-    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
-        conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [name])
-
-
-class _reader:
-    """A read-only transaction, in an exported snapshot where one is given."""
-
-    def __init__(self, url: str, run: str, snapshot: str | None) -> None:
-        self.conn = postgres.connect(url, f"rollback-bot {run} reading")
-        patient(self.conn)
-        self.snapshot = snapshot
-
-    def __enter__(self) -> postgres.Connection:
-        self.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        if self.snapshot:
-            self.conn.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot)))
-        postgres.settle(self.conn, postgres.PRINTED)
-        return self.conn
-
-    def __exit__(self, *_: object) -> None:
-        self.conn.close()
 
 
 def notes(conn: postgres.Connection) -> list[str]:

@@ -6,6 +6,7 @@ import psycopg
 
 from core import pgtools, postgres, schema
 from core.backups import dump
+from core.backups.fingerprints import fingerprints, patient
 from core.errors import StepFailed
 from core.ledger import now, stamp
 from core.model import Json
@@ -44,14 +45,14 @@ def taken(work: Work, archive: dump.Archive) -> tuple[Json, Json]:
     """Write the dump beside its place; evidence and manifest, all of one snapshot."""
     url = work.target.database_url.get_secret_value()
     with postgres.target(url, work.run.id, work.target.name) as conn:
-        dump.patient(conn)
+        patient(conn)
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         query = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_database_size(current_database())"
         snapshot, seen, size = postgres.execute(conn, query)[0]
         archive.enough_room(size)
         at = now()
         compression = dump.dump(tools(work), url, snapshot, archive.partial, work.cancelled)
-        tables = dump.fingerprints(url, work.run.id, snapshot)
+        tables = fingerprints(url, work.run.id, snapshot, cancelled=work.cancelled)
         held = schema.snapshot(conn)
         notes = dump.notes(conn)
     evidence = {

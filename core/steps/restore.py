@@ -16,6 +16,7 @@ import psycopg
 
 from core import databases, layouts, pgtools, postgres, schema
 from core.backups import dump
+from core.backups.fingerprints import fingerprints
 from core.commit import unknown
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
 from core.ledger import canonical
@@ -125,7 +126,7 @@ def prepare(work: Work) -> Json:
             number = databases.oid(conn, found["new"])
         fresh = postgres.with_database(url, found["new"])
         dump.restore(tools(work), files.file, fresh, [], work.cancelled)
-        equal = same_rows(manifest["tables"], dump.fingerprints(fresh, work.run.id))
+        equal = same_rows(manifest["tables"], fingerprints(fresh, work.run.id, cancelled=work.cancelled))
         with postgres.connect(fresh, f"rollback-bot {work.run.id}", work.target.name) as conn:
             same_schema(manifest["schema"], schema.snapshot(conn), False, Lacking())
             conn.execute("SET statement_timeout = 0")

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from core import pgtools, postgres, schema, scratch_extensions, trial
 from core.backups import dump
+from core.backups.fingerprints import fingerprints
 from core.errors import StepFailed
 from core.model import Json
 from core.parts import cut
@@ -33,7 +34,7 @@ def trial_restore(work: Work) -> Json:
             dump.restore(tools(work), archive.file, url, options, work.cancelled)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-BACKUP", "The backup could not be restored") from None
-        equal = same_rows(manifest["tables"], dump.fingerprints(url, work.run.id))
+        equal = same_rows(manifest["tables"], fingerprints(url, work.run.id, cancelled=work.cancelled))
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
             same_schema(manifest["schema"], schema.snapshot(conn), bool(bare), fit.lacking)
         todo = trial.statements(work.run.evidence["identify"]["undo"])
