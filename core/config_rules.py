@@ -8,7 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from core.address import address
-from core.settings import Services, Settings, SlackSettings, Target
+from core.settings import Backup, Services, Settings, SlackSettings, Target
 
 Say = Callable[[tuple[str, ...], str], None]
 OF_KIND = {
@@ -41,6 +41,7 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _people(target, settings, say)
         _tables(target, say)
         _services(target.services, ("targets", target.name, "services"), say)
+        _backup(target.backup, ("targets", target.name, "backup"), say)
         if check_paths and not target.migrations.is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
@@ -92,6 +93,11 @@ def _services(services: Services, path: tuple[str, ...], say: Say) -> None:
         say((*path, "names"), f"is missing; the kind `{kind}` needs it")
     if kind in NAMES and not all(re.fullmatch(NAMES[kind], name) for name in services.names):
         say((*path, "names"), f"holds what is no name for the kind `{kind}`; name each one, without patterns")
+
+
+def _backup(backup: Backup, path: tuple[str, ...], say: Say) -> None:
+    if backup.format == "custom" and backup.jobs != Backup.jobs:
+        say((*path, "jobs"), 'has no effect with the format "custom"')
 
 
 def _slack(slack: SlackSettings, say: Say) -> None:

@@ -83,6 +83,18 @@ class Services:
 
 
 @dataclass(frozen=True)
+class Backup:
+    """How the backup of a target is taken: docs/backups.md."""
+
+    format: Literal["custom", "directory"] = put(
+        values.choice("custom", "directory"),
+        "`custom` is one file, written by one connection; `directory` a file for each table, by several",
+        "custom",
+    )
+    jobs: int = put(values.whole(1, 16), "format `directory`: how many connections write it", 2)
+
+
+@dataclass(frozen=True)
 class Target:
     """A database whose migrations can be undone, and the rules for it. Durations are timedeltas."""
 
@@ -161,6 +173,7 @@ class Target:
         "for `restore`: a role that owns the database, may create databases and end sessions, in another database of the "
         "same server; without it the role of `database_url`, in `postgres`",
     )
+    backup: Backup = field(default_factory=Backup, metadata={"table": Backup})
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
 

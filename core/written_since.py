@@ -11,10 +11,10 @@ from psycopg import sql
 
 from core import postgres, schema
 from core.backups import dump
+from core.backups.proof import unharmed
 from core.model import Json
 from core.runbook import Work
 from core.save.stage import untouched
-from core.steps.trial_restore import unharmed
 
 COUNTED: LiteralString = """
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), greatest(c.reltuples, 0)::bigint

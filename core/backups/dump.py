@@ -1,46 +1,46 @@
-"""A full backup with pg_dump, custom format: written aside, fsynced, hashed, then renamed into place.
+"""The files of the backup folder: written aside, synced, hashed, renamed into place; so each is there whole or not at all.
 
-A killed pg_dump leaves a plausible file: only a renamed one with its manifest beside it is a backup.
+A killed pg_dump leaves a plausible file: only what was renamed, with its manifest beside it, is a backup.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from core import postgres
 from core.errors import StepFailed
 from core.model import Json
-from core.pgtools import ToolFailed, Tools
 
-COMPRESSIONS = ("zstd:1", "lz4", "1")
-"""Best first; the default gzip takes eight times as long. Which ones a pg_dump knows depends on its build."""
+ENDINGS = {"custom": "dump", "directory": "dir"}
+"""The end of a backup's name, by its format."""
+OURS = re.compile(
+    r"(RB-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|json|after\.json|saved|aside)(?:\.partial)?)"
+)
+"""The names of our files in the backup folder."""
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Where a run's backup lies: `RB-….dump` and its manifest `RB-….json`."""
+    """Where the files of a run lie: `RB-….dump`, its manifest `RB-….json`, and so on."""
 
     folder: Path
     run: str
 
-    @property
-    def file(self) -> Path:
-        return self.folder / f"{self.run}.dump"
-
-    @property
-    def partial(self) -> Path:
-        """The dump while it is being written."""
-        return self.folder / f"{self.run}.partial"
+    def backup(self, form: str) -> Path:
+        """The backup itself: a file, or a directory."""
+        return self.folder / f"{self.run}.{ENDINGS[form]}"
 
     @property
     def manifest(self) -> Path:
@@ -64,26 +64,32 @@ class Archive:
     @contextmanager
     def writing(self, file: Path) -> Iterator[IO[bytes]]:
         """A file for us alone that is there whole or not at all: the writer syncs it, then it is renamed into place."""
-        partial = file.with_name(f"{file.name}.partial")
+        partial = self.folder / f"{file.name}{PARTIAL}"
         try:
-            partial.unlink(missing_ok=True)
-            partial.touch(mode=0o600)
-            with partial.open("wb") as out:
+            with written(partial) as out:
                 yield out
             partial.rename(file)
             sync(file.parent)
         finally:
             partial.unlink(missing_ok=True)
 
+    @contextmanager
+    def room(self) -> Iterator[Path]:
+        """A folder of our own in the backup folder, for as long as the block lasts.
+
+        Its name is new each time: what outlived a killed bot may still write to an old one.
+        """
+        with tempfile.TemporaryDirectory(prefix=f"{self.run}.", suffix=PARTIAL, dir=self.folder) as folder:
+            yield Path(folder)
+
     def prepare(self) -> None:
-        """The folder, writable, for us alone. Raises StepFailed(E-BACKUP)."""
+        """The folder, writable, for us alone, without leftovers of this run. Raises StepFailed(E-BACKUP)."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = self.folder / f".{self.run}.probe"
             probe.write_bytes(b"")
             probe.unlink()
-            self.partial.unlink(missing_ok=True)  # a pg_dump that outlived a killed bot may still write to that one
-            self.partial.touch(mode=0o600)  # for us alone from its first byte
+            remove_leftovers(self.folder, lambda run: run == self.run)
         except OSError as error:
             why = os.strerror(error.errno or 0).lower()
             raise StepFailed(
@@ -103,21 +109,54 @@ class Archive:
             )
 
 
-OURS = re.compile(r"(RB-[2-9A-Z]{4})\.(?:partial|(?:dump|json|after\.json|saved|aside)(?:\.partial)?)")
-"""The names of our files in the backup folder."""
+@contextmanager
+def written(file: Path) -> Iterator[IO[bytes]]:
+    """A new file for us alone from its first byte."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    with file.open("wb") as out:
+        yield out
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------
 
 
 def clean(folder: Path, outlived: Callable[[str], bool]) -> list[str]:
     """Remove our files of the runs that have `outlived` their use; their names. Others' files are never touched."""
+    return _remove(ours(folder), outlived)
+
+
+def remove_leftovers(folder: Path, over: Callable[[str], bool]) -> list[str]:
+    """Remove what was begun and never finished by runs that are `over`; the names."""
+    return _remove([(path, run) for path, run in ours(folder) if path.suffix == PARTIAL], over)
+
+
+def ours(folder: Path) -> list[tuple[Path, str]]:
+    """Our files and directories in the backup folder, each with its run."""
     found = [(path, match[1]) for path in sorted(folder.iterdir()) if (match := OURS.fullmatch(path.name))]
-    gone = {run for run in {run for _, run in found} if outlived(run)}
+    return [(path, run) for path, run in found if not path.is_symlink()]
+
+
+def _remove(found: list[tuple[Path, str]], over: Callable[[str], bool]) -> list[str]:
+    gone = {run for run in {run for _, run in found} if over(run)}
     removed = []
     for path, run in found:
-        if run in gone and path.is_file() and not path.is_symlink():
+        if run in gone:
             with suppress(OSError):  # what cannot be removed today is tried again with the next backup
-                path.unlink()
+                remove(path)
                 removed.append(path.name)
     return removed
+
+
+def remove(path: Path) -> None:
+    """A file, or a directory with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+# -- to disk, for good -----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -134,69 +173,49 @@ def disk() -> Iterator[None]:
         ) from None
 
 
-def dump(tools: Tools, url: str, snapshot: str, file: Path, cancelled: Callable[[], bool]) -> str:
-    """Write the dump of one snapshot to `file`; the compression that was used. Raises ToolFailed."""
-    for compression in COMPRESSIONS if tools.major >= 16 else COMPRESSIONS[-1:]:
-        arguments = ["-Fc", "-Z", compression, f"--snapshot={snapshot}", "--lock-wait-timeout=10s", "-f", str(file)]
-        try:
-            tools.run("pg_dump", arguments, url, cancelled)
-        except ToolFailed as error:
-            if compression != COMPRESSIONS[-1] and "compress" in error.said:
-                continue
-            raise
-        return "gzip:1" if compression == "1" else compression
-    raise AssertionError("the last compression is always known")
-
-
-def settle(partial: Path, final: Path) -> tuple[int, str]:
-    """fsync, hash, rename, fsync the folder; size in bytes and SHA-256."""
-    digest = sha256(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-        size = os.fstat(file.fileno()).st_size
-    partial.rename(final)
-    sync(final.parent)
-    return size, digest
-
-
-def sync(folder: Path) -> None:
-    """Names in a folder are durable only when the folder itself is synced."""
-    opened = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """To disk for good: a file, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:
         os.close(opened)
 
 
-def sha256(file: Path) -> str:
-    """SHA-256 of a file, in constant memory."""
-    with file.open("rb") as stream:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file as it lies on disk, in constant memory; of a directory that of its list of files.
+
+    The list is what `sha256sum` prints for all of them, sorted by name: so it can be checked by hand.
+    """
+    if path.is_dir():
+        lines = [
+            f"{sha256(file)}  {file.name}\n" for file in sorted(path.iterdir(), key=lambda one: os.fsencode(one.name))
+        ]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    with io.FileIO(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a directory."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def write(file: Path, text: str) -> str:
+    """Write a text whole or not at all, for us alone; its SHA-256. Raises OSError."""
+    partial = file.with_name(f"{file.name}{PARTIAL}")
+    try:
+        with written(partial) as out:
+            out.write(text.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        partial.rename(file)
+        sync(file.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_manifest(archive: Archive, manifest: Json) -> str:
     """Write what the backup holds beside it; SHA-256 of the text."""
     return write(archive.manifest, json.dumps(manifest, sort_keys=True))
-
-
-def write(file: Path, text: str) -> str:
-    """Write a text whole or not at all, for us alone; its SHA-256. Raises OSError."""
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        partial.touch(mode=0o600)
-        partial.write_text(text)
-        return settle(partial, file)[1]
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def notes(conn: postgres.Connection) -> list[str]:
-    """What the backup holds and the test restore does not compare, one sentence each."""
-    count = postgres.execute(conn, "SELECT count(*) FROM pg_largeobject_metadata")[0][0]
-    return [f"{count:,} large objects are in the backup; the test restore does not compare them"] if count else []
-
-
-def restore(tools: Tools, file: Path, url: str, options: list[str], cancelled: Callable[[], bool]) -> None:
-    """Put a backup into an empty database. Raises ToolFailed at the first error."""
-    jobs = str(min(4, os.cpu_count() or 1))
-    tools.run("pg_restore", ["--exit-on-error", "-j", jobs, *options, str(file)], url, cancelled)

@@ -1,0 +1,48 @@
+"""What the settings of backups may be to each other; each fault stands at the key that should change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from docs_reading import blocks
+
+from core.config import ConfigError, load
+from core.settings import Backup, Target
+
+HEAD = '[targets.production]\ndatabase_url = "postgresql://localhost/app"\napprovals = 0\n'
+
+
+def read(folder: Path, text: str) -> Target:
+    file = folder / "rollback.toml"
+    file.write_text(HEAD + text)
+    return load(file, {}).target()
+
+
+@pytest.mark.parametrize(
+    ("text", "backup"),
+    [
+        ("", Backup()),
+        ('backup = { format = "directory", jobs = 4 }', Backup("directory", 4)),
+    ],
+)
+def test_each_format_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
+    assert read(tmp_path, text).backup == backup
+
+
+@pytest.mark.parametrize("text", blocks("docs/backups.md", "toml"))
+def test_the_examples_of_the_documentation_load(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text.removeprefix("[targets.production]\n")).backup != Backup()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("backup = { jobs = 4 }", '`targets.production.backup.jobs` has no effect with the format "custom"'),
+        ("backup = { jobs = 99 }", "`targets.production.backup.jobs` must be a whole number from 1 to 16"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_key(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    assert told in str(caught.value) and "line 4" in str(caught.value)
