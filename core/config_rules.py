@@ -42,6 +42,7 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _tables(target, say)
         _services(target.services, ("targets", target.name, "services"), say)
         _backup(target.backup, ("targets", target.name, "backup"), say)
+        _encrypt(target, say)
         if check_paths and not target.migrations.is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
@@ -98,6 +99,17 @@ def _services(services: Services, path: tuple[str, ...], say: Say) -> None:
 def _backup(backup: Backup, path: tuple[str, ...], say: Say) -> None:
     if backup.format == "custom" and backup.jobs != Backup.jobs:
         say((*path, "jobs"), 'has no effect with the format "custom"')
+
+
+def _encrypt(target: Target, say: Say) -> None:
+    path, encrypt = ("targets", target.name), target.encrypt
+    if encrypt is None:
+        return
+    for key in ("tool", "recipient", "identity"):
+        if not getattr(encrypt, key):
+            say((*path, "encrypt", key), "is missing; without it nothing can be encrypted and read again")
+    if target.backup.format == "directory":
+        say((*path, "backup", "format"), 'must be "custom" where `encrypt` is set: pg_dump writes a directory in plain')
 
 
 def _slack(slack: SlackSettings, say: Say) -> None:

@@ -95,6 +95,17 @@ class Backup:
 
 
 @dataclass(frozen=True)
+class Encrypt:
+    """Backups and saved rows are written through a tool that encrypts them. Whoever has `identity` can read them."""
+
+    tool: Literal["age", "gpg"] | None = put(values.choice("age", "gpg"), "what encrypts backups and saved rows")
+    recipient: str = put(values.TEXT, "for whom: age's `age1…`, or a key of gpg's by its fingerprint", "")
+    identity: Path | None = put(
+        values.PATH, "what decrypts them: age's identity file, or the home folder of gpg that holds both keys"
+    )
+
+
+@dataclass(frozen=True)
 class Target:
     """A database whose migrations can be undone, and the rules for it. Durations are timedeltas."""
 
@@ -174,6 +185,7 @@ class Target:
         "same server; without it the role of `database_url`, in `postgres`",
     )
     backup: Backup = field(default_factory=Backup, metadata={"table": Backup})
+    encrypt: Encrypt | None = field(default=None, metadata={"table": Encrypt})
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
 

@@ -36,7 +36,7 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
         for run in (work.undoes, work.between)
         if run and "saved" in run.evidence.get("execute", {})
     ]
-    manifest = unharmed(dump.Archive(work.settings.backup_dir, work.undoes.id), backup)
+    manifest = unharmed(dump.archive_of(work, work.undoes.id), backup)
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     tables = postgres.execute(conn, COUNTED)
     found = only_saved(evidence, manifest, {table for table, _ in tables})

@@ -1,4 +1,4 @@
-"""What every strategy of backups owes: it is whole and proven, or it is not there."""
+"""What every strategy of backups owes, plain and encrypted: it is whole and proven, or it is not there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from core.runbook import Work
 from core.steps.backup import backup
 from core.steps.trial_restore import trial_restore
 from demo.postgres import Server
-from tests.backup_worlds import WORLDS, World, approved
+from tests.backup_worlds import WORLDS, Keys, World, approved, keys
 from tests.execute_stand import Stand
 
 ROOT = Path(__file__).parent.parent
@@ -45,9 +46,18 @@ def pair(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
         yield found
 
 
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
+    with keys(tmp_path_factory.mktemp("keys")) as found:
+        yield found
+
+
 @pytest.fixture(params=WORLDS)
-def world(request: pytest.FixtureRequest, pair: tuple[Stand, Run], tmp_path: Path) -> World:
-    return World(request.param, pair[1], pair[0], tmp_path)
+def world(
+    request: pytest.FixtureRequest, pair: tuple[Stand, Run], ring: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    monkeypatch.setenv("PATH", f"{ring.bin}{os.pathsep}{os.environ['PATH']}")
+    return World(request.param, pair[1], pair[0], tmp_path, ring)
 
 
 def after(work: Work, evidence: Json) -> Work:
@@ -84,16 +94,43 @@ def soon(true: Callable[[], bool]) -> None:
 def test_it_is_whole_hashed_for_us_alone_and_proven(world: World) -> None:
     work = world.work()
     evidence = backup(work)
-    file = dump.Archive(world.backups, "RB-7K3M").backup(evidence["format"])
+    file = dump.archive_of(work).backup(evidence["format"])
     assert world.files() == sorted(["RB-7K3M.json", file.name]) and evidence["file"] == file.name
     assert (evidence["bytes"], evidence["sha256"]) == (dump.size(file), dump.sha256(file))
     assert {stat.S_IMODE(path.stat().st_mode) for path in every_file(world.backups)} == {0o600}
-    tables = json.loads(dump.Archive(world.backups, "RB-7K3M").manifest.read_text())["tables"]
+    tables = json.loads(dump.archive_of(work).manifest.read_text())["tables"]
     assert evidence["tables"] == len(tables) and evidence["rows"] == sum(int(n) for n, _ in tables.values()) > 0
+    assert evidence["encrypted"] == (world.name.partition("+")[2] or None)
     tested = trial_restore(after(work, evidence))
     assert tested["equal"] == tested["tables"] == len(tables) and tested["rows_deleted"] > 0
     assert tested["way_back"]["works"] is True, tested["way_back"]
     assert world.files() == sorted(["RB-7K3M.json", file.name]) and scratch(world) == []
+
+
+def test_nothing_of_an_encrypted_one_lies_in_plain_not_even_for_a_moment(world: World) -> None:
+    seen, ending = set[bytes](), threading.Event()
+
+    def watch() -> None:
+        while not ending.is_set():
+            for path in every_file(world.backups):
+                with suppress(FileNotFoundError), path.open("rb") as file:
+                    seen.add(file.read(4))
+
+    world.backups.mkdir()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work = world.work()
+        trial_restore(after(work, backup(work)))
+    finally:
+        ending.set()
+        watcher.join()
+    kinds = {
+        "plain": {b"PGDM", b"\x28\xb5\x2f\xfd"},  # pg_dump's archive, a frame of zstd
+        "age": {b"age-"},
+        "gpg": {one for one in seen if one[:1] >= b"\x80"},
+    }
+    assert {kind for kind, heads in kinds.items() if seen & heads} == {world.name.partition("+")[2] or "plain"}
 
 
 def test_writes_meanwhile_do_not_disturb_it(world: World) -> None:
@@ -131,7 +168,7 @@ def test_a_damaged_one_is_found(world: World) -> None:
 def test_what_comes_back_otherwise_is_named(world: World) -> None:
     work = world.work()
     evidence = backup(work)
-    archive = dump.Archive(world.backups, "RB-7K3M")
+    archive = dump.archive_of(work)
     manifest = json.loads(archive.manifest.read_text())
     manifest["tables"]["public.stripe_events"][1] = "1"
     evidence["manifest_sha256"] = dump.write_manifest(archive, manifest)

@@ -8,7 +8,7 @@ import pytest
 from docs_reading import blocks
 
 from core.config import ConfigError, load
-from core.settings import Backup, Target
+from core.settings import Backup, Encrypt, Target
 
 HEAD = '[targets.production]\ndatabase_url = "postgresql://localhost/app"\napprovals = 0\n'
 
@@ -32,7 +32,13 @@ def test_each_format_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
 
 @pytest.mark.parametrize("text", blocks("docs/backups.md", "toml"))
 def test_the_examples_of_the_documentation_load(tmp_path: Path, text: str) -> None:
-    assert read(tmp_path, text.removeprefix("[targets.production]\n")).backup != Backup()
+    found = read(tmp_path, text.removeprefix("[targets.production]\n"))
+    assert found.backup != Backup() or found.encrypt
+
+
+def test_the_key_of_an_encryption_is_a_path_beside_the_file(tmp_path: Path) -> None:
+    found = read(tmp_path, 'encrypt = { tool = "age", recipient = "age1abc", identity = "keys/age.txt" }')
+    assert found.encrypt == Encrypt("age", "age1abc", tmp_path / "keys/age.txt")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,16 @@ def test_the_examples_of_the_documentation_load(tmp_path: Path, text: str) -> No
     [
         ("backup = { jobs = 4 }", '`targets.production.backup.jobs` has no effect with the format "custom"'),
         ("backup = { jobs = 99 }", "`targets.production.backup.jobs` must be a whole number from 1 to 16"),
+        (
+            'encrypt = { tool = "zip", recipient = "x", identity = "y" }',
+            '`targets.production.encrypt.tool` must be "age" or "gpg"',
+        ),
+        ('encrypt = { tool = "age", recipient = "x" }', "`targets.production.encrypt.identity` is missing"),
+        ('encrypt = { identity = "y" }', "`targets.production.encrypt.recipient` is missing"),
+        (
+            'backup = { format = "directory" }\nencrypt = { tool = "age", recipient = "x", identity = "y" }',
+            '`targets.production.backup.format` must be "custom" where `encrypt` is set',
+        ),
     ],
 )
 def test_what_cannot_be_is_said_at_its_key(tmp_path: Path, text: str, told: str) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from core import pipes, scratch_extensions
 from core.backups.dump import Archive, written
-from core.errors import StepFailed
+from core.errors import Refused, StepFailed
 from core.model import Json
 from core.pgtools import Cancelled, Tools
+from core.save.archive import Damaged
 from core.scratch_extensions import Lacking
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
@@ -30,7 +31,7 @@ SQUEEZE: dict[int, int] = {Parameter.compression_level: 1, Parameter.nb_workers:
 
 
 class Custom:
-    """One file."""
+    """One file. Encrypted, it is restored by one connection, since pg_restore cannot read a pipe by several."""
 
     name = "custom"
 
@@ -65,8 +66,11 @@ class Custom:
         options = ["--exit-on-error", *options]
         with archive.room() as room:
             options += scratch_extensions.listed(lambda: tools.listing(blocks(file)), lacking, room)
+            if archive.cipher:
+                tools.feed("pg_restore", options, url, blocks(file), cancelled)
+                return
             whole = room / "archive"
-            with written(whole) as out:
+            with written(whole, None) as out:
                 for block in blocks(file):
                     out.write(block)
                     if cancelled():
@@ -80,8 +84,9 @@ def blocks(file: Path) -> Iterator[bytes]:
         with file.open("rb") as source, zstd.ZstdFile(source) as plain:
             while block := plain.read(pipes.ROOM):
                 yield block
-    except (EOFError, zstd.ZstdError) as error:
-        raise StepFailed("E-BACKUP", f"The backup cannot be read: {error}.", "Production was not changed.") from None
+    except (Damaged, Refused, EOFError, zstd.ZstdError) as error:
+        why = error.message if isinstance(error, Refused) else str(error).rstrip(".")
+        raise StepFailed("E-BACKUP", f"The backup cannot be read: {why}.", "Production was not changed.") from None
 
 
 def jobs() -> str:

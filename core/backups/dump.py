@@ -14,13 +14,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from pathlib import Path, PosixPath
+from typing import IO, Any
 
+from core.backups.encryption import REMEDY, Cipher, cipher_of, opened
 from core.errors import StepFailed
 from core.model import Json
+from core.runbook import Work
+from core.save.archive import Damaged
 
 ENDINGS = {"custom": "dump", "directory": "dir"}
 """The end of a backup's name, by its format."""
@@ -31,16 +34,27 @@ OURS = re.compile(
 PARTIAL = ".partial"
 
 
+class Readable(PosixPath):
+    """A file that is read through the tool that encrypted it, where one did."""
+
+    cipher: Cipher | None = None
+
+    def open(self, mode: str = "r", *args: Any, **more: Any) -> IO[Any]:  # type: ignore[override]  # for `rb` alone
+        """Mode `rb`: what it holds. Raises Damaged where it cannot be decrypted, OSError."""
+        return opened(io.FileIO(self), self.cipher) if mode == "rb" else super().open(mode, *args, **more)
+
+
 @dataclass(frozen=True)
 class Archive:
-    """Where the files of a run lie: `RB-….dump`, its manifest `RB-….json`, and so on."""
+    """Where the files of a run lie, and how they are encrypted: `RB-….dump`, its manifest `RB-….json`, and so on."""
 
     folder: Path
     run: str
+    cipher: Cipher | None = None
 
     def backup(self, form: str) -> Path:
         """The backup itself: a file, or a directory."""
-        return self.folder / f"{self.run}.{ENDINGS[form]}"
+        return self._readable(ENDINGS[form])
 
     @property
     def manifest(self) -> Path:
@@ -49,29 +63,43 @@ class Archive:
     @property
     def saved(self) -> Path:
         """What the scripts destroyed, copied out before."""
-        return self.folder / f"{self.run}.saved"
+        return self._readable("saved")
 
     @property
     def aside(self) -> Path:
         """Saved rows that did not fit when they were put back."""
-        return self.folder / f"{self.run}.aside"
+        return self._readable("aside")
 
     @property
     def schema(self) -> Path:
         """The schema as it must be after the rollback."""
         return self.folder / f"{self.run}.after.json"
 
+    def _readable(self, ending: str) -> Path:
+        file = Readable(self.folder / f"{self.run}.{ending}")
+        file.cipher = self.cipher
+        return file
+
     @contextmanager
     def writing(self, file: Path) -> Iterator[IO[bytes]]:
-        """A file for us alone that is there whole or not at all: the writer syncs it, then it is renamed into place."""
+        """A file for us alone that is there whole or not at all, encrypted where the target's files are.
+
+        Where they are not, the writer syncs it. Raises OSError, StepFailed, Refused.
+        """
         partial = self.folder / f"{file.name}{PARTIAL}"
         try:
-            with written(partial) as out:
+            with written(partial, self.cipher) as out:
                 yield out
             partial.rename(file)
             sync(file.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def where_needed(self, file: Path) -> Iterator[Callable[[], IO[bytes]]]:
+        """What opens a file for `writing` until the block ends, called once at most; not called, there is no file."""
+        with ExitStack() as ending:
+            yield lambda: ending.enter_context(self.writing(file))
 
     @contextmanager
     def room(self) -> Iterator[Path]:
@@ -108,14 +136,37 @@ class Archive:
                 "Free the disk, or set `backup_dir` to a bigger one.",
             )
 
+    def lies(self, file: Path) -> Json:
+        """Size and SHA-256 of a file as it lies on disk, where that is not what was given to it to write."""
+        return {"bytes": file.stat().st_size, "sha256": sha256(file)} if self.cipher else {}
+
+
+def archive_of(work: Work, run: str | None = None) -> Archive:
+    """The files of this run, or of another one of its target."""
+    return Archive(work.settings.backup_dir, run or work.run.id, cipher_of(work.target))
+
+
+def readable(file: Path) -> None:
+    """Raises StepFailed(E-BACKUP) where a file cannot be decrypted, and Refused(E-TOOLS) where the tool is missing."""
+    if not file.is_dir():
+        try:
+            with file.open("rb") as inside:
+                inside.read(1)
+        except Damaged as error:
+            raise StepFailed("E-BACKUP", f"The backup cannot be read: {error}.", REMEDY) from None
+
 
 @contextmanager
-def written(file: Path) -> Iterator[IO[bytes]]:
-    """A new file for us alone from its first byte."""
+def written(file: Path, cipher: Cipher | None) -> Iterator[IO[bytes]]:
+    """A new file for us alone from its first byte, through a cipher where there is one."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     with file.open("wb") as out:
-        yield out
+        if cipher is None:
+            yield out
+        else:
+            with cipher.into(out) as inside:
+                yield inside
 
 
 # -- keeping ---------------------------------------------------------------------------------------------------
@@ -205,7 +256,7 @@ def write(file: Path, text: str) -> str:
     """Write a text whole or not at all, for us alone; its SHA-256. Raises OSError."""
     partial = file.with_name(f"{file.name}{PARTIAL}")
     try:
-        with written(partial) as out:
+        with written(partial, None) as out:
             out.write(text.encode())
             out.flush()
             os.fsync(out.fileno())

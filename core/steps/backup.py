@@ -16,9 +16,9 @@ def backup(work: Work) -> Json:
     """A backup by the target's strategy, on disk for good, with fingerprints of what is in it as of the same snapshot.
 
     Files of rollbacks that ended longer ago than their target keeps them are removed first.
-    Raises StepFailed(E-BACKUP, E-DISK); nothing half-written stays.
+    Raises StepFailed(E-BACKUP, E-DISK), Refused; nothing half-written stays.
     """
-    strategy, archive = strategies.of(work.target), dump.Archive(work.settings.backup_dir, work.run.id)
+    strategy, archive = strategies.of(work.target), dump.archive_of(work)
     archive.prepare()
     try:
         with dump.disk():
@@ -30,4 +30,5 @@ def backup(work: Work) -> Json:
         raise StepFailed(
             "E-BACKUP", f"The backup could not be made: {pg_error(error)}.", "Production was not changed."
         ) from None
-    return {**evidence, "removed": removed}
+    encrypted = archive.cipher.tool if archive.cipher else None
+    return {**evidence, "encrypted": encrypted, "removed": removed}

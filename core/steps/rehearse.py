@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, script, trial
+from core.backups import encryption
 from core.errors import Refused, StepFailed
 from core.forward import Forward, forward
 from core.losses import losses
@@ -28,6 +29,7 @@ from core.usage import Usage
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
     started, fit = time.monotonic(), scratch(work)
+    encryption.check(work.target)
     with target(work) as conn, looking(work):
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
         done, shown = on_a_copy(work, fit)

@@ -67,15 +67,16 @@ def identify(work: Work) -> Json:
 
 
 def intact(work: Work, origin: Run) -> Json:
-    """What was told of the rollback's backup, after it was found to be what was written. Raises Refused."""
+    """What was told of the rollback's backup, after it was found to be what was written, and readable. Raises Refused."""
     taken = origin.evidence["backup"]
-    files = dump.Archive(work.settings.backup_dir, origin.id)
+    files = dump.archive_of(work, origin.id)
     if not files.backup(taken["format"]).exists():
         raise Refused("E-NO-BACKUP", f"The backup of *{origin.id}* is no longer kept.", NOTHING)
     try:
         unharmed(files, taken)
+        dump.readable(files.backup(taken["format"]))
     except StepFailed as error:
-        raise Refused("E-NO-BACKUP", error.message, NOTHING) from None
+        raise Refused("E-NO-BACKUP", error.message, f"{error.hint} {NOTHING}") from None
     return taken
 
 
@@ -119,7 +120,7 @@ def rehearse(work: Work) -> Json:
 def prepare(work: Work) -> Json:
     """The backup in a fresh database beside the target's, compared. The application does not notice. Raises StepFailed."""
     found, origin = work.run.evidence["identify"], work.undoes
-    files = dump.Archive(work.settings.backup_dir, origin.id)
+    files = dump.archive_of(work, origin.id)
     manifest = unharmed(files, origin.evidence["backup"])
     strategy = strategies.named(origin.evidence["backup"]["format"])
     url = (work.target.admin_url or work.target.database_url).get_secret_value()
@@ -300,7 +301,7 @@ def after_the_swap(work: Work, ran: Mapping[str, int], cut_short: bool) -> Json:
 def verify(work: Work) -> Json:
     """History table, schema, services, health. `differences` is empty where all is as in the backup."""
     origin, executed = work.undoes, work.run.evidence["execute"]
-    manifest = unharmed(dump.Archive(work.settings.backup_dir, origin.id), origin.evidence["backup"])
+    manifest = unharmed(dump.archive_of(work, origin.id), origin.evidence["backup"])
     layout = layouts.of(work.target)
     with target(work) as conn:
         applied = [row.version for row in layout.history(conn).applied]

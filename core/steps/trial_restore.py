@@ -22,8 +22,7 @@ FAILS = "The script fails on the restored copy"
 def trial_restore(work: Work) -> Json:
     """Restore into a scratch database, compare every table of the backup, run the scripts on today's data."""
     backup = work.run.evidence["backup"]
-    archive = dump.Archive(work.settings.backup_dir, work.run.id)
-    with strategies.named(backup["format"]).proven(work, archive) as copy:
+    with strategies.named(backup["format"]).proven(work, dump.archive_of(work)) as copy:
         done = in_parts(work, copy.url)
         surprise(work.run.evidence["rehearse"], done)
         way_back = there_and_back(work, copy.url, done)
