@@ -36,8 +36,15 @@ class Done:
     err: str
 
 
-def run(words: Sequence[str], seconds: float, folder: Path | None = None) -> Done:
+def run(
+    words: Sequence[str],
+    seconds: float,
+    folder: Path | None = None,
+    more: Mapping[str, str] = {},  # read only
+) -> Done:
     """Run a program, with nothing to read, in a process group of its own. Raises OSError where it cannot be started.
+
+    `more`: variables of its environment besides PASSED.
 
     Its output goes to files, not pipes: what it leaves behind in the background cannot hold us up, nor break on a
     pipe that nobody reads.
@@ -48,7 +55,7 @@ def run(words: Sequence[str], seconds: float, folder: Path | None = None) -> Don
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=environment(os.environ),
+            env={**environment(os.environ), **more},
             cwd=folder,
             start_new_session=True,
         )

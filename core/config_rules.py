@@ -21,6 +21,13 @@ OF_KIND = {
     **dict.fromkeys(("stop", "start", "status"), ("command",)),
 }
 """Settings of services that only some kinds use."""
+BACKUP_OF_KIND = {
+    "format": ("dump",),
+    "jobs": ("dump",),
+    "verified": ("scoped",),
+    "max_age": ("scoped",),
+}
+"""The same of backups."""
 NAMES = {
     "compose": r"[A-Za-z0-9][\w.-]*",
     "systemd": r"[A-Za-z0-9][\w.:@\\-]*",
@@ -97,7 +104,13 @@ def _services(services: Services, path: tuple[str, ...], say: Say) -> None:
 
 
 def _backup(backup: Backup, path: tuple[str, ...], say: Say) -> None:
-    if backup.format == "custom" and backup.jobs != Backup.jobs:
+    kind = backup.kind
+    for item in fields(backup):
+        if getattr(backup, item.name) != item.default and kind not in BACKUP_OF_KIND.get(item.name, (kind,)):
+            say((*path, item.name), f"has no effect with the kind `{kind}`")
+    if kind == "scoped" and not backup.verified:
+        say((*path, "verified"), f"is missing; the kind `{kind}` needs it")
+    if kind == "dump" and backup.format == "custom" and backup.jobs != Backup.jobs:
         say((*path, "jobs"), 'has no effect with the format "custom"')
 
 
@@ -108,7 +121,7 @@ def _encrypt(target: Target, say: Say) -> None:
     for key in ("tool", "recipient", "identity"):
         if not getattr(encrypt, key):
             say((*path, "encrypt", key), "is missing; without it nothing can be encrypted and read again")
-    if target.backup.format == "directory":
+    if target.backup.name == "directory":
         say((*path, "backup", "format"), 'must be "custom" where `encrypt` is set: pg_dump writes a directory in plain')
 
 

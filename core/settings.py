@@ -84,14 +84,32 @@ class Services:
 
 @dataclass(frozen=True)
 class Backup:
-    """How the backup of a target is taken: docs/backups.md."""
+    """How the backup of a target is taken. What each kind proves: docs/backups.md."""
 
+    kind: Literal["dump", "scoped"] = put(
+        values.choice("dump", "scoped"),
+        "`dump`: all of the database; `scoped`: what the rollback destroys, where a verified backup of everything is kept "
+        "elsewhere",
+        "dump",
+    )
     format: Literal["custom", "directory"] = put(
         values.choice("custom", "directory"),
-        "`custom` is one file, written by one connection; `directory` a file for each table, by several",
+        "kind `dump`: `custom` is one file, written by one connection; `directory` a file for each table, by several",
         "custom",
     )
     jobs: int = put(values.whole(1, 16), "format `directory`: how many connections write it", 2)
+    verified: tuple[str, ...] = put(
+        values.WORDS,
+        "kind `scoped`: program and arguments that print when the last verified backup of everything was made, as RFC 3339 or "
+        "as seconds of age",
+        (),
+    )
+    max_age: timedelta = put(values.lasting(DAY * 366), "kind `scoped`: how old that backup may be", DAY)
+
+    @property
+    def name(self) -> str:
+        """The strategy: the kind, or the format of a dump."""
+        return self.format if self.kind == "dump" else self.kind
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from demo.postgres import Server
 from tests.execute_stand import ANA, LATEST, Stand
 
 STAND_IN = Path(__file__).parent / "backup_programs" / "age.py"
-WORLDS = ("custom", "custom+age", "custom+gpg", "directory")
-"""Each strategy, with each tool that encrypts."""
+WORLDS = ("custom", "custom+age", "directory", "scoped", "scoped+gpg")
+"""Each strategy, each tool that encrypts, a whole and a part of a database encrypted."""
 NAME = "gpg-for-tests@example.org"
 
 
@@ -101,12 +101,21 @@ class World:
     def work(self, **backup: object) -> Work:
         """`backup`: other settings of the strategy."""
         form, _, tool = self.name.partition("+")
+        given = {
+            "custom": {"kind": "dump", "format": "custom"},
+            "directory": {"kind": "dump", "format": "directory"},
+            "scoped": {"kind": "scoped", "verified": (str(self.program("verified", "echo 3600")),)},
+        }[form]
         target = replace(
             self.stand.target,
-            backup=Backup(**{"format": form, **backup}),  # type: ignore[arg-type]
+            backup=Backup(**{**given, **backup}),  # type: ignore[arg-type]
             encrypt=self.keys.encrypt(tool) if tool else None,
         )
         return Work(self.run, target, self.settings)
+
+    def program(self, name: str, body: str) -> Path:
+        file = self.folder / name
+        return file if file.exists() else program(file, body)
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.backups.iterdir())

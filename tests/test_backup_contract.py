@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from core.backups import dump
+from core.backups import dump, strategies
 from core.errors import StepFailed
 from core.model import Json, Run
 from core.pgtools import Cancelled
@@ -100,6 +100,7 @@ def test_it_is_whole_hashed_for_us_alone_and_proven(world: World) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in every_file(world.backups)} == {0o600}
     tables = json.loads(dump.archive_of(work).manifest.read_text())["tables"]
     assert evidence["tables"] == len(tables) and evidence["rows"] == sum(int(n) for n, _ in tables.values()) > 0
+    assert evidence["restores"] is strategies.of(work.target).restores
     assert evidence["encrypted"] == (world.name.partition("+")[2] or None)
     tested = trial_restore(after(work, evidence))
     assert tested["equal"] == tested["tables"] == len(tables) and tested["rows_deleted"] > 0

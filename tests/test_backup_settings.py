@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,29 @@ def read(folder: Path, text: str) -> Target:
     ("text", "backup"),
     [
         ("", Backup()),
-        ('backup = { format = "directory", jobs = 4 }', Backup("directory", 4)),
+        ('backup = { kind = "dump", format = "directory", jobs = 4 }', Backup(format="directory", jobs=4)),
+        (
+            'backup = { kind = "scoped", verified = ["age-of-backup", "main"], max_age = "36 h" }',
+            Backup("scoped", verified=("age-of-backup", "main"), max_age=timedelta(hours=36)),
+        ),
     ],
 )
-def test_each_format_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
-    assert read(tmp_path, text).backup == backup
+def test_each_kind_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
+    found = read(tmp_path, text)
+    assert found.backup == backup and found.encrypt is None
+
+
+def test_the_environment_can_say_it_too(tmp_path: Path) -> None:
+    file = tmp_path / "rollback.toml"
+    file.write_text(HEAD)
+    env = {"ROLLBACK_BACKUP__KIND": "scoped", "ROLLBACK_BACKUP__VERIFIED": "verified,main"}
+    assert load(file, env).target().backup == Backup("scoped", verified=("verified", "main"))
 
 
 @pytest.mark.parametrize("text", blocks("docs/backups.md", "toml"))
 def test_the_examples_of_the_documentation_load(tmp_path: Path, text: str) -> None:
     found = read(tmp_path, text.removeprefix("[targets.production]\n"))
-    assert found.backup != Backup() or found.encrypt
+    assert found.backup != Backup() or found.encrypt or 'kind = "dump"' in text
 
 
 def test_the_key_of_an_encryption_is_a_path_beside_the_file(tmp_path: Path) -> None:
@@ -44,6 +57,13 @@ def test_the_key_of_an_encryption_is_a_path_beside_the_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ('backup = { kind = "nightly" }', '`targets.production.backup.kind` must be "dump" or "scoped"'),
+        ('backup = { kind = "scoped" }', "`targets.production.backup.verified` is missing; the kind `scoped` needs it"),
+        (
+            'backup = { kind = "scoped", verified = ["x"], format = "directory" }',
+            "backup.format` has no effect with the kind",
+        ),
+        ('backup = { verified = ["x"] }', "`targets.production.backup.verified` has no effect with the kind `dump`"),
         ("backup = { jobs = 4 }", '`targets.production.backup.jobs` has no effect with the format "custom"'),
         ("backup = { jobs = 99 }", "`targets.production.backup.jobs` must be a whole number from 1 to 16"),
         (

@@ -58,7 +58,7 @@ def test_a_backup_folder_that_is_none_or_is_full_stops_the_run(stage: object, tm
         folder.unlink()
         folder.symlink_to(small)
         run = stopped(play)
-        kept("a full disk", re.sub(r"\d+\.\d+ GB", "SIZE", str(run.failed and run.failed["message"])))
+        kept("a full disk", re.sub(r"\d+\.\d+ [GM]B", "SIZE", str(run.failed and run.failed["message"])))
         nothing_half_done(play)
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -25,10 +25,10 @@ from core.model import Json
 from core.runbook import Work
 from core.save.archive import Damaged
 
-ENDINGS = {"custom": "dump", "directory": "dir"}
+ENDINGS = {"custom": "dump", "directory": "dir", "scoped": "scoped"}
 """The end of a backup's name, by its format."""
 OURS = re.compile(
-    r"(RB-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|json|after\.json|saved|aside)(?:\.partial)?)"
+    r"(RB-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|scoped|json|after\.json|saved|aside)(?:\.partial)?)"
 )
 """The names of our files in the backup folder."""
 PARTIAL = ".partial"
@@ -126,16 +126,6 @@ class Archive:
                 "Check `backup_dir`.",
             ) from None
 
-    def enough_room(self, needed: int) -> None:
-        """Raises StepFailed(E-DISK) where fewer than `needed` bytes are free."""
-        free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            raise StepFailed(
-                "E-DISK",
-                f"The backup needs up to {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free. Production was not changed.",
-                "Free the disk, or set `backup_dir` to a bigger one.",
-            )
-
     def lies(self, file: Path) -> Json:
         """Size and SHA-256 of a file as it lies on disk, where that is not what was given to it to write."""
         return {"bytes": file.stat().st_size, "sha256": sha256(file)} if self.cipher else {}
@@ -205,6 +195,17 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+@contextmanager
+def or_nothing(archive: Archive) -> Iterator[None]:
+    """Where the block ends by an exception, nothing of the run's backup stays: a file without its manifest is none."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            clean(archive.folder, lambda run: run == archive.run)
+        raise
 
 
 # -- to disk, for good -----------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from core import pgtools, postgres, schema
 from core.backups import Copy, dump
 from core.backups.dump import Archive
 from core.backups.fingerprints import fingerprints, patient, reading
+from core.backups.foretelling import enough_room
 from core.backups.proof import same_rows, same_schema, unharmed
 from core.ledger import now, stamp
 from core.model import Json
 from core.pgtools import Tools
 from core.runbook import Work
 from core.scratch_extensions import Lacking
+from core.settings import Target
 from core.steps.rehearse import ownership, scratch, tools, without_owners
 
 
@@ -47,10 +49,17 @@ class Full:
     """A whole dump, in one of the formats."""
 
     form: Format
+    restores = True
 
     @property
     def name(self) -> str:
         return self.form.name
+
+    def ready(self, target: Target, conn: postgres.Connection) -> str:
+        return f"a dump of all of the database, {self.name} format"
+
+    def whole(self, evidence: Json) -> str:
+        return f"It is everything, as of {evidence['taken_at']}."
 
     def take(self, work: Work, archive: Archive) -> Json:
         """A dump with its manifest; both on disk for good."""
@@ -60,7 +69,7 @@ class Full:
             conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             query = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_database_size(current_database())"
             snapshot, seen, size = postgres.execute(conn, query)[0]
-            archive.enough_room(size)
+            enough_room(archive.folder, size)
             at = now()
             with reading(url, work.run.id, snapshot, workers=1) as marks:
                 how = self.form.write(tools(work), url, snapshot, archive, work.cancelled)

@@ -21,7 +21,7 @@ def backup(work: Work) -> Json:
     strategy, archive = strategies.of(work.target), dump.archive_of(work)
     archive.prepare()
     try:
-        with dump.disk():
+        with dump.disk(), dump.or_nothing(archive):
             removed = dump.clean(archive.folder, work.outlived)
             evidence = strategy.take(work, archive)
     except pgtools.ToolFailed as error:
@@ -31,4 +31,4 @@ def backup(work: Work) -> Json:
             "E-BACKUP", f"The backup could not be made: {pg_error(error)}.", "Production was not changed."
         ) from None
     encrypted = archive.cipher.tool if archive.cipher else None
-    return {**evidence, "encrypted": encrypted, "removed": removed}
+    return {**evidence, "restores": strategy.restores, "encrypted": encrypted, "removed": removed}

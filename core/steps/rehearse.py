@@ -28,9 +28,12 @@ from core.usage import Usage
 
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
+    from core.backups import strategies  # they stand on what is below
+
     started, fit = time.monotonic(), scratch(work)
     encryption.check(work.target)
     with target(work) as conn, looking(work):
+        strategies.of(work.target).ready(work.target, conn)
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
         done, shown = on_a_copy(work, fit)
         evidence = {

@@ -16,6 +16,7 @@ import psycopg
 
 from core import databases, layouts, postgres, schema
 from core.backups import dump, strategies
+from core.backups.full import Full
 from core.backups.proof import unharmed
 from core.commit import unknown
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
@@ -67,9 +68,16 @@ def identify(work: Work) -> Json:
 
 
 def intact(work: Work, origin: Run) -> Json:
-    """What was told of the rollback's backup, after it was found to be what was written, and readable. Raises Refused."""
+    """What was told of the rollback's backup, after it was found to be everything, unharmed and readable. Raises Refused."""
     taken = origin.evidence["backup"]
-    files = dump.archive_of(work, origin.id)
+    strategy, files = strategies.named(taken["format"]), dump.archive_of(work, origin.id)
+    if not strategy.restores:
+        raise Refused(
+            "E-NO-BACKUP",
+            f"The backup of *{origin.id}* holds only what its rollback destroyed. {strategy.whole(taken)} {NOTHING}",
+            f"`reapply {origin.id}` puts the saved rows back.",
+            (f"/rollback reapply {origin.id}",),
+        )
     if not files.backup(taken["format"]).exists():
         raise Refused("E-NO-BACKUP", f"The backup of *{origin.id}* is no longer kept.", NOTHING)
     try:
@@ -123,6 +131,8 @@ def prepare(work: Work) -> Json:
     files = dump.archive_of(work, origin.id)
     manifest = unharmed(files, origin.evidence["backup"])
     strategy = strategies.named(origin.evidence["backup"]["format"])
+    if not isinstance(strategy, Full):
+        raise AssertionError("only a backup of everything comes so far")
     url = (work.target.admin_url or work.target.database_url).get_secret_value()
     try:
         with databases.admin(work.target, work.run.id) as conn:
