@@ -26,6 +26,7 @@ BACKUP_OF_KIND = {
     "jobs": ("dump",),
     "verified": ("scoped",),
     "max_age": ("scoped",),
+    **dict.fromkeys(("take", "verify", "restore_point", "timeout"), ("command",)),
 }
 """The same of backups."""
 NAMES = {
@@ -108,8 +109,9 @@ def _backup(backup: Backup, path: tuple[str, ...], say: Say) -> None:
     for item in fields(backup):
         if getattr(backup, item.name) != item.default and kind not in BACKUP_OF_KIND.get(item.name, (kind,)):
             say((*path, item.name), f"has no effect with the kind `{kind}`")
-    if kind == "scoped" and not backup.verified:
-        say((*path, "verified"), f"is missing; the kind `{kind}` needs it")
+    for needy, key in (("scoped", "verified"), ("command", "take")):
+        if kind == needy and not getattr(backup, key):
+            say((*path, key), f"is missing; the kind `{kind}` needs it")
     if kind == "dump" and backup.format == "custom" and backup.jobs != Backup.jobs:
         say((*path, "jobs"), 'has no effect with the format "custom"')
 

@@ -86,10 +86,10 @@ class Services:
 class Backup:
     """How the backup of a target is taken. What each kind proves: docs/backups.md."""
 
-    kind: Literal["dump", "scoped"] = put(
-        values.choice("dump", "scoped"),
+    kind: Literal["dump", "scoped", "command"] = put(
+        values.choice("dump", "scoped", "command"),
         "`dump`: all of the database; `scoped`: what the rollback destroys, where a verified backup of everything is kept "
-        "elsewhere",
+        "elsewhere; `command`: programs of your own, and what the rollback destroys",
         "dump",
     )
     format: Literal["custom", "directory"] = put(
@@ -105,6 +105,16 @@ class Backup:
         (),
     )
     max_age: timedelta = put(values.lasting(DAY * 366), "kind `scoped`: how old that backup may be", DAY)
+    take: tuple[str, ...] = put(
+        values.WORDS,
+        "kind `command`: program and arguments that take a backup; their last line is kept as its name",
+        (),
+    )
+    verify: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that verify it", ())
+    restore_point: bool = put(
+        values.SWITCH, "kind `command`: name a restore point after it, where the server archives its log", True
+    )
+    timeout: timedelta = put(values.lasting(DAY * 7), "kind `command`: longest run of a program", timedelta(hours=1))
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ from demo.postgres import Server
 from tests.execute_stand import ANA, LATEST, Stand
 
 STAND_IN = Path(__file__).parent / "backup_programs" / "age.py"
-WORLDS = ("custom", "custom+age", "directory", "scoped", "scoped+gpg")
+WORLDS = ("custom", "custom+age", "directory", "scoped", "scoped+gpg", "command")
 """Each strategy, each tool that encrypts, a whole and a part of a database encrypted."""
 NAME = "gpg-for-tests@example.org"
 
@@ -105,6 +105,11 @@ class World:
             "custom": {"kind": "dump", "format": "custom"},
             "directory": {"kind": "dump", "format": "directory"},
             "scoped": {"kind": "scoped", "verified": (str(self.program("verified", "echo 3600")),)},
+            "command": {
+                "kind": "command",
+                "take": (str(self.program("take", 'echo "taking"; echo "nightly-7 of $RB_TARGET for $RB_RUN"')),),
+                "verify": (str(self.program("verify", 'test "$RB_BACKUP" = "nightly-7 of production for RB-7K3M"')),),
+            },
         }[form]
         target = replace(
             self.stand.target,

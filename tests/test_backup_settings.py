@@ -29,6 +29,10 @@ def read(folder: Path, text: str) -> Target:
             'backup = { kind = "scoped", verified = ["age-of-backup", "main"], max_age = "36 h" }',
             Backup("scoped", verified=("age-of-backup", "main"), max_age=timedelta(hours=36)),
         ),
+        (
+            'backup = { kind = "command", take = ["take"], verify = ["verify"], restore_point = false, timeout = "2 h" }',
+            Backup("command", take=("take",), verify=("verify",), restore_point=False, timeout=timedelta(hours=2)),
+        ),
     ],
 )
 def test_each_kind_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
@@ -39,8 +43,12 @@ def test_each_kind_is_read(tmp_path: Path, text: str, backup: Backup) -> None:
 def test_the_environment_can_say_it_too(tmp_path: Path) -> None:
     file = tmp_path / "rollback.toml"
     file.write_text(HEAD)
-    env = {"ROLLBACK_BACKUP__KIND": "scoped", "ROLLBACK_BACKUP__VERIFIED": "verified,main"}
-    assert load(file, env).target().backup == Backup("scoped", verified=("verified", "main"))
+    env = {
+        "ROLLBACK_BACKUP__KIND": "command",
+        "ROLLBACK_BACKUP__TAKE": "take,full",
+        "ROLLBACK_BACKUP__RESTORE_POINT": "no",
+    }
+    assert load(file, env).target().backup == Backup("command", take=("take", "full"), restore_point=False)
 
 
 @pytest.mark.parametrize("text", blocks("docs/backups.md", "toml"))
@@ -57,15 +65,17 @@ def test_the_key_of_an_encryption_is_a_path_beside_the_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('backup = { kind = "nightly" }', '`targets.production.backup.kind` must be "dump" or "scoped"'),
+        ('backup = { kind = "nightly" }', '`targets.production.backup.kind` must be "dump" or "scoped" or "command"'),
         ('backup = { kind = "scoped" }', "`targets.production.backup.verified` is missing; the kind `scoped` needs it"),
+        ('backup = { kind = "command" }', "`targets.production.backup.take` is missing; the kind `command` needs it"),
+        ('backup = { take = ["x"] }', "`targets.production.backup.take` has no effect with the kind `dump`"),
         (
             'backup = { kind = "scoped", verified = ["x"], format = "directory" }',
             "backup.format` has no effect with the kind",
         ),
-        ('backup = { verified = ["x"] }', "`targets.production.backup.verified` has no effect with the kind `dump`"),
         ("backup = { jobs = 4 }", '`targets.production.backup.jobs` has no effect with the format "custom"'),
         ("backup = { jobs = 99 }", "`targets.production.backup.jobs` must be a whole number from 1 to 16"),
+        ('backup = { kind = "command", take = ["x"], restore_point = 7 }', "restore_point` must be true or false"),
         (
             'encrypt = { tool = "zip", recipient = "x", identity = "y" }',
             '`targets.production.encrypt.tool` must be "age" or "gpg"',

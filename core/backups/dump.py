@@ -25,7 +25,7 @@ from core.model import Json
 from core.runbook import Work
 from core.save.archive import Damaged
 
-ENDINGS = {"custom": "dump", "directory": "dir", "scoped": "scoped"}
+ENDINGS = {"custom": "dump", "directory": "dir", "scoped": "scoped", "command": "scoped"}
 """The end of a backup's name, by its format."""
 OURS = re.compile(
     r"(RB-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|scoped|json|after\.json|saved|aside)(?:\.partial)?)"

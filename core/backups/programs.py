@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 
 from core import children
 from core.errors import Refused, StepFailed
+from core.pgtools import Cancelled
 from core.redact import visible
 from core.services.runner import Runner
 from core.settings import Target
@@ -19,18 +21,29 @@ from core.values import spoken
 UNCHANGED = "Production was not changed."
 BY_HAND = "Try it on the bot's machine with the bot's account; docs/backups.md says what it is told and must print."
 ANSWER = 60.0  # seconds for `verified`: people wait for the plan
-LONGEST = 200  # characters of a line
+LONGEST = 200  # characters of a name
 AHEAD = timedelta(minutes=5)  # how far another machine's clock may be ahead of ours
 
 
-def run(target: Target, words: Sequence[str], seconds: float) -> str:
-    """Run to its end; what it printed. It is told the target's name, in RB_TARGET. Raises StepFailed(E-BACKUP)."""
+def run(
+    target: Target,
+    words: Sequence[str],
+    told: Mapping[str, str],
+    seconds: float,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> str:
+    """Run to its end; what it printed. `told`: its variables besides those that every program gets.
+
+    Raises StepFailed(E-BACKUP), Cancelled.
+    """
     name = Path(words[0]).name
     try:
-        done = children.run(words, seconds, more={"RB_TARGET": target.name})
+        done = children.run(words, seconds, more={"RB_TARGET": target.name, **told}, given_up=cancelled)
     except OSError as error:
         why = (os.strerror(error.errno) if error.errno else "no reason given").lower()
         raise StepFailed("E-BACKUP", f"I cannot run `{name}`: {why}. {UNCHANGED}", BY_HAND) from None
+    if cancelled():
+        raise Cancelled
     if done.code is None:
         limit = spoken(timedelta(seconds=ceil(seconds)))
         raise StepFailed("E-BACKUP", f"`{name}` did not end within {limit}. {UNCHANGED}", BY_HAND)
@@ -39,12 +52,21 @@ def run(target: Target, words: Sequence[str], seconds: float) -> str:
     return done.out
 
 
+def may_run(words: Sequence[str]) -> None:
+    """Raises Refused(E-BACKUP) where there is no such program, or not for us."""
+    if shutil.which(words[0]) is None:
+        name = Path(words[0]).name
+        raise Refused(
+            "E-BACKUP", f"I cannot run `{name}`: it is not there, or not for me. Nothing was started.", BY_HAND
+        )
+
+
 def verified_at(target: Target, now: datetime) -> datetime:
     """When the last verified backup of everything was made, as the team's program says. Raises Refused(E-BACKUP)."""
     words = target.backup.verified
     name = Path(words[0]).name
     try:
-        at = _moment(last_line(target, run(target, words, ANSWER)), now)
+        at = _moment(last_line(target, run(target, words, {}, ANSWER)), now)
     except StepFailed as problem:
         raise Refused(problem.code, problem.message.replace(UNCHANGED, "Nothing was started."), problem.hint) from None
     if at is None:

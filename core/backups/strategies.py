@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.backups import Strategy
+from core.backups.command import Command
 from core.backups.custom import Custom
 from core.backups.directory import Directory
 from core.backups.full import Full
@@ -22,5 +23,7 @@ def named(name: str, jobs: int = 2) -> Strategy:
             return Full(Directory(jobs))
         case "scoped":
             return Scoped()
+        case "command":
+            return Command()
         case _:
             return Full(Custom())
