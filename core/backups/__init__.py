@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a backup will take. `bytes`: its size; `room`: what must be free meanwhile; `seconds`: None where nothing tells."""
+
+    bytes: int
+    room: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Copy:
     """A scratch database in which the backup lies, compared.
 
@@ -45,6 +54,9 @@ class Strategy(Protocol):
 
     def whole(self, evidence: Json) -> str:
         """Where the backup of everything is, as a sentence; `evidence` is what `take` gave."""
+
+    def need(self, work: Work, conn: Connection) -> Need:
+        """What it will take, by what the rehearsal saw go and what the last one took. Raises Refused(E-TOOLS)."""
 
     def take(self, work: Work, archive: Archive) -> Json:
         """Take it, with its manifest beside it; its evidence. Repeated after a kill it begins anew.

@@ -23,6 +23,7 @@ class Directory:
 
     jobs: int = 2
     name = "directory"
+    ratio, plain = 0.3, 0.0
 
     def write(self, tools: Tools, url: str, snapshot: str, archive: Archive, cancelled: Callable[[], bool]) -> Json:
         """Dump one snapshot; the compression. Raises ToolFailed, Cancelled, OSError."""

@@ -6,15 +6,16 @@ that stay is not known before they run: of such a table all are taken.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from core import postgres, schema
-from core.backups import Copy, affected, dump, fingerprints, partial_copy, programs
+from core.backups import Copy, Need, affected, dump, fingerprints, partial_copy, programs
 from core.backups.dump import Archive
-from core.backups.foretelling import SQUEEZED, enough_room, weight
+from core.backups.foretelling import SQUEEZED, enough_room, last_of, weight
 from core.backups.proof import same_rows, unharmed
 from core.errors import StepFailed
 from core.ledger import now, stamp
@@ -38,29 +39,43 @@ class Scoped:
     def whole(self, evidence: Json) -> str:
         return f"The last backup of everything was verified elsewhere, as of {evidence['verified_at']}."
 
+    def need(self, work: Work, conn: postgres.Connection) -> Need:
+        weighs = weight(conn, affected.items_of(conn, work.run.evidence["rehearse"]))
+        last = last_of(work, self.name)
+        if not last:
+            size = int(weighs * SQUEEZED)
+            return Need(size, size)
+        size = int(last["bytes"] * weighs / last["size"])
+        return Need(size, size, round(last["seconds"] * weighs / last["size"], 1))
+
     def elsewhere(self, work: Work) -> Json:
         """Of the backup of everything, for the evidence; `notes` at least. Raises StepFailed, Refused, Cancelled."""
         at = stamp(programs.verified_at(work.target, now()))
         return {"verified_at": at, "notes": [f"everything is in the backup of {at}, which `verified` vouches for"]}
 
     def take(self, work: Work, archive: Archive) -> Json:
-        url = work.target.database_url.get_secret_value()
+        started, url = time.monotonic(), work.target.database_url.get_secret_value()
         whole, file = self.elsewhere(work), archive.backup(self.name)
         with postgres.target(url, work.run.id, work.target.name) as conn, affected.stoppable(conn, work.cancelled):
             fingerprints.patient(conn)
             conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             seen, at = postgres.scalar(conn, "SELECT pg_current_snapshot()::text"), now()
             found = affected.items_of(conn, work.run.evidence["rehearse"])
-            enough_room(archive.folder, int(weight(conn, found) * SQUEEZED))
+            weighs = weight(conn, found)
+            enough_room(archive.folder, int(weighs * SQUEEZED))
             with archive.writing(file) as out:
                 affected.write(conn, work, found, out)
             tables = affected.marks(conn, found)
             held = schema.snapshot(conn)
+        about = {"bytes": dump.size(file), "size": weighs}
         manifest = {
             "run": work.run.id,
+            "target": work.target.name,
+            "format": self.name,
             "snapshot": seen,
             "tables": tables,
             "schema": [[*key, text] for key, text in sorted(held.items())],
+            "about": {**about, "seconds": round(time.monotonic() - started, 3)},
         }
         return {
             **whole,
@@ -69,7 +84,7 @@ class Scoped:
             "tables": len(tables),
             "rows": sum(int(count) for count, _ in tables.values()),
             "taken_at": stamp(at),
-            "bytes": dump.size(file),
+            "bytes": about["bytes"],
             "sha256": dump.sha256(file),
             "manifest_sha256": dump.write_manifest(archive, manifest),
             "file": file.name,

@@ -12,7 +12,6 @@ from pathlib import Path
 import psycopg
 
 from core import layouts, pgtools, plan, postgres, schema, scratch_extensions, scratch_server, script, trial
-from core.backups import encryption
 from core.errors import Refused, StepFailed
 from core.forward import Forward, forward
 from core.losses import losses
@@ -28,12 +27,11 @@ from core.usage import Usage
 
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
-    from core.backups import strategies  # they stand on what is below
+    from core.backups import foretelling  # the strategies stand on what is below
 
     started, fit = time.monotonic(), scratch(work)
-    encryption.check(work.target)
     with target(work) as conn, looking(work):
-        strategies.of(work.target).ready(work.target, conn)
+        foretelling.ready(work, conn)
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
         done, shown = on_a_copy(work, fit)
         evidence = {
@@ -45,6 +43,7 @@ def rehearse(work: Work) -> Json:
             "notes": [*fit.notes, *named_in_code(done)],
         }
         depended_on(work, evidence)
+        evidence |= foretelling.foretold(work, conn, evidence)
         evidence |= on_the_target(work, conn, usage, done, evidence["changes"])
     return {**evidence, "seconds": round(time.monotonic() - started, 3)}
 
