@@ -36,8 +36,16 @@ class Done:
     err: str
 
 
-def run(words: Sequence[str], seconds: float, folder: Path | None = None) -> Done:
+def run(
+    words: Sequence[str],
+    seconds: float,
+    folder: Path | None = None,
+    more: Mapping[str, str] = {},  # read only
+    given_up: Callable[[], bool] = lambda: False,
+) -> Done:
     """Run a program, with nothing to read, in a process group of its own. Raises OSError where it cannot be started.
+
+    `more`: variables of its environment besides PASSED. `given_up` is asked five times a second whether to end it.
 
     Its output goes to files, not pipes: what it leaves behind in the background cannot hold us up, nor break on a
     pipe that nobody reads.
@@ -48,12 +56,15 @@ def run(words: Sequence[str], seconds: float, folder: Path | None = None) -> Don
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=environment(os.environ),
+            env={**environment(os.environ), **more},
             cwd=folder,
             start_new_session=True,
         )
-        too_much = lambda: max(os.fstat(file.fileno()).st_size for file in (out, err)) > LARGEST  # noqa: E731
-        code = wait(child, seconds, too_much, lambda: os.killpg(child.pid, signal.SIGKILL))
+
+        def enough() -> bool:
+            return given_up() or max(os.fstat(file.fileno()).st_size for file in (out, err)) > LARGEST
+
+        code = wait(child, seconds, enough, lambda: os.killpg(child.pid, signal.SIGKILL))
         return Done(code, _head(out), _head(err))
 
 

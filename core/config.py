@@ -199,6 +199,8 @@ def shown(value: object, secret: bool, funnel: Redactor) -> str:
             return "not set"
         case timedelta():
             return spoken(value)
+        case bool():
+            return str(value).lower()
         case tuple():
             return ", ".join(shown(item, False, funnel) for item in value)
         case Mapping():

@@ -8,7 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from core.address import address
-from core.settings import Services, Settings, SlackSettings, Target
+from core.settings import Backup, Services, Settings, SlackSettings, Target
 
 Say = Callable[[tuple[str, ...], str], None]
 OF_KIND = {
@@ -21,6 +21,14 @@ OF_KIND = {
     **dict.fromkeys(("stop", "start", "status"), ("command",)),
 }
 """Settings of services that only some kinds use."""
+BACKUP_OF_KIND = {
+    "format": ("dump",),
+    "jobs": ("dump",),
+    "verified": ("scoped",),
+    "max_age": ("scoped",),
+    **dict.fromkeys(("take", "verify", "restore_point", "timeout"), ("command",)),
+}
+"""The same of backups."""
 NAMES = {
     "compose": r"[A-Za-z0-9][\w.-]*",
     "systemd": r"[A-Za-z0-9][\w.:@\\-]*",
@@ -41,6 +49,8 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _people(target, settings, say)
         _tables(target, say)
         _services(target.services, ("targets", target.name, "services"), say)
+        _backup(target.backup, ("targets", target.name, "backup"), say)
+        _encrypt(target, say)
         if check_paths and not target.migrations.is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
@@ -92,6 +102,29 @@ def _services(services: Services, path: tuple[str, ...], say: Say) -> None:
         say((*path, "names"), f"is missing; the kind `{kind}` needs it")
     if kind in NAMES and not all(re.fullmatch(NAMES[kind], name) for name in services.names):
         say((*path, "names"), f"holds what is no name for the kind `{kind}`; name each one, without patterns")
+
+
+def _backup(backup: Backup, path: tuple[str, ...], say: Say) -> None:
+    kind = backup.kind
+    for item in fields(backup):
+        if getattr(backup, item.name) != item.default and kind not in BACKUP_OF_KIND.get(item.name, (kind,)):
+            say((*path, item.name), f"has no effect with the kind `{kind}`")
+    for needy, key in (("scoped", "verified"), ("command", "take")):
+        if kind == needy and not getattr(backup, key):
+            say((*path, key), f"is missing; the kind `{kind}` needs it")
+    if kind == "dump" and backup.format == "custom" and backup.jobs != Backup.jobs:
+        say((*path, "jobs"), 'has no effect with the format "custom"')
+
+
+def _encrypt(target: Target, say: Say) -> None:
+    path, encrypt = ("targets", target.name), target.encrypt
+    if encrypt is None:
+        return
+    for key in ("tool", "recipient", "identity"):
+        if not getattr(encrypt, key):
+            say((*path, "encrypt", key), "is missing; without it nothing can be encrypted and read again")
+    if target.backup.name == "directory":
+        say((*path, "backup", "format"), 'must be "custom" where `encrypt` is set: pg_dump writes a directory in plain')
 
 
 def _slack(slack: SlackSettings, say: Say) -> None:

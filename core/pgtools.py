@@ -10,12 +10,14 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import IO
 
-from core import children, postgres
+from core import children, pipes, postgres
 from core.errors import Refused, StepFailed
 
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
@@ -34,29 +36,82 @@ class Tools:
         arguments: Sequence[str],
         url: str,
         cancelled: Callable[[], bool] = lambda: False,
-        timeout: float | None = None,
-    ) -> str:
-        """Run to its end; the last lines of its stderr. Raises ToolFailed, or Cancelled when asked to stop."""
+    ) -> None:
+        """Run to its end. Raises ToolFailed, or Cancelled when asked to stop."""
+        with self._running(program, arguments, url, cancelled):
+            pass
+
+    def pour(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        url: str,
+        take: Callable[[bytes], object],
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run to its end, with what it writes handed to `take`, block by block. Raises as `run`."""
+        with self._running(program, arguments, url, cancelled, stdout=subprocess.PIPE) as child:
+            out = pipe_of(child.stdout)
+            pipes.widen(out)
+            for block in pipes.blocks(out, partial(_go_on, cancelled)):
+                take(block)
+
+    def feed(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        url: str | None,
+        blocks: Iterable[bytes],
+        cancelled: Callable[[], bool] = lambda: False,
+        out: IO[bytes] | None = None,
+    ) -> None:
+        """Run to its end, with `blocks` for it to read; it may end before it has read them all. Raises as `run`.
+
+        `url`: the database that it connects to, if any. `out`: a file for what it writes.
+        """
+        with self._running(program, arguments, url, cancelled, subprocess.PIPE, out or subprocess.DEVNULL) as child:
+            into = pipe_of(child.stdin)
+            os.set_blocking(into.fileno(), False)
+            with suppress(BrokenPipeError):
+                for block in blocks:
+                    pipes.write(into.fileno(), block, partial(_go_on, cancelled))
+            into.close()
+
+    def listing(self, blocks: Iterable[bytes]) -> bytes:
+        """The table of contents of an archive of pg_dump. Raises ToolFailed."""
+        with tempfile.TemporaryFile() as out:
+            self.feed("pg_restore", ["-l"], None, blocks, out=out)
+            out.seek(0)
+            return out.read()
+
+    @contextmanager
+    def _running(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        url: str | None,
+        cancelled: Callable[[], bool],
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The program while it runs; it ends with the block, at the latest. `url`: the database that it connects to."""
         with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
             service = Path(folder) / "service"
             service.touch(mode=0o600)
-            service.write_text(service_file(url))
+            service.write_text(service_file(url) if url is not None else "")
             log = Path(folder) / "log"
+            words = [str(self.folder / program), *arguments, *(["-d", "service=rollback"] if url is not None else [])]
             with log.open("wb") as err:
-                child = subprocess.Popen(
-                    [str(self.folder / program), *arguments, "-d", "service=rollback"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=err,
-                    env=environment(service),
-                )
-                code = children.wait(child, timeout, cancelled, child.kill)
-            text = log.read_text(errors="replace")
-        if code is None and cancelled():
-            raise Cancelled
-        if code != 0:
-            raise ToolFailed(program, said(text))
-        return text
+                child = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service))
+                try:
+                    yield child
+                    code = children.wait(child, None, cancelled, child.kill)
+                finally:
+                    end(child)
+            if code is None:
+                raise Cancelled
+            if code:
+                raise ToolFailed(program, said(log.read_text(errors="replace")))
 
 
 class ToolFailed(Exception):
@@ -75,6 +130,29 @@ def environment(service: Path) -> dict[str, str]:
     """What a child may know. HOME: libpq looks there for the certificates that `sslmode=verify-full` needs."""
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
     return {"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", **home}
+
+
+def _go_on(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
+
+
+def pipe_of(pipe: IO[bytes] | None) -> IO[bytes]:
+    """A pipe that the child was started with."""
+    if pipe is None:
+        raise AssertionError("the child was started with this pipe")
+    return pipe
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child that still runs, and close our ends of its pipes."""
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe and not pipe.closed:
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def said(text: str) -> str:

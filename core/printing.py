@@ -278,7 +278,9 @@ def ending(event: Event, run: Run) -> list[str]:
             took = seconds((event.at - run.created_at).total_seconds())
             lines = [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
             if run.kind == "rollback":
-                lines.append(f"Ways back: rollback reapply {run.id} | rollback restore {run.id}")
+                whole = run.evidence.get("backup", {}).get("restores", True)
+                also = f" | rollback restore {run.id}" if whole else ""
+                lines.append(f"Ways back: rollback reapply {run.id}{also}")
             return lines
         case "stopped":
             return [

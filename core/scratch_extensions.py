@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import LiteralString
@@ -99,12 +99,19 @@ class Lacking:
 
 def only(tools: Tools, archive: Path, lacking: Lacking, folder: Path) -> list[str]:
     """Options of pg_restore that leave out what the scratch server lacks; a list goes to `folder`."""
+    command = [str(tools.folder / "pg_restore"), "-l", str(archive)]
+    return listed(
+        lambda: subprocess.run(command, capture_output=True, check=True, env={"LC_ALL": "C"}).stdout, lacking, folder
+    )
+
+
+def listed(listing: Callable[[], bytes], lacking: Lacking, folder: Path) -> list[str]:
+    """The same, from an archive's table of contents, which is asked for where it is needed."""
     if not lacking.left_out:
         return []
-    command = [str(tools.folder / "pg_restore"), "-l", str(archive)]
-    listing = subprocess.run(command, capture_output=True, check=True, env={"LC_ALL": "C"}).stdout
+    text = lacking.without(listing().decode(errors="surrogateescape"))
     file = folder / "list"
-    file.write_bytes(lacking.without(listing.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
+    file.write_bytes(text.encode(errors="surrogateescape"))
     return ["-L", str(file)]
 
 

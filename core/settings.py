@@ -83,6 +83,57 @@ class Services:
 
 
 @dataclass(frozen=True)
+class Backup:
+    """How the backup of a target is taken. What each kind proves: docs/backups.md."""
+
+    kind: Literal["dump", "scoped", "command"] = put(
+        values.choice("dump", "scoped", "command"),
+        "`dump`: all of the database; `scoped`: what the rollback destroys, where a verified backup of everything is kept "
+        "elsewhere; `command`: programs of your own, and what the rollback destroys",
+        "dump",
+    )
+    format: Literal["custom", "directory"] = put(
+        values.choice("custom", "directory"),
+        "kind `dump`: `custom` is one file, written by one connection; `directory` a file for each table, by several",
+        "custom",
+    )
+    jobs: int = put(values.whole(1, 16), "format `directory`: how many connections write it", 2)
+    verified: tuple[str, ...] = put(
+        values.WORDS,
+        "kind `scoped`: program and arguments that print when the last verified backup of everything was made, as RFC 3339 or "
+        "as seconds of age",
+        (),
+    )
+    max_age: timedelta = put(values.lasting(DAY * 366), "kind `scoped`: how old that backup may be", DAY)
+    take: tuple[str, ...] = put(
+        values.WORDS,
+        "kind `command`: program and arguments that take a backup; their last line is kept as its name",
+        (),
+    )
+    verify: tuple[str, ...] = put(values.WORDS, "kind `command`: program and arguments that verify it", ())
+    restore_point: bool = put(
+        values.SWITCH, "kind `command`: name a restore point after it, where the server archives its log", True
+    )
+    timeout: timedelta = put(values.lasting(DAY * 7), "kind `command`: longest run of a program", timedelta(hours=1))
+
+    @property
+    def name(self) -> str:
+        """The strategy: the kind, or the format of a dump."""
+        return self.format if self.kind == "dump" else self.kind
+
+
+@dataclass(frozen=True)
+class Encrypt:
+    """Backups and saved rows are written through a tool that encrypts them. Whoever has `identity` can read them."""
+
+    tool: Literal["age", "gpg"] | None = put(values.choice("age", "gpg"), "what encrypts backups and saved rows")
+    recipient: str = put(values.TEXT, "for whom: age's `age1…`, or a key of gpg's by its fingerprint", "")
+    identity: Path | None = put(
+        values.PATH, "what decrypts them: age's identity file, or the home folder of gpg that holds both keys"
+    )
+
+
+@dataclass(frozen=True)
 class Target:
     """A database whose migrations can be undone, and the rules for it. Durations are timedeltas."""
 
@@ -161,6 +212,8 @@ class Target:
         "for `restore`: a role that owns the database, may create databases and end sessions, in another database of the "
         "same server; without it the role of `database_url`, in `postgres`",
     )
+    backup: Backup = field(default_factory=Backup, metadata={"table": Backup})
+    encrypt: Encrypt | None = field(default=None, metadata={"table": Encrypt})
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
 

@@ -82,6 +82,13 @@ def choice(*words: str) -> Kind:
     return kind
 
 
+def _switch(value: object) -> bool:
+    known = {"true": True, "yes": True, "false": False, "no": False}
+    if not isinstance(value, bool) and str(value).lower() not in known:
+        raise SWITCH.wrong()
+    return value if isinstance(value, bool) else known[str(value).lower()]
+
+
 def duration(value: object) -> timedelta:
     """`15 min`, `2s`, `200 ms`, `30 days`, or seconds as a number. Raises ValueError."""
     if isinstance(value, timedelta):  # from a flag that was read already
@@ -216,6 +223,7 @@ def _aliases(value: object) -> tuple[tuple[str, ...], ...]:
 
 
 TEXT = Kind("a text", _text)
+SWITCH = Kind("true or false", _switch)
 TABLE = Kind("a table as the database writes it, `name` or `schema.name`", lambda value: _table(value))
 WORDS = Kind("a list of texts", _words, split=True)
 PATH = Kind("a path", lambda value: Path(_text(str(value) if isinstance(value, Path) else value)).expanduser())

@@ -11,10 +11,10 @@ from psycopg import sql
 
 from core import postgres, schema
 from core.backups import dump
+from core.backups.proof import unharmed
 from core.model import Json
 from core.runbook import Work
 from core.save.stage import untouched
-from core.steps.trial_restore import unharmed
 
 COUNTED: LiteralString = """
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), greatest(c.reltuples, 0)::bigint
@@ -36,7 +36,7 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
         for run in (work.undoes, work.between)
         if run and "saved" in run.evidence.get("execute", {})
     ]
-    manifest = unharmed(dump.Archive(work.settings.backup_dir, work.undoes.id), backup)
+    manifest = unharmed(dump.archive_of(work, work.undoes.id), backup)
     deadline = time.monotonic() + work.target.count_budget.total_seconds()
     tables = postgres.execute(conn, COUNTED)
     found = only_saved(evidence, manifest, {table for table, _ in tables})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.model import Run, State
+from core.model import State
 from demo.postgres import Server
 from tests import stand_ins
 from tests.bench_fixtures import BOB, CHEN, Play
@@ -45,30 +45,21 @@ def test_older_client_programs_are_refused(server: Server, stage: object, tmp_pa
     nothing_half_done(play)
 
 
-def test_a_backup_folder_that_is_none_or_is_full_stops_the_run(stage: object, tmp_path: Path) -> None:
+def test_a_backup_folder_that_is_none_or_is_full_is_said_before_anybody_is_asked(stage: object, tmp_path: Path) -> None:
     folder, small = tmp_path / "backups", tmp_path / "small"
     folder.write_text("a file")
     small.mkdir()
     play: Play = stage(top=f'backup_dir = "{folder}"')  # type: ignore[operator]
-    run = stopped(play)
-    kept("a backup folder that is none", str(run.failed and run.failed["message"]))
+    kept("a backup folder that is none", refused(play, "latest"))
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True).returncode:
         pytest.skip("a full disk needs the right to mount a small one")
     try:
         folder.unlink()
         folder.symlink_to(small)
-        run = stopped(play)
-        kept("a full disk", re.sub(r"\d+\.\d+ GB", "SIZE", str(run.failed and run.failed["message"])))
+        kept("a full disk", re.sub(r"\d+\.\d+ [GM]B", "SIZE", refused(play, "latest")))
         nothing_half_done(play)
     finally:
         subprocess.run(["umount", str(small)], check=True)
-
-
-def stopped(play: Play) -> Run:
-    """`latest`, and the run that a proof has stopped."""
-    play.types("latest")
-    run = play.newest()
-    return play.until(run.id, State.STOPPED)
 
 
 def test_nobody_may_approve_while_slack_does_not_tell_who_is_in_the_group(stage: object) -> None:

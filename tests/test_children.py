@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,14 @@ def test_a_program_that_is_out_of_time_is_ended_with_its_children() -> None:
     done = children.run(["/bin/sh", "-c", "sleep 60 & echo $!; wait"], 0.3)
     assert done.code is None
     gone(int(done.out))
+
+
+def test_a_program_that_nobody_waits_for_any_more_is_ended_with_its_children(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    body = f"sleep 60 & echo $!; touch {started}; echo $MORE; wait"
+    done = children.run(["/bin/sh", "-c", body], 60, more={"MORE": "told"}, given_up=started.exists)
+    assert done.code is None and done.out.split()[1] == "told"
+    gone(int(done.out.split()[0]))
 
 
 def test_a_program_that_writes_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     expected = (
         rehearsed["parts"][part.number - 1] if rehearsed["parts"] else {"effect": rehearsed["effect"], "saves": True}
     )
-    archive = dump.Archive(work.settings.backup_dir, work.run.id)
+    archive = dump.archive_of(work)
     with dump.disk(), archive.writing(archive.saved) if expected["saves"] else TemporaryFile() as out:
         writer, held = Writer(out), inventory(conn)
         todo = to_save(conn, work.run.evidence, held) if expected["saves"] else []
@@ -126,7 +126,9 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
         "history_table": work.run.evidence["identify"]["history_table"],
         "history_rows": rows,
         "schema": schema.fingerprint(after),
-        **({"saved": {"file": archive.saved.name, **saved}} if expected["saves"] else {}),
+        **(
+            {"saved": {"file": archive.saved.name, **saved, **archive.lies(archive.saved)}} if expected["saves"] else {}
+        ),
         "hold": hold.put(conn, work, history, part.versions),
     }
 

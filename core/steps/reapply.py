@@ -6,15 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
 
 from core import commit, hold, layouts, postgres, schema, trial
-from core.backups import dump
+from core.backups import dump, encryption
 from core.commit import UNDONE, once, xid
 from core.errors import PlanChanged, Refused, StepFailed
 from core.forward import Forward, forward
@@ -65,6 +64,7 @@ def identify(work: Work) -> Json:
         names = ", ".join(f"`{name}`" for name in again)
         raise Refused("E-NOTHING", f"{names} is applied on *{work.target.name}* already: nothing to re-apply.", NOTHING)
     saved = saved_file(work)
+    encryption.check(work.target)  # this run saves rows too, under a lock
     return {
         "database": database,
         "history_table": history.table,
@@ -102,7 +102,7 @@ def saved_file(work: Work) -> Json:
 def save_of(work: Work) -> Save:
     """The save, and what its rollback has learnt for the way back."""
     evidence = work.undoes.evidence
-    file = dump.Archive(work.settings.backup_dir, work.undoes.id).saved
+    file = dump.archive_of(work, work.undoes.id).saved
     rehearsed, since = evidence["rehearse"], evidence["execute"]["saved"]["since"]
     return Save(file, rehearsed["seeds"], rehearsed["derived"], (since[0], since[1]))
 
@@ -154,7 +154,7 @@ def rehearse(work: Work) -> Json:
 
 def comes_back(work: Work, done: trial.Done) -> Json:
     """Is the schema afterwards the one from before the rollback? Rights given by hand come back apart from the scripts."""
-    manifest = dump.Archive(work.settings.backup_dir, work.undoes.id).manifest
+    manifest = dump.archive_of(work, work.undoes.id).manifest
     if not manifest.exists():
         return {"restores": "unknown", "why_unknown": "the backup's manifest is no longer kept", "differences": []}
     before = {schema.Key(kind, name): text for kind, name, text in json.loads(manifest.read_text())["schema"]}
@@ -170,7 +170,7 @@ def comes_back(work: Work, done: trial.Done) -> Json:
 
 def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
     """Forward scripts and saved rows on the copy: what comes back and what does not fit. Raises StepFailed(E-REHEARSAL)."""
-    run, save = scripts(work), save_of(work)
+    run, save, files = scripts(work), save_of(work), dump.archive_of(work)
     try:
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as scratched:
             if not may_bring(scratched):
@@ -178,9 +178,9 @@ def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
             bring(conn, scratched, save, new_keys(scratched, run))
             started = time.monotonic()
             with (
-                TemporaryDirectory() as folder,
+                files.room() as room,
                 scratched.transaction(),
-                aside_file(Path(folder) / "aside") as open_aside,
+                aside(replace(files, folder=room)) as open_aside,
                 putting_back(scratched, save, open_aside) as back,
             ):
                 for _, statement in run.statements:
@@ -203,13 +203,6 @@ def new_keys(conn: postgres.Connection, run: Forward) -> list[links.ForeignKey]:
         for _, statement in run.statements:
             conn.execute(inside(statement), binary=True)
         return [key for oid, key in links.foreign_keys(conn).items() if oid not in before]
-
-
-@contextmanager
-def aside_file(file: Path) -> Iterator[Any]:
-    """What opens the file for rows that do not fit, where there are any."""
-    with file.open("wb") as out:
-        yield lambda: Writer(out)
 
 
 # -- 3 execute -----------------------------------------------------------------------------------------------
@@ -239,7 +232,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
     """Forward scripts, saved rows, rights, history rows; not committed yet."""
     before = schema.snapshot(conn)
     same_plan(conn, work, before)
-    files = dump.Archive(work.settings.backup_dir, work.run.id)
+    files = dump.archive_of(work)
     layout = layouts.of(work.target)
     history = layout.history(conn)
     released = hold.release(conn, history, work.undoes.id)
@@ -265,7 +258,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
         "versions": [item["version"] for item in work.run.going],
         "history_table": history.table,
         "schema": schema.fingerprint(after),
-        "saved": {"file": files.saved.name, **saved},
+        "saved": {"file": files.saved.name, **saved, **files.lies(files.saved)},
         "back": {**back.told(), "file": files.aside.name if back.aside else None},
         "released": released,
     }
@@ -287,17 +280,9 @@ def put_back(conn: postgres.Connection, work: Work, files: dump.Archive, through
 
 @contextmanager
 def aside(files: dump.Archive) -> Iterator[Any]:
-    """The file for rows that do not fit: kept where it was opened."""
-    opened: list[Writer] = []
-    with files.writing(files.aside) as out:
-
-        def first() -> Writer:
-            opened.append(Writer(out))
-            return opened[0]
-
-        yield first
-    if not opened:
-        files.aside.unlink()
+    """What opens the file for rows that do not fit."""
+    with files.where_needed(files.aside) as opened:
+        yield lambda: Writer(opened())
 
 
 def as_foreseen(work: Work, back: Back) -> None:

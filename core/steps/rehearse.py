@@ -27,8 +27,11 @@ from core.usage import Usage
 
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
+    from core.backups import foretelling  # the strategies stand on what is below
+
     started, fit = time.monotonic(), scratch(work)
     with target(work) as conn, looking(work):
+        foretelling.ready(work, conn)
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
         done, shown = on_a_copy(work, fit)
         evidence = {
@@ -40,6 +43,7 @@ def rehearse(work: Work) -> Json:
             "notes": [*fit.notes, *named_in_code(done)],
         }
         depended_on(work, evidence)
+        evidence |= foretelling.foretold(work, conn, evidence)
         evidence |= on_the_target(work, conn, usage, done, evidence["changes"])
     return {**evidence, "seconds": round(time.monotonic() - started, 3)}
 

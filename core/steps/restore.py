@@ -14,18 +14,18 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from core import databases, layouts, pgtools, postgres, schema
-from core.backups import dump
+from core import databases, layouts, postgres, schema
+from core.backups import dump, strategies
+from core.backups.full import Full
+from core.backups.proof import unharmed
 from core.commit import unknown
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
 from core.ledger import canonical
-from core.model import Json
+from core.model import Json, Run
 from core.redact import pg_error
 from core.runbook import Work
-from core.scratch_extensions import Lacking
 from core.services import services_for
-from core.steps.rehearse import target, tools
-from core.steps.trial_restore import same_rows, same_schema, unharmed
+from core.steps.rehearse import target
 from core.steps.verify import ask
 from core.written_since import losses
 
@@ -38,13 +38,7 @@ NOTHING = "Nothing was started."
 def identify(work: Work) -> Json:
     """The backup, the database as it is now, and who uses it. Raises Refused."""
     origin = work.undoes
-    files = dump.Archive(work.settings.backup_dir, origin.id)
-    if not files.file.exists():
-        raise Refused("E-NO-BACKUP", f"The backup of *{origin.id}* is no longer kept.", NOTHING)
-    try:
-        unharmed(files, origin.evidence["backup"])
-    except StepFailed as error:
-        raise Refused("E-NO-BACKUP", error.message, NOTHING) from None
+    taken = intact(work, origin)
     layout = layouts.of(work.target)
     with target(work) as conn:
         history, database = layout.history(conn), postgres.identity(conn)
@@ -65,14 +59,33 @@ def identify(work: Work) -> Json:
         "history_table": history.table,
         "applied": [row.version for row in history.applied],
         "will_apply": before["applied"],
-        "backup": {
-            key: origin.evidence["backup"][key] for key in ("file", "sha256", "bytes", "taken_at", "rows", "tables")
-        },
+        "backup": {key: taken[key] for key in ("file", "sha256", "bytes", "taken_at", "rows", "tables")},
         "new": new,
         "kept": kept,
         "services": {"kind": work.target.services.kind, "names": list(services_for(work.target).names)},
         "slots": slots,
     }
+
+
+def intact(work: Work, origin: Run) -> Json:
+    """What was told of the rollback's backup, after it was found to be everything, unharmed and readable. Raises Refused."""
+    taken = origin.evidence["backup"]
+    strategy, files = strategies.named(taken["format"]), dump.archive_of(work, origin.id)
+    if not strategy.restores:
+        raise Refused(
+            "E-NO-BACKUP",
+            f"The backup of *{origin.id}* holds only what its rollback destroyed. {strategy.whole(taken)} {NOTHING}",
+            f"`reapply {origin.id}` puts the saved rows back.",
+            (f"/rollback reapply {origin.id}",),
+        )
+    if not files.backup(taken["format"]).exists():
+        raise Refused("E-NO-BACKUP", f"The backup of *{origin.id}* is no longer kept.", NOTHING)
+    try:
+        unharmed(files, taken)
+        dump.readable(files.backup(taken["format"]))
+    except StepFailed as error:
+        raise Refused("E-NO-BACKUP", error.message, f"{error.hint} {NOTHING}") from None
+    return taken
 
 
 # -- 2 rehearse ----------------------------------------------------------------------------------------------
@@ -115,8 +128,11 @@ def rehearse(work: Work) -> Json:
 def prepare(work: Work) -> Json:
     """The backup in a fresh database beside the target's, compared. The application does not notice. Raises StepFailed."""
     found, origin = work.run.evidence["identify"], work.undoes
-    files = dump.Archive(work.settings.backup_dir, origin.id)
+    files = dump.archive_of(work, origin.id)
     manifest = unharmed(files, origin.evidence["backup"])
+    strategy = strategies.named(origin.evidence["backup"]["format"])
+    if not isinstance(strategy, Full):
+        raise AssertionError("only a backup of everything comes so far")
     url = (work.target.admin_url or work.target.database_url).get_secret_value()
     try:
         with databases.admin(work.target, work.run.id) as conn:
@@ -124,19 +140,15 @@ def prepare(work: Work) -> Json:
             databases.make_like(conn, found["new"], found["database"]["name"])
             number = databases.oid(conn, found["new"])
         fresh = postgres.with_database(url, found["new"])
-        dump.restore(tools(work), files.file, fresh, [], work.cancelled)
-        equal = same_rows(manifest["tables"], dump.fingerprints(fresh, work.run.id))
+        strategy.put(work, files, manifest, fresh)
         with postgres.connect(fresh, f"rollback-bot {work.run.id}", work.target.name) as conn:
-            same_schema(manifest["schema"], schema.snapshot(conn), False, Lacking())
             conn.execute("SET statement_timeout = 0")
             conn.execute("ANALYZE")  # without statistics the first queries after the swap would be slow
-    except pgtools.ToolFailed as error:
-        raise pgtools.stopped(error, "E-BACKUP", "The backup could not be put into a new database") from None
     except psycopg.Error as error:
         raise StepFailed(
             "E-BACKUP", f"The new database could not be made: {pg_error(error)}.", "Production was not changed."
         ) from None
-    return {"oid": number, "tables": len(manifest["tables"]), "equal": equal}
+    return {"oid": number, "tables": len(manifest["tables"]), "equal": len(manifest["tables"])}
 
 
 def tidy(work: Work) -> None:
@@ -299,7 +311,7 @@ def after_the_swap(work: Work, ran: Mapping[str, int], cut_short: bool) -> Json:
 def verify(work: Work) -> Json:
     """History table, schema, services, health. `differences` is empty where all is as in the backup."""
     origin, executed = work.undoes, work.run.evidence["execute"]
-    manifest = unharmed(dump.Archive(work.settings.backup_dir, origin.id), origin.evidence["backup"])
+    manifest = unharmed(dump.archive_of(work, origin.id), origin.evidence["backup"])
     layout = layouts.of(work.target)
     with target(work) as conn:
         applied = [row.version for row in layout.history(conn).applied]

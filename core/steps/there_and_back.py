@@ -6,8 +6,7 @@ With the code that does it on the target. What comes of it never stops a rollbac
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import replace
 from typing import LiteralString
 
 import psycopg
@@ -40,23 +39,24 @@ def there_and_back(work: Work, url: str, done: trial.Done) -> Json:
     {"works": True, False or None where it cannot be tried, "why", "bytes", "save_seconds", "seconds", "rows", "values", "aside",
     "filled"}. Raises nothing that the database says.
     """
-    with dump.disk(), TemporaryDirectory(prefix=".trial-", dir=work.settings.backup_dir) as folder:
+    files = dump.archive_of(work)
+    with dump.disk(), files.room() as room:
         try:
-            return _tried(work, url, done, Path(folder))
+            return _tried(work, url, done, replace(files, folder=room))
         except psycopg.Error as error:
             return {"works": False, "why": pg_error(error)}
         except (StepFailed, NeedsAPerson, archive.Damaged) as problem:
             return {"works": False, "why": getattr(problem, "message", str(problem))}
 
 
-def _tried(work: Work, url: str, done: trial.Done, folder: Path) -> Json:
+def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
     evidence = {
         **work.run.evidence,
         "test restore": {"touched": done.touched, "destroyed": done.destroyed.told(), "emptied": done.seen.emptied},
     }
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         started = time.monotonic()
-        with (folder / "saved").open("wb") as out, conn.transaction():
+        with files.writing(files.saved) as out, conn.transaction():
             writer = Writer(out)
             found = to_save(conn, evidence, inventory(conn))
             counters = take.sequences(conn, evidence["rehearse"]["changes"])
@@ -68,9 +68,9 @@ def _tried(work: Work, url: str, done: trial.Done, folder: Path) -> Json:
         if not isinstance(scripts, Forward):
             return {"works": None, "why": scripts, **foretold}
         started = time.monotonic()
-        kept = Save(folder / "saved", evidence["rehearse"]["seeds"], scripts.derived, tuple(told["since"]))
+        kept = Save(files.saved, evidence["rehearse"]["seeds"], scripts.derived, tuple(told["since"]))
         with conn.transaction():
-            back, filled = put_back(conn, kept, scripts, found, folder / "aside")
+            back, filled = put_back(conn, kept, scripts, found, files)
             again, now = schema.snapshot(conn), _marks(conn, sorted(marks))
         seconds = round(time.monotonic() - started, 3)
     differ = [
@@ -88,11 +88,11 @@ def _tried(work: Work, url: str, done: trial.Done, folder: Path) -> Json:
 
 
 def put_back(
-    conn: postgres.Connection, kept: Save, scripts: Forward, found: list[Item], aside: Path
+    conn: postgres.Connection, kept: Save, scripts: Forward, found: list[Item], files: dump.Archive
 ) -> tuple[Back, Json]:
     """Forward scripts and saved rows, in the open transaction; and which columns the scripts filled by themselves."""
-    with aside.open("wb") as out:
-        with putting_back(conn, kept, lambda: Writer(out)) as back:
+    with files.where_needed(files.aside) as opened:
+        with putting_back(conn, kept, lambda: Writer(opened())) as back:
             for _, statement in scripts.statements:
                 conn.execute(inside(statement), binary=True)
             filled = {item.table: _filled(conn, item) for item in found if item.kind == "values"}

@@ -49,7 +49,7 @@ def verify(work: Work) -> Json:
 
 def schema_differences(work: Work, live: schema.Snapshot) -> list[str]:
     """What the schema has become since the commit, one sentence each, at most ten."""
-    file = dump.Archive(work.settings.backup_dir, work.run.id).schema
+    file = dump.archive_of(work).schema
     if not file.exists():
         return ["the schema is not the one that was committed"]
     committed = {schema.Key(kind, identity): text for kind, identity, text in json.loads(file.read_text())}
