@@ -18,10 +18,10 @@ from core.locks import EXCLUSIVE, SHARED
 from core.losses import moved
 from core.model import Json
 from core.runbook import Work
-from core.save import take
 from core.save.archive import Writer
 from core.save.inventory import Inventory, destroyed, inventory, unsaved
 from core.save.items import Item, items, without_nulls
+from core.save.take import Taking
 from core.steps.identify import identify
 from core.trial import LeftTransaction, one, statements
 
@@ -41,13 +41,14 @@ def found(work: Work) -> Json | None:
 
 
 def tables(work: Work) -> dict[str, str]:
-    """What must be locked, and how: all that the scripts lock out, and all whose rows they change, for our triggers.
+    """What must be locked, and how: all that the scripts lock out, and all whose rows they change: a trigger of ours can
+    only be dropped again where nobody reads.
 
     The history table too: not every migration tool takes a lock, but each writes a row there.
     """
     rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
-    written = {*rehearsed["writes"], *tried.get("touched", ()), work.run.evidence["identify"]["history_table"]}
-    return {**dict.fromkeys(written, SHARED), **{lock["table"]: EXCLUSIVE for lock in rehearsed["locks"]}}
+    out = {*rehearsed["writes"], *tried.get("touched", ()), *(lock["table"] for lock in rehearsed["locks"])}
+    return {work.run.evidence["identify"]["history_table"]: SHARED, **dict.fromkeys(out, EXCLUSIVE)}
 
 
 # -- is it still what was approved? --------------------------------------------------------------------------
@@ -105,18 +106,16 @@ def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
     same_plan(conn, work, before)
     archive = dump.Archive(work.settings.backup_dir, work.run.id)
     with dump.disk(), archive.writing(archive.saved) as out:
-        writer = Writer(out)
         held = inventory(conn)
-        todo = to_save(conn, work.run.evidence, held)
-        sequences = take.sequences(conn, work.run.evidence["rehearse"]["changes"])
-        save(conn, work, statements(undo), todo, writer)
+        taking = begin(conn, work.run.evidence, held, Writer(out))
+        run_all(conn, work, statements(undo), taking)
         destroys_only_what_is_saved(work, held, inventory(conn))
         layout = layouts.of(work.target)
         history = layout.history(conn)
         rows = [layout.untrack(conn, history, item["version"]) for item in undo]
         after = schema.snapshot(conn)
         as_rehearsed(work, schema.difference(before, after))
-        saved = take.finish(conn, work.run.id, writer, sequences, before, after)
+        saved = taking.finish(work.run.id, before, after)
         # the schema as it must be afterwards: verify can then name each difference
         dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
     versions = [item["version"] for item in undo]
@@ -131,19 +130,23 @@ def carry_out(conn: postgres.Connection, work: Work, undo: list[Json]) -> Json:
     }
 
 
-def save(
-    conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Json]], found: Sequence[Item], writer: Writer
-) -> None:
-    """Run the statements one by one, with what they destroy copied out around them.
+def begin(conn: postgres.Connection, evidence: Any, held: Inventory, writer: Writer) -> Taking:
+    """Copy out what goes before the scripts run, and watch what they change. `evidence`: by step."""
+    found, scripts = to_save(conn, evidence, held), statements(going(evidence))
+    return Taking(conn, found, held, writer, [one["sql"] for _, one in scripts], evidence["rehearse"]["changes"])
+
+
+def run_all(conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Json]], taking: Taking) -> None:
+    """Run the statements one by one, and save what they have changed.
 
     Raises NeedsAPerson where a statement has ended the transaction, StepFailed where one fails.
     """
     transaction = xid(conn)
-    with take.saving(conn, found, writer) as watch:
-        for file, statement in todo:
-            one_inside(conn, file, statement, transaction)
-        commit.reset(conn, work)
-        watch.end([item.table for item in found if item.kind == "rows"])
+    for file, statement in todo:
+        one_inside(conn, file, statement, transaction)
+        taking.watch.again(statement["sql"])
+    commit.reset(conn, work)
+    taking.through()
 
 
 def one_inside(conn: postgres.Connection, file: str, statement: Json, transaction: Any) -> None:
@@ -165,8 +168,15 @@ def to_save(conn: postgres.Connection, evidence: Any, held: Inventory) -> list[I
     if rehearsed["blind"]:  # nobody could tell whether these were written anew or emptied
         emptied |= {*gone["moved"]}
     written = {*rehearsed["writes"], *tried.get("touched", ())}
-    found = items(conn, held, gone, emptied, written)
-    return without_nulls(found, tried["way_back"]["filled"]) if "filled" in tried.get("way_back", {}) else found
+    found = items(conn, held, gone, emptied, written, [one["sql"] for _, one in statements(going(evidence))])
+    back = tried.get("way_back", {})
+    return without_nulls(found, back["filled"]) if "filled" in back and not rehearsed["derived"] else found
+
+
+def going(evidence: Any) -> list[Json]:
+    """What runs: of a rollback the migrations that go, of a re-apply those that come."""
+    identified = evidence["identify"]
+    return list(identified.get("undo") or identified.get("redo") or [])
 
 
 def merged(one: Json, other: Json) -> Json:
