@@ -89,7 +89,8 @@ def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str], bysta
     keys = layout.lock_keys(conn, layout.history(conn))
 
     def begin() -> None:
-        conn.execute("BEGIN")
+        # READ COMMITTED whatever the default is: what is saved must hold all that was written before the locks were there
+        conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
         limits(conn, work)
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [postgres.fence_key(work.run.id)])
         mine(conn, postgres.TARGET_KEY, "Another rollback is running on this database.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core import layouts
 from core.errors import Refused
 from core.layouts import Layout
 from core.model import Json
-from core.script import Script, read
+from core.script import Script, Statement, parsed, read
 
 DEFINES = re.compile(r"(CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE|SET|RESET|SECURITY|REINDEX|ANALYZE)\b")
 """Statements that fill in nothing that depends on rows."""
@@ -29,12 +30,34 @@ class Forward:
         return [(script.name, s.told()) for _, script in self.scripts for s in script.statements]
 
     @property
-    def derived(self) -> bool:
-        """May something that they fill in stem from rows that are there? Plain INSERT … VALUES does not."""
-        return any(
-            not DEFINES.match(one["kind"]) and (one["kind"] != "INSERT" or SELECTS.search(one["sql"]))
-            for _, one in self.statements
-        )
+    def derived(self) -> list[str]:
+        """Tables (names without schema) that they may fill from rows that are there, and `*` where that cannot be told.
+
+        Plain INSERT … VALUES puts in the same rows whatever there is.
+        """
+        found: set[str] = set()
+        for _, script in self.scripts:
+            for statement, node in parsed(script.name, script.text.encode()):
+                found |= _filled(statement, node, found)
+        return sorted(found)
+
+
+def _filled(statement: Statement, node: Any, before: Collection[str]) -> set[str]:
+    """The tables that one statement fills from rows; `before`: those that were filled before it."""
+    name = (node.WhichOneof("node") or "") if node is not None else ""
+    tree: Any = getattr(node, name) if name else None
+    if name == "create_table_as_stmt":
+        return {str(tree.into.rel.relname)}
+    if name == "rename_stmt" and str(tree.relation.relname) in before:
+        return {str(tree.newname)}
+    if DEFINES.match(statement.kind) or name == "delete_stmt":
+        return set()
+    if name not in ("insert_stmt", "update_stmt", "merge_stmt") or tree.HasField("with_clause"):
+        return {"*"}
+    if name == "insert_stmt" and not SELECTS.search(statement.sql):
+        rows = tree.select_stmt.select_stmt.values_lists if tree.HasField("select_stmt") else ["DEFAULT VALUES"]
+        return set() if rows else {str(tree.relation.relname)}  # INSERT … TABLE reads rows without that word
+    return {str(tree.relation.relname)}
 
 
 def forward(layout: Layout, undo: Sequence[Json]) -> Forward:

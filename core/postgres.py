@@ -74,6 +74,7 @@ PRINTED: Mapping[str, str] = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "xmloption": "content",
+    "lc_monetary": "C",
     "search_path": "",  # names of tables and functions are printed in full
     "row_security": "off",  # an error instead of a part of the rows
 }

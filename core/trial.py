@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import LiteralString
 
 import psycopg
@@ -21,6 +21,7 @@ from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
 from core.save.inventory import Destroyed, Inventory, destroyed, inventory
+from core.save.links import settle
 from core.schema import Change
 
 LOCKS: LiteralString = """
@@ -31,13 +32,20 @@ VIEWS: LiteralString = """
     SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'm' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"""
 ROWS: LiteralString = """
-    SELECT pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins, n_tup_upd, n_tup_del
+    SELECT relid::bigint, pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(relname), n_tup_ins, n_tup_upd, n_tup_del
       FROM pg_catalog.pg_stat_xact_user_tables
      WHERE schemaname NOT IN ('rollback_bot', 'rollback_rehearsal') AND schemaname !~ '^pg_temp'"""
+ACTIONS: LiteralString = """
+    SELECT confrelid::bigint, conrelid::bigint FROM pg_catalog.pg_constraint
+     WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))"""
+"""Foreign keys that write by themselves: rows of the first table, when they go, take along or change rows of the second."""
 STRONG = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 """Lock modes that keep writers, or writers and readers, out of a table."""
 WRITES = "RowExclusiveLock"
 """The lock of INSERT, UPDATE and DELETE: on an empty copy it tells of writes that find no row."""
+
+
+Counts = tuple[int, int, int]
 
 
 class LeftTransaction(StepFailed):
@@ -54,7 +62,7 @@ class Again:
     works: bool | None
     why: str = ""
     seeds: dict[str, int] = field(default_factory=dict)
-    derived: bool = False
+    derived: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,11 +74,11 @@ class Done:
 
     statements: int
     seconds: float
-    before: schema.Snapshot
-    after: schema.Snapshot
-    changes: tuple[Change, ...]
-    locks: tuple[tuple[str, str], ...]
-    touched: dict[str, tuple[int, int, int]]
+    before: schema.Snapshot = field(default_factory=dict)
+    after: schema.Snapshot = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    locks: tuple[tuple[str, str], ...] = ()
+    touched: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     destroyed: Destroyed = field(default_factory=Destroyed)
     writes: tuple[str, ...] = ()
     slowest: float = 0.0
@@ -94,7 +102,7 @@ class Done:
             "reapplies": self.again.works,
             "why_not_reapplies": self.again.why,
             "seeds": self.again.seeds,
-            "derived": self.again.derived,
+            "derived": list(self.again.derived),
         }
 
 
@@ -127,49 +135,70 @@ def _run(
         limit = int(work.target.statement_timeout.total_seconds() * 1000)
         conn.execute(f"SET statement_timeout = {limit}".encode())
         with conn.transaction(force_rollback=True):
-            observer = Observer(conn)
-            Seal(conn)  # a script that ends its transaction is found here
-            before, held = schema.snapshot(conn), inventory(conn)
-            started, slowest, locks = time.monotonic(), 0.0, Locks(conn, held)
-            for file, statement in todo:
-                at = time.monotonic()
-                one(conn, file, statement, code, sentence)
-                slowest = max(slowest, time.monotonic() - at)
-                locks.look()
-            seconds, touched = time.monotonic() - started, rows_touched(conn)
-            reset(conn)
-            conn.execute(f"SET statement_timeout = {limit}".encode())
-            seen = observer.seen(code)
-            after, gone = schema.snapshot(conn), destroyed(held, inventory(conn))
-            again = _forward_again(conn, forward, before, touched)
-    writes = tuple(sorted(locks.written | touched.keys()))
-    changes = tuple(schema.difference(before, after))
-    return Done(len(todo), seconds, before, after, changes, locks.strong, touched, gone, writes, slowest, seen, again)
+            before = schema.snapshot(conn)
+            done = effects(conn, todo, code, sentence)
+            after = schema.snapshot(conn)
+            again = _forward_again(conn, forward, before)
+    return replace(done, before=before, after=after, changes=tuple(schema.difference(before, after)), again=again)
 
 
-class Locks:
-    """Which locks of tables and views the open transaction has taken; `look` after each statement."""
+def effects(conn: postgres.Connection, todo: Sequence[tuple[str, Json]], code: str, sentence: str) -> Done:
+    """Run the statements in the open transaction and tell what they did, but for the schema. Raises StepFailed(code)."""
+    observer, held, limit = Observer(conn), inventory(conn), postgres.scalar(conn, "SHOW statement_timeout")
+    Seal(conn)  # a script that ends its transaction is found here
+    touched = Touched(conn, held)
+    started, slowest = time.monotonic(), 0.0
+    for file, statement in todo:
+        at = time.monotonic()
+        one(conn, file, statement, code, sentence)
+        slowest = max(slowest, time.monotonic() - at)
+        touched.look()
+    settle(conn)  # what COMMIT would check: the transaction here never gets that far
+    seconds, rows = time.monotonic() - started, touched.rows()
+    reset(conn)
+    conn.execute("SELECT set_config('statement_timeout', %s, false)", [limit])
+    gone = destroyed(held, inventory(conn))
+    return Done(
+        len(todo),
+        seconds,
+        locks=touched.strong,
+        touched=rows,
+        destroyed=gone,
+        writes=touched.writes,
+        slowest=slowest,
+        seen=observer.seen(code),
+    )
+
+
+class Touched:
+    """Which tables and views the open transaction locks and writes to from now on; `look` after each statement."""
 
     def __init__(self, conn: postgres.Connection, held: Inventory) -> None:
-        self.conn, self.seen = conn, set[tuple[str, str]]()
+        self.conn, self.seen = conn, set[tuple[int, str]]()
         self.names = {oid: table.name for oid, table in held.items()} | dict(postgres.execute(conn, VIEWS))
+        self.actions, self.earlier = postgres.execute(conn, ACTIONS), _rows(conn)
 
     def look(self) -> None:
-        self.seen |= {(self.names[oid], mode) for oid, mode in postgres.execute(self.conn, LOCKS) if oid in self.names}
+        self.seen |= {(oid, mode) for oid, mode in postgres.execute(self.conn, LOCKS) if oid in self.names}
 
     @property
     def strong(self) -> tuple[tuple[str, str], ...]:
-        """Table and mode, of those that keep somebody out."""
-        return tuple(sorted((table, mode) for table, mode in self.seen if mode in STRONG))
+        """Table and mode, of the locks that keep somebody out."""
+        return tuple(sorted((self.names[oid], mode) for oid, mode in self.seen if mode in STRONG))
 
     @property
-    def written(self) -> set[str]:
-        return {table for table, mode in self.seen if mode == WRITES}
+    def writes(self) -> tuple[str, ...]:
+        """The tables that were written to, or would have been if there had been rows."""
+        written = {oid for oid, mode in self.seen if mode == WRITES} | self._more().keys()
+        return tuple(sorted(self.names[oid] for oid in reached(written, self.actions) if oid in self.names))
 
+    def rows(self) -> dict[str, Counts]:
+        """Rows inserted, updated and deleted, by table as it was called at first."""
+        return {self.names.get(oid, name): counts for oid, (name, counts) in self._more().items()}
 
-def rows_touched(conn: postgres.Connection) -> dict[str, tuple[int, int, int]]:
-    """Rows inserted, updated and deleted in the open transaction, by table."""
-    return {name: (i, u, d) for name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
+    def _more(self) -> dict[int, tuple[str, Counts]]:
+        found = {oid: (name, _more(counts, self.earlier.get(oid))) for oid, (name, counts) in _rows(self.conn).items()}
+        return {oid: one for oid, one in found.items() if any(one[1])}
 
 
 def reset(conn: postgres.Connection) -> None:
@@ -179,23 +208,49 @@ def reset(conn: postgres.Connection) -> None:
     postgres.ours(conn)
 
 
-def _forward_again(
-    conn: postgres.Connection,
-    forward: Forward | str | None,
-    before: schema.Snapshot,
-    touched: dict[str, tuple[int, int, int]],
-) -> Again:
+def _rows(conn: postgres.Connection) -> dict[int, tuple[str, Counts]]:
+    """Name of each table that was written to, and rows inserted, updated, deleted: by earlier transactions too."""
+    return {oid: (name, (i, u, d)) for oid, name, i, u, d in postgres.execute(conn, ROWS) if i or u or d}
+
+
+def _more(now: Counts, earlier: tuple[str, Counts] | None) -> Counts:
+    before = earlier[1] if earlier else (0, 0, 0)
+    return now[0] - before[0], now[1] - before[1], now[2] - before[2]
+
+
+def reached(written: set[int], actions: Sequence[tuple[int, int]]) -> set[int]:
+    """The tables, and those that their foreign keys write to, whether or not there were rows for it this time."""
+    while more := {child for parent, child in actions if parent in written} - written:
+        written = written | more
+    return written
+
+
+def _forward_again(conn: postgres.Connection, forward: Forward | str | None, before: schema.Snapshot) -> Again:
     """Apply the forward migrations in the same transaction and compare with the schema from before the scripts."""
     if not isinstance(forward, Forward):
         return Again(None, forward or "not tried")
+    try:
+        seeds = seeded(conn, forward)
+    except Failed as failed:
+        return Again(False, str(failed), derived=forward.derived)
+    found = [c.message for c in schema.difference(before, schema.snapshot(conn)) if c.severity == "harmful"]
+    return Again(not found, "; ".join(found[:3]), seeds, forward.derived)
+
+
+class Failed(Exception):
+    """A forward script fails: which, and how."""
+
+
+def seeded(conn: postgres.Connection, forward: Forward) -> dict[str, int]:
+    """Run the forward scripts; how many rows they put into each table by themselves. Raises Failed."""
+    earlier = _rows(conn)
     for name, statement in forward.statements:
         try:
             conn.execute(inside(statement), binary=True)
         except psycopg.Error as error:
-            return Again(False, f"`{name}` fails: {pg_error(error)}", derived=forward.derived)
-    found = [c.message for c in schema.difference(before, schema.snapshot(conn)) if c.severity == "harmful"]
-    seeds = {name: i - touched.get(name, (0,))[0] for name, i, _, _ in postgres.execute(conn, ROWS)}
-    return Again(not found, "; ".join(found[:3]), {name: n for name, n in seeds.items() if n > 0}, forward.derived)
+            raise Failed(f"`{name}` fails: {pg_error(error)}") from None
+    now = {name: _more(counts, earlier.get(oid))[0] for oid, (name, counts) in _rows(conn).items()}
+    return {name: rows for name, rows in now.items() if rows > 0}
 
 
 def statements(undo: Iterable[Json]) -> list[tuple[str, Json]]:

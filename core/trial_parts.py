@@ -14,6 +14,7 @@ from core.model import Json
 from core.parts import Part
 from core.runbook import Work
 from core.save.inventory import destroyed, inventory
+from core.save.sequences import STEERS
 
 
 def for_real(
@@ -64,18 +65,20 @@ def together(conn: postgres.Connection, part: Part, code: str, sentence: str) ->
     """The statements of one transaction, without the history table, which the copy may lack."""
     with conn.transaction():
         before, held = schema.snapshot(conn), inventory(conn)
-        locks = trial.Locks(conn, held)
+        touched = trial.Touched(conn, held)
         for file, statement in part.statements:
             trial.one(conn, file, statement, code, sentence)
-            locks.look()
-        writes = sorted({*locks.written, *trial.rows_touched(conn)})
+            touched.look()
+        writes = touched.writes
         trial.reset(conn)
         after, gone = schema.snapshot(conn), destroyed(held, inventory(conn))
     changes = schema.difference(before, after)
-    sequences = any(change.kind == "sequence" and change.change == "missing" for change in changes)
+    sequences = any(change.kind == "sequence" and change.change == "missing" for change in changes) or any(
+        STEERS.search(statement["sql"]) for _, statement in part.statements
+    )
     return {
-        "locks": [{"table": table, "mode": mode} for table, mode in locks.strong],
-        "writes": writes,
+        "locks": [{"table": table, "mode": mode} for table, mode in touched.strong],
+        "writes": list(writes),
         "saves": bool(writes or sequences or any(gone.told().values())),
         "effect": trial.effect(changes),
     }

@@ -15,6 +15,7 @@ from demo import postgres
 from demo.app import sample
 from demo.bench import Bench
 from demo.postgres import Server
+from tests import save_bench
 from tests.bench_fixtures import QUICK, Play, playing, settings_of
 
 TEMPLATE = "sample_template"
@@ -60,6 +61,14 @@ def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Pl
             return ending.enter_context(playing(bench))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def saves(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[save_bench.Bench]:
+    """Where migrations are undone and applied again, one case after the other."""
+    bench = save_bench.Bench(server, tmp_path_factory.mktemp("saves"))
+    yield bench
+    bench.close()
 
 
 def fresh(server: Server, template: str) -> Iterator[str]:

@@ -187,7 +187,7 @@ def test_the_evidence_of_each_step_is_described_key_by_key(trail: tuple[Path, Ru
 
 
 def test_the_data_of_each_event_is_described_key_by_key(trail: tuple[Path, Run]) -> None:
-    file, run = trail
+    file, _ = trail
     told = {
         row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows("docs/ledger.md", "## Kinds of events")
     }

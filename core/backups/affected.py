@@ -19,7 +19,9 @@ from core.runbook import Work
 from core.save.archive import Writer
 from core.save.inventory import inventory
 from core.save.items import Item, items
-from core.save.take import as_text, before, copy, numbered, sequences
+from core.save.sequences import by_hand, standing
+from core.save.take import before, called, copy, readable
+from core.save.texts import columns, numbered, whole
 
 
 def items_of(conn: postgres.Connection, rehearsed: Json) -> list[Item]:
@@ -31,18 +33,24 @@ def items_of(conn: postgres.Connection, rehearsed: Json) -> list[Item]:
         names |= {*gone["moved"]}
     roots = {oid for oid, table in held.items() if table.name in names and table.kind == "p"}
     names |= {table.name for table in held.values() if table.root in roots}
-    found = items(conn, held, {**gone, "retyped": []}, names, ())
+    found = items(conn, held, {**gone, "retyped": [], "moved": []}, names, (), ())
     return [replace(item, nulls=False) if item.kind == "values" else item for item in found]
 
 
 def write(conn: postgres.Connection, work: Work, found: Sequence[Item], out: IO[bytes]) -> None:
     """All of them into a file in the form of a save, in the open transaction. Raises Cancelled, OSError, psycopg.Error."""
     writer = Writer(out)
+    readable(writer)
     with postgres.printing(conn):
         for item in found:
-            copy(conn, item, writer, before(item))
-    counters = sequences(conn, work.run.evidence["rehearse"]["changes"])
-    writer.close({"run": work.run.id, "sequences": counters, "definitions": [], "rights": []})
+            copy(conn, item, writer, before(item), empty=True)
+    for part in writer.parts:
+        part["now"] = called(conn, part)
+    changes = work.run.evidence["rehearse"]["changes"]
+    gone = [one["object"] for one in changes if one["kind"] == "sequence" and one["change"] == "missing"]
+    counters = standing(conn, found, gone, ())
+    manifest = {"run": work.run.id, "sequences": counters, "definitions": [], "rights": []}
+    writer.close(manifest, by_hand(counters))
 
 
 @contextmanager
@@ -72,24 +80,22 @@ def stoppable(conn: postgres.Connection, cancelled: Callable[[], bool]) -> Itera
 
 def marks(conn: postgres.Connection, found: Sequence[Item]) -> Marks:
     """By table: of its rows, or of the values that go with their keys; in the open transaction."""
-    columns = dict(tables(conn))
+    listed = dict(tables(conn))
     with postgres.printing(conn):
         return {
-            item.table: value_mark(conn, item) if item.kind == "values" else mark(conn, item.table, columns[item.table])
+            item.table: value_mark(conn, item) if item.kind == "values" else mark(conn, item.table, listed[item.table])
             for item in found
         }
 
 
 def value_mark(conn: postgres.Connection, item: Item, stage: sql.Composable | None = None) -> list[str]:
-    """Of values with their keys, as they are printed; `stage`: of those that came back, in a table of texts."""
+    """Of values with their keys, as COPY writes them; `stage`: of those that came back, in a table of texts."""
     if stage is None:
-        listed = [*as_text(item.key), *map(sql.Identifier, item.columns)]
-        some = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(one)) for one in item.columns)
-        source: sql.Composable = sql.SQL("{} WHERE {}").format(item.source, some)
+        own = columns(conn, item.oid)
+        texts = whole(own[name].text() for name in item.columns)
+        some = sql.SQL(" OR ").join(sql.SQL("{} IS DISTINCT FROM NULL").format(sql.Identifier(c)) for c in item.lost)
+        source: sql.Composable = sql.SQL("{} t WHERE {}").format(item.source, some)
     else:
-        listed = [*numbered("k", len(item.key)), *numbered("o", len(item.columns))]
-        source = stage
-    query = sql.SQL(
-        'SELECT count(*)::text, coalesce(sum(hashtextextended(ROW({})::text COLLATE "C", 0)), 0)::text FROM {}'
-    ).format(sql.SQL(", ").join(listed), source)
-    return list(conn.execute(query).fetchone() or ())
+        texts, source = whole(numbered("o", len(item.columns))), stage
+    query = sql.SQL('SELECT count(*)::text, coalesce(sum(hashtextextended({} COLLATE "C", 0)), 0)::text FROM {}')
+    return list(conn.execute(query.format(texts, source)).fetchone() or ())

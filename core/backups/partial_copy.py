@@ -21,7 +21,7 @@ from core.save.bring import bring, may_bring
 from core.save.items import item_of
 from core.save.put_back import Save
 from core.save.stage import Stage
-from core.save.take import columns
+from core.save.texts import identifiers
 
 MOST = 100_000
 """Rows for whose sake others are looked up on the target by key: those that they refer to, or that they belong to."""
@@ -44,22 +44,22 @@ def load(conn: postgres.Connection, file: Path) -> Lies:
     """
     real, found, known = may_bring(conn), Marks(), dict(tables(conn))
     try:
-        with conn.transaction(), reading(file) as parts, postgres.printing(conn):
+        with conn.transaction(), reading(file) as saved, postgres.printing(conn):
             if real:
                 conn.execute("SET LOCAL session_replication_role = replica")
-            for n, (about, rows) in enumerate(parts):
-                if "parts" in about:
-                    continue
-                item = item_of(about)
+            encoding = postgres.scalar(conn, "SHOW server_encoding")
+            for n, part in enumerate(saved.parts):
+                item = item_of(part)
                 if item.kind == "values":
-                    found[item.table] = value_mark(conn, item, Stage(conn, n, item, rows).table)
+                    stage = Stage(conn, n, part, item, saved.rows(part))
+                    found[item.table] = value_mark(conn, item, stage.table)
                     continue
                 place = item.name if real else twin(conn, item.name, n)
-                with conn.cursor().copy(
-                    sql.SQL("COPY {} ({}) FROM STDIN").format(place, columns(item.columns))
-                ) as into:
-                    for block in rows:
-                        into.write(block)
+                listed = sql.SQL("({})").format(identifiers(item.columns)) if item.columns else sql.SQL("")
+                into = sql.SQL("COPY {} {} FROM STDIN (ENCODING {})").format(place, listed, encoding)
+                with conn.cursor().copy(into) as copy:
+                    for block in saved.rows(part):
+                        copy.write(block)
                 found[item.table] = mark(conn, place.as_string(conn), known[item.table])
     except (Damaged, Refused) as error:
         why = error.message if isinstance(error, Refused) else str(error)
@@ -83,7 +83,7 @@ def complete(work: Work, conn: postgres.Connection, file: Path, held: Mapping[st
     count = sum(int(rows) for rows, _ in held.values())
     if count > MOST:
         return f"the rows that {count:,} others refer to or belong to were not looked up: too many"
-    keys = list(links.foreign_keys(conn).values())
+    keys = links.foreign_keys(conn)
     url = work.target.database_url.get_secret_value()
     try:
         with postgres.target(url, work.run.id, work.target.name) as target:

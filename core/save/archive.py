@@ -1,9 +1,10 @@
-"""The file that a save is written to: streamed, compressed, hashed as it is written, synced before it counts.
+r"""The file that a save is written to: streamed, compressed, hashed as it is written, synced before it counts.
 
-Decompressed it is SQL that psql can read: `zstdcat RB-7K3M.saved` shows it, so that it can be used without the bot. Each
-part is a zstd frame of its own: a comment with what it holds as JSON, `COPY … FROM stdin;`, the rows in PostgreSQL's
-text format, and `\\.`. The last frame is the manifest. Memory is bounded by one block, whatever is written.
-Source of the formats: RFC 8878 (frames may follow each other); PostgreSQL documentation, "COPY", text format.
+Decompressed it is SQL that psql can run, so that it can be used without the bot. Each part is a zstd frame of its own: a
+comment with what it holds as JSON, a COPY statement on one line, rows in PostgreSQL's text format, and `\.`. The last
+part is the manifest, which says where each of the others starts; a skippable frame of 16 bytes says where the manifest
+does. Every frame has a checksum. Memory is bounded by one block, whatever is written or read.
+Sources: RFC 8878 (frames follow each other, skippable frames, checksums); PostgreSQL documentation, "COPY", text format.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,10 +26,15 @@ if TYPE_CHECKING or sys.version_info < (3, 14):
 else:
     from compression import zstd
 
-LEVEL = 1  # five times as fast as PostgreSQL writes COPY; higher levels cost time under the lock
-BLOCK = 1 << 17  # bytes handed to the compressor at once: psycopg gives a few hundred at a time
-MARK = "-- rollback-bot save 1 "
+OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: 1,  # as fast as PostgreSQL writes COPY; more costs time under the lock
+    zstd.CompressionParameter.checksum_flag: 1,
+}
+BLOCK = 1 << 17  # bytes handed to the compressor at once: psycopg gives a row at a time
+MARK = b"-- rollback-bot save 1 "
 END = b"\\.\n"
+FOOT = struct.Struct("<IIQ")  # magic number of a skippable frame, bytes that follow, where the manifest starts
+SKIPPABLE = 0x184D2A5B
 
 Write = Callable[[bytes | memoryview], object]
 
@@ -46,24 +53,34 @@ class Writer:
         self.parts: list[Json] = []
 
     @contextmanager
-    def part(self, about: Json, sql: str) -> Iterator[Write]:
-        """One part: `sql` is its COPY statement. Yields what takes rows in COPY's text format.
+    def part(self, about: Json, copy: str) -> Iterator[Write]:
+        """One part. `copy` is its COPY statement, on one line; yields what takes rows in COPY's text format.
 
-        `about` is kept as it is at the end: the caller may still add to it what it learns while writing (`rows`).
+        `about` is kept as it is at the end: the caller may still add to it what it learns while writing (`rows`). A part
+        that turns out to have no rows is left out, unless it says `empty`.
         """
-        frame = _Frame(self._put)
-        line = sql.replace("\n", " ")  # a reader skips exactly one
-        frame.write(f"{MARK}{json.dumps({'n': len(self.parts) + 1, **about})}\n{line}\n".encode())
+        at, frame = self.size, _Frame(self._put)
+        frame.write(MARK + json.dumps({"n": len(self.parts) + 1, **about}).encode() + f"\n{copy}\n".encode())
         yield frame.write
+        if not about["rows"] and not about.get("empty") and self.size == at:
+            return
         frame.write(END)
         frame.end()
+        about["at"] = at
         self.parts.append(about)
 
-    def close(self, manifest: Json) -> tuple[int, str]:
-        """The last frame, and everything on disk for good."""
+    def say(self, sql: str) -> None:
+        """Statements for whoever uses the file by hand, on lines of their own."""
         frame = _Frame(self._put)
-        frame.write(f"{MARK}{json.dumps({**manifest, 'parts': self.parts}, sort_keys=True)}\n".encode())
+        frame.write(MARK + f"{{}}\n{sql}".encode())
         frame.end()
+
+    def close(self, manifest: Json, sql: str = "") -> tuple[int, str]:
+        """The manifest with statements for whoever uses the file by hand, and everything on disk for good."""
+        at, frame = self.size, _Frame(self._put)
+        frame.write(MARK + json.dumps({**manifest, "parts": self.parts}, sort_keys=True).encode() + f"\n{sql}".encode())
+        frame.end()
+        self._put(FOOT.pack(SKIPPABLE, FOOT.size - 8, at))
         self.out.flush()
         os.fsync(self.out.fileno())
         return self.size, self.hash.hexdigest()
@@ -78,7 +95,7 @@ class _Frame:
     """One zstd frame, fed in blocks."""
 
     def __init__(self, put: Callable[[bytes], None]) -> None:
-        self.put, self.compressor, self.block = put, zstd.ZstdCompressor(level=LEVEL), bytearray()
+        self.put, self.compressor, self.block = put, zstd.ZstdCompressor(options=OPTIONS), bytearray()
 
     def write(self, data: bytes | memoryview) -> None:
         self.block += data
@@ -90,44 +107,66 @@ class _Frame:
         self.put(self.compressor.compress(bytes(self.block), zstd.ZstdCompressor.FLUSH_FRAME))
 
 
+class Saved:
+    """A file that was written, open for reading."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        """Raises Damaged, OSError."""
+        self.source = source
+        self.size = source.seek(0, os.SEEK_END)
+        if self.size < FOOT.size:
+            raise Damaged("it is cut off")
+        source.seek(self.size - FOOT.size)
+        magic, length, at = FOOT.unpack(source.read(FOOT.size))
+        if (magic, length) != (SKIPPABLE, FOOT.size - 8) or at >= self.size:
+            raise Damaged("its end is missing")
+        frame = _Reader(source, at, self.size - FOOT.size)
+        self.manifest: Json = frame.head()
+        frame.finish()
+        if "parts" not in self.manifest:
+            raise Damaged("its end is missing")
+        self.parts: list[Json] = self.manifest["parts"]
+
+    def rows(self, part: Json) -> Iterator[bytes]:
+        """The rows of one of `parts`, in blocks. Raises Damaged at its end at the latest."""
+        frame = _Reader(self.source, part["at"], self.size)
+        n = frame.head().get("n")
+        if n is None or n > len(self.parts) or self.parts[n - 1] is not part:
+            raise Damaged("its parts are mixed up")
+        frame.line()  # COPY
+        held = b""
+        for data in frame.rest():
+            if len(held) > len(END):
+                yield held[: -len(END)]
+                held = held[-len(END) :]
+            held += data
+        if not held.endswith(END):
+            raise Damaged("a part of it has no end")
+        if len(held) > len(END):
+            yield held[: -len(END)]
+
+
 @contextmanager
-def reading(file: Path) -> Iterator[Iterator[tuple[Json, Iterator[bytes]]]]:
-    """The parts of a file, one after the other: what each holds, and its rows in blocks.
-
-    A part whose rows are not read is skipped. The manifest comes last, without rows. Raises Damaged, OSError.
-    """
+def reading(file: Path) -> Iterator[Saved]:
+    """A save, open for reading. Raises Damaged, OSError."""
     with file.open("rb") as source:
-        yield _parts(source)
-
-
-def _parts(source: IO[bytes]) -> Iterator[tuple[Json, Iterator[bytes]]]:
-    rest = b""
-    while rest or (rest := source.read(BLOCK)):
-        frame = _Reader(source, rest)
-        about = frame.head()
-        yield about, frame.rows("parts" not in about)
-        rest = frame.skip()
-        if "parts" in about:
-            if rest or source.read(1):
-                raise Damaged("something follows its end")
-            return
-    raise Damaged("its end is missing")
+        yield Saved(source)
 
 
 class _Reader:
-    """One frame of a file."""
+    """One frame of a file, from `at`; what stands at `end` or later does not belong to it."""
 
-    def __init__(self, source: IO[bytes], first: bytes) -> None:
-        self.source, self.inner = source, zstd.ZstdDecompressor()
-        self.given, self.kept = first, b""
+    def __init__(self, source: IO[bytes], at: int, end: int) -> None:
+        source.seek(at)
+        self.source, self.left, self.inner, self.kept = source, end - at, zstd.ZstdDecompressor(), b""
 
     def more(self) -> bytes:
         """Some bytes of it, at most BLOCK; nothing at its end."""
         while not self.inner.eof:
-            data = self.given if self.inner.needs_input else b""
+            data = b""
             if self.inner.needs_input:
-                self.given = b""
-                data = data or self.source.read(BLOCK)
+                data = self.source.read(min(BLOCK, self.left))
+                self.left -= len(data)
                 if not data:
                     raise Damaged("it is cut off")
             try:
@@ -138,37 +177,37 @@ class _Reader:
                 return found
         return b""
 
-    def head(self) -> Json:
-        """Its first line; that of COPY is read over."""
-        text = self.kept
-        lines = 1
-        while text.count(b"\n") < lines and (data := self.more()):
+    def line(self) -> bytes:
+        """Its next line, without the end."""
+        text = bytearray(self.kept)
+        while (at := text.find(b"\n")) < 0 and (data := self.more()):
             text += data
-            if text.startswith(MARK.encode()) and b'"parts"' not in text.split(b"\n", 1)[0]:
-                lines = 2
-        first, _, rest = text.partition(b"\n")
-        if not first.startswith(MARK.encode()):
+        if at < 0:
+            raise Damaged("a part of it has no end")
+        self.kept = bytes(text[at + 1 :])
+        return bytes(text[:at])
+
+    def head(self) -> Json:
+        """What its first line says."""
+        first = self.line()
+        if not first.startswith(MARK):
             raise Damaged("it is no save of this version")
-        about: Json = json.loads(first[len(MARK) :])
-        self.kept = rest.partition(b"\n")[2] if "parts" not in about else rest
+        try:
+            about: Json = json.loads(first[len(MARK) :])
+        except ValueError:
+            raise Damaged("it cannot be read") from None
         return about
 
-    def rows(self, ended: bool) -> Iterator[bytes]:
-        """What stands between COPY and its end."""
-        held = self.kept
-        self.kept = b""
+    def rest(self) -> Iterator[bytes]:
+        """What follows."""
+        if self.kept:
+            yield self.kept
         while data := self.more():
-            if len(held) > len(END):
-                yield held[: -len(END)]
-                held = held[-len(END) :]
-            held += data
-        if ended and not held.endswith(END):
-            raise Damaged("a part of it has no end")
-        if ended and len(held) > len(END):
-            yield held[: -len(END)]
+            yield data
 
-    def skip(self) -> bytes:
-        """Read to the end of the frame; what was read beyond it."""
+    def finish(self) -> None:
+        """Read to the end: only there the checksum tells whether all of it was right."""
         while self.more():
             pass
-        return self.inner.unused_data
+        if self.inner.unused_data or self.left:
+            raise Damaged("something follows its end")

@@ -18,7 +18,7 @@ TABLES: LiteralString = """
            NOT c.relispartition AND c.relkind = 'r'
              AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)),
            (SELECT jsonb_object_agg(a.attnum, jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod),
-                                                                a.attgenerated <> ''))
+                                                                a.attgenerated <> '', a.atttypid || ':' || a.atttypmod))
               FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -28,11 +28,15 @@ TABLES: LiteralString = """
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it is now; `generated`: PostgreSQL computes it, so there is nothing to save."""
+    """A column as it is now; `generated`: PostgreSQL computes it, so there is nothing to save.
+
+    `identity`: its type's number and modifier: a type that was dropped and made again has the same name.
+    """
 
     name: str
     type: str
     generated: bool
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,22 @@ Inventory = Mapping[int, Table]
 class Destroyed:
     """What is no longer there, by the names from before. Columns are (table, column) of tables that stay.
 
-    `moved`: tables that stay in another file, so they were emptied or written anew.
+    `retyped` also are columns that were dropped and made again, `anew` only these. `moved`: tables that stay in another
+    file, so they were emptied or written anew.
     """
 
     tables: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     retyped: tuple[tuple[str, str], ...] = ()
+    anew: tuple[tuple[str, str], ...] = ()
     moved: tuple[str, ...] = ()
 
     def told(self) -> Json:
         """As it is kept in the ledger."""
-        pairs = {"columns": [list(one) for one in self.columns], "retyped": [list(one) for one in self.retyped]}
-        return {"tables": list(self.tables), "moved": list(self.moved), **pairs}
+        pairs = {"columns": self.columns, "retyped": self.retyped, "anew": self.anew}
+        return {"tables": list(self.tables), "moved": list(self.moved)} | {
+            kind: [list(one) for one in found] for kind, found in pairs.items()
+        }
 
 
 def inventory(conn: postgres.Connection) -> dict[int, Table]:
@@ -83,19 +91,23 @@ def inventory(conn: postgres.Connection) -> dict[int, Table]:
 def destroyed(before: Inventory, after: Inventory) -> Destroyed:
     """What the second no longer has of the first; all names sorted."""
     gone = {table.name for oid, table in before.items() if oid not in after}
-    columns, retyped, moved = set(), set(), set()
+    columns, retyped, again = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
+    moved = {oid for oid, table in before.items() if oid in after and table.file != after[oid].file}
+    written = moved | {before[oid].root for oid in moved}  # another type that keeps the file keeps the values
     for oid, table in before.items():
         now = after.get(oid)
         if now is None:
             continue
-        if table.file != now.file:
-            moved.add(table.name)
+        new = {column.name for number, column in now.columns.items() if number not in table.columns}
         for number, column in table.columns.items():
             if number not in now.columns:
-                columns.add((table.name, column.name))
-            elif column.type != now.columns[number].type:
+                (again if column.name in new else columns).add((table.name, column.name))
+            elif oid in written and column.identity != now.columns[number].identity:
                 retyped.add((table.name, column.name))
-    return Destroyed(tuple(sorted(gone)), tuple(sorted(columns)), tuple(sorted(retyped)), tuple(sorted(moved)))
+    files = sorted(before[oid].name for oid in moved)
+    return Destroyed(
+        tuple(sorted(gone)), tuple(sorted(columns)), tuple(sorted(retyped | again)), tuple(sorted(again)), tuple(files)
+    )
 
 
 def unsaved(found: Destroyed, known: Json, harmless: Sequence[str]) -> list[str]:

@@ -5,148 +5,229 @@ As text, because their types may not be there yet. A row without a reason goes b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, LiteralString
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
 from core import postgres
+from core.model import Json
 from core.save.items import Item
-from core.save.take import numbered
-
-TYPES: LiteralString = """
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attidentity = 'a' OR a.attgenerated <> '',
-           t.typnamespace = 'pg_catalog'::regnamespace
-      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-     WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped"""
+from core.save.texts import Own, columns, listed, numbered, oid_of, whole
 
 REASONS = {
     "parent_gone": "the row that they refer to is gone",
     "row_gone": "their own row is gone",
     "changed_since": "their row was changed since",
     "taken": "another row has their key or a unique value of theirs",
-    "no_key": "no key tells which row they were",
     "key_changed": "the scripts changed their key",
     "ambiguous": "several saved values belong to rows that look the same",
+    "made": "the migration makes them otherwise now, from what was written since",
+    "refused": "a rule of their table refuses them",
+    "no_place": "the table or the column that they belong to is not there",
 }
 """Why a saved row does not fit, as the rest of a sentence about it."""
 THERE = "there"  # not put back, since exactly this row is there already
+PAIRS = sql.SQL("pg_temp.rollback_pairs")
+
+
+class Live:
+    """A table as it is now, seen by the names that an item knows its columns by.
+
+    `called` says what they are called now, where that is something else.
+    """
+
+    def __init__(
+        self, conn: postgres.Connection, item: Item, table: str, called: Mapping[str, str] | None = None
+    ) -> None:
+        self.oid = oid_of(conn, table) or 0
+        self.there = columns(conn, self.oid)
+        names = {name: name for name in item.columns} if called is None else called
+        self.own: dict[str, Own] = {old: self.there[now] for old, now in names.items() if now in self.there}
+        self.table, self.name = table, sql.SQL(table)
+        partitioned = postgres.execute(conn, "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s", self.oid)
+        self.source = self.name if partitioned and partitioned[0][0] else sql.SQL("ONLY {}").format(self.name)
+
+    def __bool__(self) -> bool:
+        return bool(self.oid)
 
 
 class Stage:
-    """One part of a save. Columns: `k` key, `o` saved values or rows before, `n` after (retyped, touched), `what`."""
+    """One part of a save in a temporary table.
 
-    def __init__(self, conn: postgres.Connection, n: int, item: Item, rows: Iterable[bytes]) -> None:
-        self.conn, self.item = conn, item
-        self.table = sql.SQL("pg_temp.{}").format(sql.Identifier(f"rollback_back_{n}"))
-        keys = numbered("k", len(item.key)) if item.kind in ("values", "retyped") else []
-        olds = numbered("o", len(item.columns))
-        news = numbered("n", len(item.columns)) if item.kind in ("retyped", "touched") else []
-        what = [sql.Identifier("what")] if item.kind == "touched" else []
-        self.listed = [*what, *keys, *olds, *news]
-        made = sql.SQL(", ").join([*(sql.SQL("{} text").format(one) for one in self.listed), sql.SQL("why text")])
-        conn.execute(
-            sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(f"rollback_back_{n}"), made)
+    `what`: `deleted` (a whole row, gone), `updated` (a row with other values), `moved` (with another key), `values` (of
+    columns that went), `gone` (values of a row that went). `o1`, `o2`, … or `old` is what it was, `new` what the scripts
+    left; `why` is the reason to keep it aside, `rule` what refused it; `since` says which columns were changed since.
+    """
+
+    def __init__(self, conn: postgres.Connection, number: int, part: Json, item: Item, rows: Iterable[bytes]) -> None:
+        self.conn, self.item, self.part = conn, item, part
+        self.constant = False
+        self.still = (part["now"] or {"columns": item.columns})["columns"]  # columns that the rollback left
+        name = sql.Identifier(f"rollback_back_{number}")
+        self.table = sql.SQL("pg_temp.{}").format(name)
+        self.plain = item.kind in ("rows", "left", "values")
+        # a table without columns has rows too: COPY writes them as empty lines
+        self.listed = (
+            numbered("o", len(item.columns) or 1) if self.plain else [sql.Identifier(c) for c in ("what", "old", "new")]
         )
-        names = sql.SQL(", ").join(self.listed)
-        with conn.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(self.table, names)) as copy:
+        olds = [sql.SQL("{} text").format(one) for one in self.listed] if self.plain else [sql.SQL("old text[]")]
+        made = listed([
+            sql.SQL("n bigint GENERATED ALWAYS AS IDENTITY"), *olds, sql.SQL("new text[]"), sql.SQL("why text"), sql.SQL("rule text"),
+            sql.SQL("had bigint"), sql.SQL("since boolean[]"), sql.SQL("what text NOT NULL DEFAULT {}").format("values" if item.kind == "values" else "deleted"),
+        ])  # fmt: skip
+        conn.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(name, made))
+        encoding = postgres.scalar(conn, "SHOW server_encoding")
+        query = sql.SQL("COPY {} ({}) FROM STDIN (ENCODING {})").format(self.table, listed(self.listed), encoding)
+        with conn.cursor() as cursor, cursor.copy(query) as copy:
             for block in rows:
                 copy.write(block)
         conn.execute(sql.SQL("ANALYZE {}").format(self.table))
 
-    # -- pieces of SQL -----------------------------------------------------------------------------------------
+    # -- pieces of SQL, where `s` is the stage and `t` the live table ------------------------------------------
 
-    def types(self) -> dict[str, tuple[str, bool, bool]]:
-        """Of the table's columns as they are now: type, is it always made by PostgreSQL, is the type its own."""
-        rows = postgres.execute(self.conn, TYPES, self.item.name.as_string(self.conn))
-        return {name: (kind, made, builtin) for name, kind, made, builtin in rows}
+    def old(self, column: str, alias: LiteralString = "s") -> sql.SQL:
+        """What a column was, as text."""
+        at = self.item.columns.index(column) + 1
+        return sql.SQL(f"{alias}.o{at}" if self.plain else f"{alias}.old[{at}]")
 
-    def value(self, side: str, column: str, types: Mapping[str, Any]) -> sql.Composed:
-        """A saved value as the column's type: `s.o3::public.plan_tier`."""
-        at = (self.item.key if side == "k" else self.item.columns).index(column) + 1
-        return sql.SQL("s.{}::{}").format(sql.Identifier(f"{side}{at}"), sql.SQL(types[column][0]))
+    def new(self, column: str, alias: LiteralString = "s") -> sql.SQL:
+        """What the scripts left in a column, as text."""
+        return sql.SQL(f"{alias}.new[{self.item.columns.index(column) + 1}]")
 
-    def match(self, side: str, types: Mapping[str, Any]) -> sql.Composed:
-        """`t` is the row that `s` tells of. By the column's own equality where an index may serve it, else by its text."""
-        parts = []
-        for column in self.item.key:
-            own, saved = sql.SQL("t.{}").format(sql.Identifier(column)), self.value(side, column, types)
-            if self.item.weak:
-                form = "{}::text IS NOT DISTINCT FROM {}::text"
-            else:
-                form = (
-                    "{} = {}" if types[column][2] else "{}::text = {}::text"
-                )  # `=` of an extension is not on our path
-            parts.append(sql.SQL(form).format(own, saved))
-        if self.item.weak:  # hashable: whole keys as one text
-            mine = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(c)) for c in self.item.key)
-            theirs = sql.SQL(", ").join(sql.SQL("{}::text").format(self.value(side, c, types)) for c in self.item.key)
-            return sql.SQL("ROW({})::text = ROW({})::text").format(mine, theirs)
-        return sql.SQL(" AND ").join(parts)
+    def is_old(self, live: Live, names: Sequence[str]) -> sql.Composed:
+        """The live row has the values that were saved."""
+        return every(sql.SQL("{} IS NOT DISTINCT FROM {}").format(live.own[c].text(), self.old(c)) for c in names)
 
-    def same(self, side: str, columns: Sequence[str], types: Mapping[str, Any]) -> sql.Composed:
-        """The live row has exactly these saved values."""
-        mine = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(c)) for c in columns)
-        theirs = sql.SQL(", ").join(sql.SQL("{}::text").format(self.value(side, c, types)) for c in columns)
-        return sql.SQL("ROW({})::text = ROW({})::text").format(mine, theirs)
+    def is_new(self, live: Live, names: Sequence[str]) -> sql.Composed:
+        """The live row has what the scripts left, wherever they changed anything."""
+        same, either = "{} IS NOT DISTINCT FROM {}", "({} IS NOT DISTINCT FROM {} OR {} IS NOT DISTINCT FROM {})"
+        return every(
+            sql.SQL(same if c in self.item.anew else either).format(
+                live.own[c].text(), self.new(c), self.old(c), self.new(c)
+            )
+            for c in names
+        )
+
+    def written(self, live: Live, name: str) -> sql.Composable:
+        """What a column of a live row will be: as it is where the scripts did not change it, else what was saved.
+
+        Where the migration makes nothing from rows (`constant`), also what the scripts did not change gives way, unless
+        somebody has changed it since.
+        """
+        own = sql.SQL("t.{}").format(sql.Identifier(name))
+        if name not in self.item.columns or name not in live.own:
+            return own
+        value, old, new = live.own[name].value(self.old(name)), self.old(name), self.new(name)
+        if name not in self.still or name in self.item.anew:
+            return value
+        if self.constant:
+            since = sql.SQL(f"s.since[{self.item.columns.index(name) + 1}]")
+            return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(since, own, value)
+        case = "CASE WHEN s.what = 'updated' AND {} IS NOT DISTINCT FROM {} THEN {} ELSE {} END"
+        return sql.SQL(case).format(old, new, own, value)
+
+    # -- what is done with its rows ------------------------------------------------------------------------------
 
     def mark(self, why: str, where: sql.Composable) -> int:
         """Give the rows that fit so far and meet a condition their reason; how many."""
         query = sql.SQL("UPDATE {} s SET why = {} WHERE s.why IS NULL AND ({})").format(self.table, why, where)
         return self.conn.execute(query).rowcount
 
-    def left(self) -> dict[str, int]:
-        """Rows by reason, without those that are there already."""
-        query = sql.SQL("SELECT why, count(*) FROM {} WHERE why IS NOT NULL AND why <> {} GROUP BY 1 ORDER BY 1")
-        return dict(self.conn.execute(query.format(self.table, THERE)).fetchall())
+    def mark_paired(self, why: str, live: Live, where: sql.Composable) -> int:
+        """The same, where the condition is about the live row of a pair."""
+        return self.change(sql.SQL("why = {}").format(why), live, where)
 
-    # -- what can be told before the forward scripts run ---------------------------------------------------------
-
-    def compare(self, since: tuple[str, str] | None) -> None:
-        """Mark what was changed, taken or removed since the rollback. `since`: its snapshot and transaction number."""
-        types = self.types()
-        if not types:
-            return
-        if self.item.kind == "retyped":
-            self._changed("n", self.item.columns, types)
-        elif self.item.kind == "touched":
-            self._touched(types)
-        elif self.item.kind == "values" and since:
-            written = sql.SQL("EXISTS (SELECT FROM {} t WHERE {} AND NOT {})").format(
-                self.item.source, self.match("k", types), untouched(*since)
-            )
-            self.conn.execute(
-                sql.SQL("ALTER TABLE {} ADD COLUMN since boolean NOT NULL DEFAULT false").format(self.table)
-            )
-            self.conn.execute(sql.SQL("UPDATE {} s SET since = true WHERE {}").format(self.table, written))
-
-    def _changed(
-        self, side: str, columns: Sequence[str], types: Mapping[str, Any], where: LiteralString = "true"
-    ) -> None:
-        """The row must still be as the rollback left it: with the values of `side`."""
-        match = self.match("k" if self.item.kind == "retyped" else side, types)
-        there = sql.SQL("SELECT FROM {} t WHERE {}").format(self.item.source, match)
-        only = sql.SQL(where)
-        self.mark("row_gone", sql.SQL("{} AND NOT EXISTS ({})").format(only, there))
-        same = self.same(side, columns, types)
-        self.mark("changed_since", sql.SQL("{} AND NOT EXISTS ({} AND {})").format(only, there, same))
-
-    def _touched(self, types: Mapping[str, Any]) -> None:
-        item = self.item
-        if not item.key:
-            self.mark("no_key", sql.SQL("s.what = 'updated'"))
-            return
-        places = [item.columns.index(column) + 1 for column in item.key]
-        moved = sql.SQL(" OR ").join(
-            sql.SQL("s.{} <> s.{}").format(sql.Identifier(f"o{at}"), sql.Identifier(f"n{at}")) for at in places
+    def change(self, sets: sql.Composable, live: Live, where: sql.Composable) -> int:
+        """Set something of the rows that fit so far, where a condition holds about the live row of their pair."""
+        query = sql.SQL(
+            "UPDATE {} s SET {} FROM {} p, {} t WHERE p.n = s.n AND t.tableoid = p.tab AND t.ctid = p.at AND s.why IS NULL AND ({})"
         )
-        self.mark("key_changed", sql.SQL("s.what = 'updated' AND ({})").format(moved))
-        live = [column for column in item.columns if column in types]
-        self._changed("n", live, types, "s.what = 'updated'")
-        there = sql.SQL("SELECT FROM {} t WHERE {}").format(item.source, self.match("o", types))
-        same = self.same("o", live, types)
-        self.mark(THERE, sql.SQL("s.what = 'deleted' AND EXISTS ({} AND {})").format(there, same))
-        self.mark("taken", sql.SQL("s.what = 'deleted' AND EXISTS ({})").format(there))
+        return self.conn.execute(query.format(self.table, sets, PAIRS, live.source, where)).rowcount
+
+    def pair(self, live: Live, what: sql.Composable, names: Sequence[str], new: bool = False) -> None:
+        """Find the live rows of the rows that fit so far: PAIRS holds `n` and where that row lies (`tab`, `at`).
+
+        `names`: the columns by which, of the old values or of the `new` ones. Rows that look the same are counted.
+        """
+        item, side = self.item, self.new if new else self.old
+        self.conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(PAIRS))
+        make = sql.SQL(
+            "CREATE TEMP TABLE rollback_pairs ON COMMIT DROP AS SELECT s.n, t.tableoid AS tab, t.ctid AS at FROM "
+        )
+        fits = sql.SQL("s.why IS NULL AND ({})").format(what)
+        if names and not item.weak:
+            types = dict(zip(item.columns, item.types, strict=True))
+            match = every(live.own[c].equals(side(c), types[c]) for c in names)
+            query = make + sql.SQL("{} s JOIN {} t ON {} WHERE {}").format(self.table, live.source, match, fits)
+        else:
+            query = make + self._alike(live, fits, side, names)
+        self.conn.execute(query)
+        self.conn.execute(sql.SQL("ANALYZE {}").format(PAIRS))
+
+    def _alike(
+        self,
+        live: Live,
+        fits: sql.Composable,
+        side: Callable[[str], sql.SQL],
+        names: Sequence[str],
+        free: sql.Composable = sql.SQL("true"),  # noqa: B008
+    ) -> sql.Composed:
+        """Rows that look the same are counted: the second of the one is the second of the others."""
+        mine, theirs = whole(side(c) for c in names), whole(live.own[c].text() for c in names)
+        return sql.SQL(
+            "(SELECT s.n, {0} AS image, row_number() OVER (PARTITION BY {0} ORDER BY s.n) AS i FROM {1} s WHERE {2}) s"
+            " JOIN (SELECT t.tableoid, t.ctid, {3} AS image, row_number() OVER (PARTITION BY {3} ORDER BY t.tableoid, t.ctid) AS i"
+            " FROM {4} t WHERE {5}) t USING (image, i)"
+        ).format(mine, self.table, fits, theirs, live.source, free)
+
+    def pair_live(self, live: Live) -> None:
+        """Find the rows that are there and will be changed, after the forward scripts."""
+        if not self.item.weak or self.item.kind == "values":
+            return self.pair(live, sql.SQL("s.what IN ('values', 'gone', 'updated', 'seed')"), self.item.key)
+        left = [name for name in self.item.columns if name in live.own and name in self.still]
+        self.pair(live, sql.SQL("s.what = 'updated'"), left, new=True)
+        self._pair_rest(live, [name for name in self.item.columns if name in live.own], self.old)
+        if self.item.key:  # the forward scripts may have changed the other columns
+            self._pair_rest(live, self.item.key, self.new)
+        return None
+
+    def _pair_rest(self, live: Live, names: Sequence[str], side: Callable[[str], sql.SQL]) -> None:
+        """The rows without a pair, by some columns, among the live rows without one."""
+        rest = every([sql.SQL("s.why IS NULL AND s.what = 'updated'"), UNPAIRED])
+        free = sql.SQL("NOT EXISTS (SELECT FROM {} p WHERE p.tab = t.tableoid AND p.at = t.ctid)").format(PAIRS)
+        query = sql.SQL("INSERT INTO {} SELECT s.n, t.tableoid, t.ctid FROM {}")
+        self.conn.execute(query.format(PAIRS, self._alike(live, rest, side, names, free)))
+
+    def left(self) -> list[tuple[str, str | None]]:
+        """The reasons of rows that do not fit, with what refused them; not of those that are there already."""
+        query = sql.SQL("SELECT DISTINCT why, rule FROM {} WHERE why <> {} ORDER BY 1, 2").format(self.table, THERE)
+        return [(why, rule) for why, rule in self.conn.execute(query).fetchall()]
+
+    def filled(self) -> int:
+        """Values, other than NULL, in the rows that go back."""
+        some = sql.SQL(" + ").join(sql.SQL("count({})").format(self.old(name)) for name in self.item.lost)
+        return int(
+            postgres.scalar(self.conn, sql.SQL("SELECT {} FROM {} s WHERE why IS NULL").format(some, self.table))
+        )
+
+    def count(self, where: sql.Composable) -> int:
+        """Rows that fit so far and meet a condition."""
+        query = sql.SQL("SELECT count(*) FROM {} s WHERE s.why IS NULL AND ({})").format(self.table, where)
+        return int(postgres.scalar(self.conn, query))
+
+
+UNPAIRED: sql.Composable = sql.SQL("NOT EXISTS (SELECT FROM pg_temp.rollback_pairs p WHERE p.n = s.n)")
+
+
+def every(conditions: Iterable[sql.Composable]) -> sql.Composed:
+    """All of them."""
+    return sql.SQL(" AND ").join([sql.SQL("true"), *conditions])
+
+
+def any_of(conditions: Iterable[sql.Composable]) -> sql.Composed:
+    """At least one of them."""
+    return sql.SQL("({})").format(sql.SQL(" OR ").join([sql.SQL("false"), *conditions]))
 
 
 def untouched(snapshot: str, *own: str) -> sql.Composed:

@@ -2,218 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, LiteralString
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from psycopg import sql
 
 from core import postgres, schema
 from core.model import Json
-from core.save import rights
-from core.save.archive import Write, Writer
-from core.save.items import Item
-from core.save.watch import Watch, kept
+from core.save import rights, sequences
+from core.save.archive import Writer
+from core.save.inventory import Inventory
+from core.save.items import Item, item_of
+from core.save.net import image, net, standing
+from core.save.texts import columns, identifiers, name_of, oid_of, whole
+from core.save.watch import Watch
 
-NET = sql.SQL("""
-    WITH caught AS (
-      SELECT *, {same} AS one FROM {kept}
-    ), net AS (
-      SELECT *, first_value(op) OVER w AS first_op, first_value(seq) OVER w AS first_seq,
-             last_value(op) OVER w AS last_op, last_value(seq) OVER w AS last_seq
-        FROM caught WINDOW w AS (PARTITION BY one ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-    )
-    SELECT CASE WHEN l.op IN ('D', 'T') THEN 'deleted' ELSE 'updated' END, {old}, {new}
-      FROM net f JOIN net l ON l.seq = f.last_seq
-     WHERE f.seq = f.first_seq AND f.op <> 'I' ORDER BY f.seq""")
-"""The first image of each row and what became of it at last: a row that the scripts themselves made is nobody's loss."""
-OWNER: LiteralString = """
-    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname::text
-      FROM pg_catalog.pg_depend d
-      JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-     WHERE d.classid = 'pg_class'::regclass AND d.objid = to_regclass(%s) AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0"""
-
-
-@contextmanager
-def saving(conn: postgres.Connection, items: Sequence[Item], writer: Writer) -> Iterator[Watch]:
-    """Around the scripts: saves what goes before them, and what they changed when they have run.
-
-    The caller ends the `Watch` in between, as soon as the scripts are through. Raises StepFailed(E-DIFFERS), OSError,
-    psycopg.Error.
-    """
-    with postgres.printing(conn):
-        for item in items:
-            if item.kind in ("rows", "values"):
-                copy(conn, item, writer, before(item))
-        retyped = [item for item in items if item.kind == "retyped"]
-        for n, item in enumerate(retyped):
-            conn.execute(remember(n, item))
-    touched = [item for item in items if item.kind == "touched"]
-    watch = Watch(conn, touched)
-    yield watch
-    with postgres.printing(conn):
-        for n, item in enumerate(retyped):
-            copy(conn, item, writer, changed(n, item))
-        for n, item in enumerate(touched):
-            copy(conn, item, writer, net(n, item))
+KEYED = sql.SQL("""
+    SELECT CASE WHEN t.now IS NULL THEN 'gone' ELSE 'updated' END, w.o, t.now
+      FROM {was} w LEFT JOIN (SELECT {key} AS key, {now} AS now FROM {source} t) t ON t.key = {old}
+     WHERE {every} OR w.o IS DISTINCT FROM t.now""")
+WEAK = sql.SQL("""
+    WITH was AS (SELECT o, ctid AS at, row_number() OVER (PARTITION BY o) AS i FROM {was}),
+         now AS (SELECT n, row_number() OVER (ORDER BY tab, at) AS at, row_number() OVER (PARTITION BY n) AS i
+                   FROM (SELECT {now} AS n, t.tableoid AS tab, t.ctid AS at FROM {source} t) t),
+         lost AS (SELECT o, at, {old} AS key, row_number() OVER (PARTITION BY {old} ORDER BY at) AS i FROM was w
+                   WHERE {new_one}),
+         come AS (SELECT n, at, {new} AS key, row_number() OVER (PARTITION BY {new} ORDER BY at) AS i FROM now w
+                   WHERE {old_one}),
+         pair AS (SELECT o, n, l.at AS left, c.at AS right FROM lost l JOIN come c USING (key, i)),
+         rest AS (SELECT o, row_number() OVER (ORDER BY at) AS i FROM lost l WHERE NOT EXISTS (SELECT FROM pair p WHERE p.left = l.at)),
+         more AS (SELECT n, row_number() OVER (ORDER BY at) AS i FROM come c WHERE NOT EXISTS (SELECT FROM pair p WHERE p.right = c.at))
+    SELECT 'updated', o, n FROM pair
+     UNION ALL SELECT CASE WHEN n IS NULL THEN 'deleted' ELSE 'updated' END, o, n FROM rest LEFT JOIN more USING (i)""")
+"""Without a key: what looks the same before and after has not changed. The rest belongs together by what stays, else in its order."""
 
 
-def copy(conn: postgres.Connection, item: Item, writer: Writer, query: sql.Composable) -> None:
-    """One part of the archive: `rows` and `seconds` are added to what is told of the item."""
-    about: Json = item.told()
-    with writer.part(about, stand_in(item)) as write, conn.cursor() as cursor:
-        with cursor.copy(sql.SQL("COPY {} TO STDOUT").format(query)) as rows:
-            pour(rows, write)
+READ = ("datestyle", "intervalstyle", "xmloption", "lc_monetary")
+"""Settings under which what was printed is read as it was."""
+
+
+class Taking:
+    """What is saved around the scripts of one transaction: begin, run them, `through`, and at last `finish`."""
+
+    def __init__(
+        self,
+        conn: postgres.Connection,
+        items: Sequence[Item],
+        held: Inventory,
+        writer: Writer,
+        scripts: Sequence[str],
+        changes: Sequence[Json],
+    ) -> None:
+        """Copy out what goes before the `scripts` run. `changes`: what they did to the schema in the rehearsal.
+
+        Raises StepFailed(E-DIFFERS), OSError, psycopg.Error.
+        """
+        self.conn, self.writer = conn, writer
+        gone = [one["object"] for one in changes if one["kind"] == "sequence" and one["change"] == "missing"]
+        self.sequences = sequences.standing(conn, items, gone, scripts)
+        self.rows = [item for item in items if item.kind == "rows"]
+        self.retyped = [item for item in items if item.kind == "retyped"]
+        self.touched = [item for item in items if item.kind == "touched"]
+        readable(writer)
+        with postgres.printing(conn):
+            for item in items:
+                if item.kind in ("rows", "values"):
+                    copy(conn, item, writer, before(item), empty=item.kind == "rows")  # the table itself is told
+            for n, item in enumerate(self.retyped):
+                self._remember(n, item)
+        compared = [item for item in self.retyped if item.weak]
+        self.watch = Watch(conn, self.touched, held, [*self.rows, *compared])
+
+    def through(self) -> None:
+        """Right after the scripts: what they changed. Raises as the start does."""
+        self.watch.end()
+        self.sequences = sequences.set_back(self.conn, self.sequences)
+        with postgres.printing(self.conn):
+            for n, item in enumerate(self.retyped):
+                copy(self.conn, item, self.writer, self._retyped(n, item))
+            for n, item in enumerate(self.touched):
+                copy(self.conn, item, self.writer, net(self.conn, n, item))
+            for item in self.rows:
+                self._left(item)
+
+    def finish(self, run: str, before: schema.Snapshot, after: schema.Snapshot) -> Json:
+        """The manifest, with definitions, owners and privileges of what is gone; what is told of the save. Raises OSError."""
+        lost = [key for key, text in before.items() if after.get(key) != text]
+        for part in self.writer.parts:
+            part["now"] = called(self.conn, part)
+        manifest = {
+            "run": run,
+            "sequences": self.sequences,
+            "definitions": [[*key, before[key]] for key in sorted(lost) if key.kind not in ("owner", "privileges")],
+            "rights": rights.kept(before, lost),
+        }
+        size, digest = self.writer.close(manifest, sequences.by_hand(self.sequences))
+        since = postgres.execute(self.conn, "SELECT pg_current_snapshot()::text, pg_current_xact_id()::text")[0]
+        parts = [part for part in self.writer.parts if part["kind"] != "left"]
+        return {
+            "bytes": size,
+            "sha256": digest,
+            "rows": sum(part["rows"] for part in parts if part["kind"] in ("rows", "touched")),
+            "values": sum(part["rows"] for part in parts if part["kind"] not in ("rows", "touched")),
+            "parts": [
+                {"kind": part["kind"], "table": part["table"], "columns": list(part["columns"]), "rows": part["rows"]}
+                for part in parts
+            ],
+            "sequences": len(self.sequences),
+            "since": list(since),
+        }
+
+    def _remember(self, n: int, item: Item) -> None:
+        """The values before their type changes, as text: a column of the old type would be in the way of the scripts."""
+        query = sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} AS o FROM {} t")
+        self.conn.execute(query.format(_was(n), image(item, standing(self.conn, item)), item.source))
+
+    def _retyped(self, n: int, item: Item) -> sql.Composed:
+        """Rows whose values have changed: as they were, and as they are now."""
+        now, places = standing(self.conn, item), [item.columns.index(name) for name in item.key]
+        named = replace(item, table=name_of(self.conn, item.oid) or item.table)
+        old, new = (whole(sql.SQL(f"{side}[{place + 1}]") for place in places) for side in "on")
+        pieces: dict[str, sql.Composable] = {
+            "was": _was(n),
+            "now": image(item, now),
+            "source": named.source,
+            "old": old,
+            "new": new,
+        }
+        # of columns that are made anew their NULLs too: the migration may fill them
+        pieces["every"] = sql.SQL("true" if item.anew else "false")
+        pieces["new_one"] = sql.SQL(
+            "true" if item.anew else "NOT EXISTS (SELECT FROM now WHERE now.n = w.o AND now.i = w.i)"
+        )
+        pieces["old_one"] = sql.SQL(
+            "true" if item.anew else "NOT EXISTS (SELECT FROM was WHERE was.o = w.n AND was.i = w.i)"
+        )
+        if item.weak:
+            return sql.SQL("({})").format(WEAK.format(**pieces))
+        return sql.SQL("({})").format(KEYED.format(key=whole(now[name].text() for name in item.key), **pieces))
+
+    def _left(self, item: Item) -> None:
+        """What the scripts leave in a table of the same name: not all that was saved has gone."""
+        oid = oid_of(self.conn, item.table)
+        now = columns(self.conn, oid) if oid else {}
+        names = tuple(name for name in item.columns if name in now and not now[name].generated)
+        if oid and names:
+            types = tuple(now[name].type for name in names)
+            numbers = tuple(now[name].number for name in names)
+            whole = postgres.scalar(self.conn, "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s", oid)
+            left = replace(
+                item, kind="left", oid=oid, columns=names, lost=names, types=types, numbers=numbers, whole=whole
+            )
+            copy(self.conn, left, self.writer, before(left))
+
+
+def _was(n: int) -> sql.Composed:
+    return sql.SQL("pg_temp.{}").format(sql.Identifier(f"rollback_was_{n}"))
+
+
+def readable(writer: Writer) -> None:
+    """Settings at the start of the archive, for whoever feeds it to psql."""
+    writer.say("".join(f"SET {name} = '{postgres.PRINTED[name]}';\n" for name in READ))
+
+
+def called(conn: postgres.Connection, part: Json) -> Json | None:
+    """What the table and the columns of a part are called now."""
+    name, now = name_of(conn, part["oid"]), standing(conn, item_of(part))
+    return {"table": name, "columns": {old: own.name for old, own in now.items()}} if name else None
+
+
+def copy(conn: postgres.Connection, item: Item, writer: Writer, query: sql.Composable, **more: Any) -> int:
+    """One part of the archive: `rows` is added to what is told of the item, and `more`; how many rows."""
+    about: Json = item.told() | more
+    encoding = postgres.scalar(conn, "SHOW server_encoding")
+    out = sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(query, encoding)
+    with writer.part(about, stand_in(item, encoding)) as write, conn.cursor() as cursor:
+        with cursor.copy(out) as rows:
+            for block in rows:
+                write(block)  # type: ignore[arg-type]
         about["rows"] = cursor.rowcount
-
-
-def pour(rows: Any, write: Write) -> None:
-    """All blocks of a COPY."""
-    for block in rows:
-        write(block)
+    return int(about["rows"])
 
 
 def before(item: Item) -> sql.Composable:
     """The rows, or key and values, as they are now."""
-    if item.kind == "rows" and not item.whole:
-        return sql.SQL("{} ({})").format(item.name, columns(item.columns))
+    if item.kind != "values" and item.columns and not item.whole:
+        return sql.SQL("{} ({})").format(item.name, identifiers(item.columns))
     where: sql.Composable = sql.SQL("")
-    if not item.nulls:
-        some = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in item.columns)
+    if not item.nulls:  # a row type of NULLs IS NULL, and yet is none
+        some = sql.SQL(" OR ").join(sql.SQL("{} IS DISTINCT FROM NULL").format(sql.Identifier(c)) for c in item.lost)
         where = sql.SQL(" WHERE {}").format(some)
-    listed: list[sql.Composable] = [sql.Identifier(column) for column in item.columns]
-    if item.kind == "values":
-        listed = [*as_text(item.key), *listed]
-    return sql.SQL("(SELECT {} FROM {}{})").format(sql.SQL(", ").join(listed), item.source, where)
+    return sql.SQL("(SELECT {} FROM {}{})").format(identifiers(item.columns), item.source, where)
 
 
-def as_text(names: Sequence[str], alias: str = "") -> list[sql.Composable]:
-    """Columns by their cast to text, which is how rows are found again: `true` where COPY would write `t`."""
-    return [sql.SQL("{}{}::text").format(sql.SQL(alias), sql.Identifier(name)) for name in names]
-
-
-def columns(names: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def numbered(side: str, count: int) -> list[sql.Identifier]:
-    """`o1`, `o2`, …: columns of our own temporary tables, whose names cannot clash with anybody's."""
-    return [sql.Identifier(f"{side}{n}") for n in range(1, count + 1)]
-
-
-def remember(n: int, item: Item) -> sql.Composed:
-    """The values before their type changes, as text: a column of the old type would be in the way of the scripts."""
-    names = [*numbered("k", len(item.key)), *numbered("o", len(item.columns))]
-    values = as_text((*item.key, *item.columns))
-    listed = sql.SQL(", ").join(sql.SQL("{} AS {}").format(v, n) for v, n in zip(values, names, strict=True))
-    return sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {}").format(
-        sql.Identifier(f"rollback_was_{n}"), listed, item.source
-    )
-
-
-def changed(n: int, item: Item) -> sql.Composed:
-    """Key, value before and value after, where the type has changed the value itself."""
-    keys, olds = numbered("k", len(item.key)), numbered("o", len(item.columns))
-    new = as_text(item.columns, "t.")
-    differ = sql.SQL(" OR ").join(
-        sql.SQL("w.{} IS DISTINCT FROM {}").format(o, n) for o, n in zip(olds, new, strict=True)
-    )
-    shown = sql.SQL(", ").join([*(sql.SQL("w.{}").format(one) for one in (*keys, *olds)), *new])
-    # whole keys as one text: hashable, also where a part of a weak key is NULL
-    return sql.SQL("(SELECT {} FROM pg_temp.{} w JOIN {} t ON ROW({})::text = ROW({})::text WHERE {})").format(
-        shown,
-        sql.Identifier(f"rollback_was_{n}"),
-        item.source,
-        sql.SQL(", ").join(as_text(item.key, "t.")),
-        sql.SQL(", ").join(sql.SQL("w.{}").format(key) for key in keys),
-        differ,
-    )
-
-
-def net(n: int, item: Item) -> sql.Composed:
-    """What became of each row that was there before: how it ended, its columns before, and after where it was updated."""
-    places = {column: place for place, column in enumerate(item.columns, 1)}
-    olds, news = (numbered(side, len(item.columns)) for side in "on")
-    one = sql.SQL("'#' || seq::text")  # without a key every change stands for itself
-    if item.key:
-        pairs = [(sql.Identifier(f"o{places[c]}"), sql.Identifier(f"n{places[c]}")) for c in item.key]
-        before, after = (sql.SQL("ROW({})::text").format(sql.SQL(", ").join(p[side] for p in pairs)) for side in (0, 1))
-        # an update that changes the key starts a row of its own: no chain is guessed
-        one = sql.SQL(
-            "CASE WHEN op = 'U' AND {before} <> {after} THEN '#' || seq::text WHEN op = 'I' THEN {after} ELSE {before} END"
-        ).format(before=before, after=after)  # type: ignore[assignment]
-    query = NET.format(
-        same=one,
-        kept=kept(n),
-        old=sql.SQL(", ").join(sql.SQL("f.{}").format(o) for o in olds),
-        new=sql.SQL(", ").join(sql.SQL("l.{}").format(n) for n in news),
-    )
-    return sql.SQL("({})").format(query)
-
-
-def stand_in(item: Item) -> str:
+def stand_in(item: Item, encoding: str) -> str:
     """The COPY statement in the archive: into the table itself, or into a temporary one for the rest to be done by hand."""
+    end = f"FROM stdin (ENCODING '{encoding}');"
     if item.kind == "rows":
-        return f"COPY {item.table} ({columns(item.columns).as_string()}) FROM stdin;"
-    made = [f"key_{name}" for name in item.key] + [f"old_{name}" for name in item.columns]
-    if item.kind == "values":
-        made = [*item.key, *item.columns]
-    if item.kind == "retyped":
-        made += [f"new_{name}" for name in item.columns]
-    if item.kind == "touched":
-        made = ["what", *(f"{side}_{name}" for side in ("old", "new") for name in item.columns)]
-    name = sql.Identifier(f"saved_{'_'.join(item.table.replace(chr(34), '').split('.'))}_{item.kind}"[:63]).as_string()
-    listed = ", ".join(f"{sql.Identifier(one).as_string()} text" for one in made)
-    return f"CREATE TEMP TABLE {name} ({listed}); COPY {name} FROM stdin;"
+        return f"COPY {_written(*schema.names(item.table))} {_columns(item.columns)}{end}"
+    made = [f"{_written(name)} text" for name in item.columns]
+    if item.kind in ("retyped", "touched"):
+        made = ["what text", "old text[]", "new text[]"]
+    name = _written(f"saved_{item.kind}_{'_'.join(schema.names(item.table))}".encode()[:63].decode(errors="ignore"))
+    return f"CREATE TEMP TABLE {name} ({', '.join(made)}); COPY {name} {end}"
 
 
-# -- what is no row, and the end of the archive ---------------------------------------------------------------
+def _columns(names: Sequence[str]) -> str:
+    return f"({', '.join(map(_written, names))}) " if names else ""
 
 
-def sequences(conn: postgres.Connection, changes: Sequence[Json]) -> list[Json]:
-    """Where the sequences stand that will be dropped: {"name", "last", "table", "column"}; only those that were used."""
-    gone = [one["object"] for one in changes if one["kind"] == "sequence" and one["change"] == "missing"]
-    found = []
-    for name in gone:
-        called = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(*schema.names(name)))
-        row = conn.execute(called).fetchone()
-        if row and row[1]:
-            owner = postgres.execute(conn, OWNER, name)
-            found.append(
-                {
-                    "name": name,
-                    "last": row[0],
-                    **dict(zip(("table", "column"), owner[0] if owner else (None, None), strict=True)),
-                }
-            )
-    return found
+def _written(*names: str) -> str:
+    """A name as SQL on one line: COPY ends where its line ends."""
 
+    def one(name: str) -> str:
+        if name.isprintable():
+            return sql.Identifier(name).as_string()
+        text = "".join(c if c.isprintable() and c not in '\\"' else f"\\+{ord(c):06x}" for c in name)
+        return f'U&"{text}"'
 
-def finish(
-    conn: postgres.Connection,
-    run: str,
-    writer: Writer,
-    counters: list[Json],
-    before: schema.Snapshot,
-    after: schema.Snapshot,
-) -> Json:
-    """The manifest, with definitions, owners and privileges of what is gone; what is told of the save. Raises OSError."""
-    lost = [key for key, text in before.items() if after.get(key) != text]
-    manifest = {
-        "run": run,
-        "sequences": counters,
-        "definitions": [[*key, before[key]] for key in sorted(lost) if key.kind not in ("owner", "privileges")],
-        "rights": rights.kept(before, lost),
-    }
-    size, digest = writer.close(manifest)
-    since = postgres.execute(conn, "SELECT pg_current_snapshot()::text, pg_current_xact_id()::text")[0]
-    return {
-        "bytes": size,
-        "sha256": digest,
-        "rows": sum(part["rows"] for part in writer.parts if part["kind"] in ("rows", "touched")),
-        "values": sum(part["rows"] for part in writer.parts if part["kind"] not in ("rows", "touched")),
-        "parts": [{name: part[name] for name in ("kind", "table", "columns", "rows")} for part in writer.parts],
-        "sequences": len(counters),
-        "since": list(since),
-    }
+    return ".".join(map(one, names))

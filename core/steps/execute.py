@@ -20,10 +20,10 @@ from core.losses import moved
 from core.model import Json
 from core.parts import Part, cut
 from core.runbook import Work
-from core.save import take
 from core.save.archive import Writer
 from core.save.inventory import Destroyed, Inventory, destroyed, inventory, unsaved
 from core.save.items import Item, items, without_nulls
+from core.save.take import Taking
 from core.steps.identify import identify
 from core.trial import LeftTransaction, one
 
@@ -38,13 +38,14 @@ def execute(work: Work) -> Json:
 
 
 def tables(work: Work) -> dict[str, str]:
-    """What must be locked, and how: all that the scripts lock out, and all whose rows they change, for our triggers.
+    """What must be locked, and how: all that the scripts lock out, and all whose rows they change: a trigger of ours can
+    only be dropped again where nobody reads.
 
     The history table too: not every migration tool takes a lock, but each writes a row there.
     """
     rehearsed, tried = work.run.evidence["rehearse"], work.run.evidence.get("test restore", {})
-    written = {*rehearsed["writes"], *tried.get("touched", ()), work.run.evidence["identify"]["history_table"]}
-    return {**dict.fromkeys(written, SHARED), **{lock["table"]: EXCLUSIVE for lock in rehearsed["locks"]}}
+    out = {*rehearsed["writes"], *tried.get("touched", ()), *(lock["table"] for lock in rehearsed["locks"])}
+    return {work.run.evidence["identify"]["history_table"]: SHARED, **dict.fromkeys(out, EXCLUSIVE)}
 
 
 # -- is it still what was approved? --------------------------------------------------------------------------
@@ -107,17 +108,17 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     )
     archive = dump.archive_of(work)
     with dump.disk(), archive.writing(archive.saved) if expected["saves"] else TemporaryFile() as out:
-        writer, held = Writer(out), inventory(conn)
-        todo = to_save(conn, work.run.evidence, held) if expected["saves"] else []
-        sequences = take.sequences(conn, rehearsed["changes"]) if expected["saves"] else []
-        save(conn, work, part.statements, todo, writer)
+        held = inventory(conn)
+        evidence = work.run.evidence if expected["saves"] else None
+        taking = begin(conn, evidence, held, Writer(out))
+        run_all(conn, work, part.statements, taking)
         destroys_only_what_is_saved(work, held, inventory(conn), expected["saves"])
         layout = layouts.of(work.target)
         history = layout.history(conn)
         rows = [layout.untrack(conn, history, version) for version in part.versions]
         after = schema.snapshot(conn)
         as_rehearsed(work, schema.difference(before, after), expected["effect"])
-        saved = take.finish(conn, work.run.id, writer, sequences, before, after)
+        saved = taking.finish(work.run.id, before, after)
         # the schema as it must be afterwards: verify can then name each difference
         dump.write(archive.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
     return {
@@ -133,19 +134,25 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     }
 
 
-def save(
-    conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Json]], found: Sequence[Item], writer: Writer
-) -> None:
-    """Run the statements one by one, with what they destroy copied out around them.
+def begin(conn: postgres.Connection, evidence: Any, held: Inventory, writer: Writer) -> Taking:
+    """Copy out what goes before the scripts run, and watch what they change. `evidence`: by step; None: nothing may go."""
+    if evidence is None:
+        return Taking(conn, [], held, writer, [], [])
+    found, scripts = to_save(conn, evidence, held), trial.statements(going(evidence))
+    return Taking(conn, found, held, writer, [one["sql"] for _, one in scripts], evidence["rehearse"]["changes"])
+
+
+def run_all(conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Json]], taking: Taking) -> None:
+    """Run the statements one by one, and save what they have changed.
 
     Raises NeedsAPerson where a statement has ended the transaction, StepFailed where one fails.
     """
     transaction = xid(conn)
-    with take.saving(conn, found, writer) as watch:
-        for file, statement in todo:
-            one_inside(conn, file, statement, transaction)
-        commit.reset(conn, work)
-        watch.end([item.table for item in found if item.kind == "rows"])
+    for file, statement in todo:
+        one_inside(conn, file, statement, transaction)
+        taking.watch.again(statement["sql"])
+    commit.reset(conn, work)
+    taking.through()
 
 
 def one_inside(conn: postgres.Connection, file: str, statement: Json, transaction: Any) -> None:
@@ -167,8 +174,15 @@ def to_save(conn: postgres.Connection, evidence: Any, held: Inventory) -> list[I
     if rehearsed["blind"]:  # nobody could tell whether these were written anew or emptied
         emptied |= {*gone["moved"]}
     written = {*rehearsed["writes"], *tried.get("touched", ())}
-    found = items(conn, held, gone, emptied, written)
-    return without_nulls(found, tried["way_back"]["filled"]) if "filled" in tried.get("way_back", {}) else found
+    found = items(conn, held, gone, emptied, written, [one["sql"] for _, one in trial.statements(going(evidence))])
+    back = tried.get("way_back", {})
+    return without_nulls(found, back["filled"]) if "filled" in back and not rehearsed["derived"] else found
+
+
+def going(evidence: Any) -> list[Json]:
+    """What runs: of a rollback the migrations that go, of a re-apply those that come."""
+    identified = evidence["identify"]
+    return list(identified.get("undo") or identified.get("redo") or [])
 
 
 def merged(one: Json, other: Json) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ import psycopg
 
 from core import commit, hold, layouts, postgres, schema, trial
 from core.backups import dump, encryption
-from core.commit import UNDONE, once, xid
+from core.commit import UNDONE, once
 from core.errors import PlanChanged, Refused, StepFailed
 from core.forward import Forward, forward
 from core.layouts import History, Layout
@@ -23,19 +23,20 @@ from core.model import Json
 from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
-from core.save import archive, links, rights, take
+from core.save import archive, links, rights
 from core.save.archive import Writer
 from core.save.bring import bring, may_bring
 from core.save.inventory import inventory
 from core.save.put_back import Back, Save, putting_back
+from core.save.take import Taking
 from core.steps.execute import (
     as_rehearsed,
+    begin,
     compare,
     destroys_only_what_is_saved,
-    one_inside,
+    run_all,
     same_plan,
     tables,
-    to_save,
 )
 from core.steps.rehearse import copy, looking, on_the_target, scratch, target
 from core.usage import Usage
@@ -104,7 +105,8 @@ def save_of(work: Work) -> Save:
     evidence = work.undoes.evidence
     file = dump.archive_of(work, work.undoes.id).saved
     rehearsed, since = evidence["rehearse"], evidence["execute"]["saved"]["since"]
-    return Save(file, rehearsed["seeds"], rehearsed["derived"], (since[0], since[1]))
+    exact = evidence.get("test restore", {}).get("way_back", {}).get("exact", ())
+    return Save(file, rehearsed["seeds"], rehearsed["derived"], exact, (since[0], since[1]))
 
 
 def scripts(work: Work) -> Forward:
@@ -175,7 +177,7 @@ def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as scratched:
             if not may_bring(scratched):
                 return {"works": None, "why": "my role on the scratch server is no superuser"}
-            bring(conn, scratched, save, new_keys(scratched, run))
+            bring(conn, scratched, save, keys_afterwards(scratched, run))
             started = time.monotonic()
             with (
                 files.room() as room,
@@ -196,13 +198,12 @@ def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
     return {"works": True, "why": "", "seconds": round(time.monotonic() - started, 3), **back.told()}
 
 
-def new_keys(conn: postgres.Connection, run: Forward) -> list[links.ForeignKey]:
-    """The foreign keys that the forward scripts make."""
+def keys_afterwards(conn: postgres.Connection, run: Forward) -> list[links.ForeignKey]:
+    """The foreign keys that there are when the forward scripts have run."""
     with conn.transaction(force_rollback=True):
-        before = links.foreign_keys(conn)
         for _, statement in run.statements:
             conn.execute(inside(statement), binary=True)
-        return [key for oid, key in links.foreign_keys(conn).items() if oid not in before]
+        return links.foreign_keys(conn)
 
 
 # -- 3 execute -----------------------------------------------------------------------------------------------
@@ -237,19 +238,15 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
     history = layout.history(conn)
     released = hold.release(conn, history, work.undoes.id)
     with dump.disk(), files.writing(files.saved) as out:
-        writer, held = Writer(out), inventory(conn)
-        counters = take.sequences(conn, work.run.evidence["rehearse"]["changes"])
-        found = to_save(conn, work.run.evidence, held)
-        with take.saving(conn, found, writer) as watch:
-            back = put_back(
-                conn, work, files, partial(watch.end, [item.table for item in found if item.kind == "rows"])
-            )
+        held = inventory(conn)
+        taking = begin(conn, work.run.evidence, held, Writer(out))
+        back = put_back(conn, work, files, taking)
         as_foreseen(work, back)
         destroys_only_what_is_saved(work, held, inventory(conn))
         track(conn, work, layout, history)
         after = schema.snapshot(conn)
         as_rehearsed(work, schema.difference(before, after), work.run.evidence["rehearse"]["effect"])
-        saved = take.finish(conn, work.run.id, writer, counters, before, after)
+        saved = taking.finish(work.run.id, before, after)
         back.notes += rights.give_back(conn, back.manifest["rights"], after)
         after = schema.snapshot(conn)
         dump.write(files.schema, json.dumps([[*key, text] for key, text in sorted(after.items())]))
@@ -264,15 +261,11 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
     }
 
 
-def put_back(conn: postgres.Connection, work: Work, files: dump.Archive, through: Callable[[], object]) -> Back:
-    """The forward scripts, with the saved rows around them; `through` is called in between. Raises StepFailed, psycopg.Error."""
-    transaction = xid(conn)
+def put_back(conn: postgres.Connection, work: Work, files: dump.Archive, taking: Taking) -> Back:
+    """The forward scripts, with the saved rows around them. Raises StepFailed, psycopg.Error."""
     try:
         with aside(files) as open_aside, putting_back(conn, save_of(work), open_aside) as back:
-            for file, statement in trial.statements(work.run.going):
-                one_inside(conn, file, statement, transaction)
-            commit.reset(conn, work)
-            through()
+            run_all(conn, work, trial.statements(work.run.going), taking)
     except archive.Damaged as error:
         raise StepFailed("E-REAPPLY", f"The saved rows cannot be read: {error}. {UNDONE}", "Keep the file.") from None
     return back

@@ -20,12 +20,13 @@ from core.model import Json
 from core.parts import inside
 from core.redact import pg_error
 from core.runbook import Work
-from core.save import archive, rights, take
+from core.save import archive, rights
 from core.save.archive import Writer
 from core.save.inventory import inventory
 from core.save.items import Item
 from core.save.put_back import Back, Save, putting_back
-from core.steps.execute import save, to_save
+from core.save.texts import columns, oid_of
+from core.steps.execute import begin, run_all, to_save
 from core.steps.rehearse import forward_scripts
 
 COLUMNS: LiteralString = """
@@ -57,18 +58,18 @@ def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         started = time.monotonic()
         with files.writing(files.saved) as out, conn.transaction():
-            writer = Writer(out)
-            found = to_save(conn, evidence, inventory(conn))
-            counters = take.sequences(conn, evidence["rehearse"]["changes"])
+            held = inventory(conn)
+            found = to_save(conn, evidence, held)
             before, marks = schema.snapshot(conn), _marks(conn, sorted({item.table for item in found}))
-            save(conn, work, trial.statements(evidence["identify"]["undo"]), found, writer)
-            told = take.finish(conn, work.run.id, writer, counters, before, schema.snapshot(conn))
+            taking = begin(conn, evidence, held, Writer(out))
+            run_all(conn, work, trial.statements(evidence["identify"]["undo"]), taking)
+            told = taking.finish(work.run.id, before, schema.snapshot(conn))
         foretold = {"bytes": told["bytes"], "save_seconds": round(time.monotonic() - started, 3)}
         scripts = forward_scripts(work)
         if not isinstance(scripts, Forward):
             return {"works": None, "why": scripts, **foretold}
         started = time.monotonic()
-        kept = Save(files.saved, evidence["rehearse"]["seeds"], scripts.derived, tuple(told["since"]))
+        kept = Save(files.saved, evidence["rehearse"]["seeds"], scripts.derived, since=tuple(told["since"]))
         with conn.transaction():
             back, filled = put_back(conn, kept, scripts, found, files)
             again, now = schema.snapshot(conn), _marks(conn, sorted(marks))
@@ -102,11 +103,15 @@ def put_back(
 
 def _filled(conn: postgres.Connection, item: Item) -> list[str]:
     """The columns in which there is a value although nothing was put back yet."""
+    own = columns(conn, oid_of(conn, item.table) or 0)
+    there = [column for column in item.lost if column in own]
+    if not there:
+        return []
     some = sql.SQL(", ").join(
-        sql.SQL("bool_or({} IS NOT NULL)").format(sql.Identifier(column)) for column in item.columns
+        sql.SQL("bool_or({} IS DISTINCT FROM NULL)").format(sql.Identifier(column)) for column in there
     )
     row = conn.execute(sql.SQL("SELECT {} FROM {}").format(some, item.source)).fetchone() or ()
-    return [column for column, there in zip(item.columns, row, strict=True) if there]
+    return [column for column, filled in zip(there, row, strict=True) if filled]
 
 
 def _marks(conn: postgres.Connection, tables: list[str]) -> dict[str, tuple[int, str]]:
