@@ -1,4 +1,4 @@
-"""APScheduler: expire and remind every second, look at holds twice and for drills once a minute.
+"""APScheduler: expire and remind every second, look at holds twice and for drills once a minute, clean up every hour.
 
 Schedules live in the settings and what was done lives in the ledger, so the scheduler's own memory may be lost: a
 reminder is found by asking which period is due, and claimed in the ledger, once per period whatever happens.
@@ -26,7 +26,9 @@ log = structlog.get_logger()
 LONGEST = timedelta(days=400)  # how far back a missed drill is looked for
 
 
-def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> BackgroundScheduler:
+def scheduler(
+    desk: Desk, people: People, clean: Callable[[], list[str]], beat: Callable[[], None]
+) -> BackgroundScheduler:
     """Everything that happens by the clock; not started yet."""
     clock = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
 
@@ -41,6 +43,7 @@ def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> Backgroun
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")
+    clock.add_job(guarded(lambda: tidy(clean)), "interval", hours=1, id="clean", next_run_time=datetime.now(UTC))
     clock.add_job(
         guarded(lambda: remind_of_drills(desk)),
         "interval",
@@ -61,6 +64,17 @@ def guarded(job: Callable[[], object]) -> Callable[[], None]:
             log.warning("clock", code=problem.code, problem=problem.message)
 
     return run
+
+
+def tidy(clean: Callable[[], list[str]]) -> None:
+    """Remove what is kept no longer."""
+    try:
+        removed = clean()
+    except OSError as error:
+        log.warning("clean-up", problem=error.strerror)
+    else:
+        if removed:
+            log.info("removed", files=removed)
 
 
 def remind_of_drills(desk: Desk) -> None:

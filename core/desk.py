@@ -297,6 +297,9 @@ def goes(kind: WayBack, origin: Run) -> None:
     }
     if origin.kind != "rollback" or origin.state not in fits[kind]:
         raise closed(origin, None) if not origin.is_open else busy(origin)
+    if origin.cleaned:
+        code = "E-NO-SAVED" if kind == "reapply" else "E-NO-BACKUP"
+        raise Refused(code, f"Backup and saved rows of *{origin.id}* are no longer kept.", "Nothing was started.")
     if kind == "reapply" and not (executed and "saved" in executed):
         raise Refused("E-NO-SAVED", f"*{origin.id}* has saved no rows.", "`restore` puts the full backup back.")
     if kind == "restore" and "backup" not in origin.evidence:

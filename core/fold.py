@@ -67,6 +67,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         way_back=told.way_back,
         stopped=told.stopped,
         dropped_old=told.dropped_old,
+        cleaned=told.cleaned,
     )
 
 
@@ -96,6 +97,7 @@ class Told:
         self.way_back: str | None = None
         self.stopped: Json | None = None
         self.dropped_old = False
+        self.cleaned = False
 
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
@@ -132,6 +134,8 @@ class Told:
                 self.stopped = item.data["before"]
             case "old_dropped":
                 self.dropped_old = True
+            case "files_removed":
+                self.cleaned = True
             case "released" | "applied_again":
                 self.released = True
             case "reapplied" | "restored":

@@ -159,6 +159,7 @@ class Run:
     way_back: str | None = None  # the run that undid it
     stopped: Json | None = None  # of a restore: what ran before the services were stopped, name -> how many
     dropped_old: bool = False  # of a restore: the old database that it had set aside is gone
+    cleaned: bool = False  # its backup and saved rows are not kept any more
 
     @property
     def kind(self) -> Kind:

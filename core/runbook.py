@@ -20,7 +20,7 @@ class Work:
     target: Target
     settings: Settings
     cancelled: Callable[[], bool] = lambda: False
-    outlived: Callable[[str], bool] = lambda run: False  # did that rollback end longer ago than its files are kept?
+    clean: Callable[[], list[str]] = list  # removes files of earlier runs that are kept no longer; their names
     origin: Run | None = None
     between: Run | None = None
     say: Callable[[str, Json], object] = lambda kind, data: None

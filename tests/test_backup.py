@@ -22,13 +22,14 @@ from core.backups.fingerprints import fingerprints
 from core.backups.proof import same_rows, unharmed
 from core.desk import Desk
 from core.engine import Engine
-from core.errors import StepFailed
+from core.errors import Refused, StepFailed
 from core.ledger import Ledger, now
 from core.model import Person, Request, Run, State
 from core.pgtools import Cancelled
+from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
 from core.runbook import Work
-from core.settings import Backup
+from core.settings import Backup, Settings, Target
 from core.steps.backup import backup
 from core.steps.trial_restore import trial_restore
 from demo.postgres import Server
@@ -267,7 +268,7 @@ def test_only_our_files_of_outlived_runs_are_removed(tmp_path: Path) -> None:
     ]
     for name in (*ours, *others):
         (tmp_path / name).write_text("x")
-    assert dump.clean(tmp_path, lambda run: run == "RB-7K3M") == sorted(ours)
+    assert dump.clean(tmp_path, lambda run: run == "RB-7K3M") == [(name, "RB-7K3M") for name in sorted(ours)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
@@ -299,4 +300,39 @@ def test_backups_older_than_the_target_keeps_go_with_the_next_one(stand: Stand) 
     second = run()
     assert second.evidence["backup"]["removed"] == [f"{first.id}.dump", f"{first.id}.json"]
     assert (settings.backup_dir / "RB-2222.dump").exists() and (settings.backup_dir / f"{second.id}.dump").exists()
+    assert ledger.run(first.id).cleaned and not ledger.run(second.id).cleaned
+    ledger.close()
+
+
+def test_files_go_by_the_clock_when_no_way_back_needs_them(tmp_path: Path) -> None:
+    target = Target("production", SecretStr("postgresql://"), approvers=("U0BOB",), keep=timedelta(days=30))
+    settings = Settings(targets={"production": target}, ledger=tmp_path / "l.db", backup_dir=tmp_path)
+    at = {"now": now()}
+    ledger = Ledger(settings.ledger, lambda: at["now"])
+    desk, engine = Desk(ledger, settings), Engine(RUNBOOKS, ledger, settings, Nobody())
+    old = desk.ask(Request("latest"), target, ANA, channel="C1")
+    done = {"backup": {"file": f"{old.id}.dump", "restores": True}, "execute": {"saved": {"file": f"{old.id}.saved"}}}
+    with ledger.transaction() as t:
+        for step, evidence in done.items():
+            t.append(old.id, "step_done", {"step": step, "evidence": evidence})
+        for state in (State.WAITING, State.APPROVED, State.EXECUTING, State.VERIFYING, State.DONE):
+            t.move(ledger.run(old.id), state, state.value, {})
+    names = [f"{old.id}.dump", f"{old.id}.json", f"{old.id}.saved"]
+    for name in (*names, f"{old.id}.dir.partial"):
+        (tmp_path / name).write_text("x")
+
+    def there() -> list[str]:
+        return [path.name for path in sorted(tmp_path.glob("RB-*"))]
+
+    assert engine.clean() == [] and there() == names  # what was never finished goes at once
+    back = desk.way_back("reapply", old.id, target, ANA)
+    at["now"] += timedelta(days=31)
+    assert engine.clean() == [] and there() == names
+    desk.stop(back.id, ANA)
+    assert engine.clean() == names and there() == []
+    assert [event.data for event in ledger.events(old.id)][-1] == {"files": names}
+    for kind, code in (("reapply", "E-NO-SAVED"), ("restore", "E-NO-BACKUP")):
+        with pytest.raises(Refused) as no:
+            desk.way_back(kind, old.id, target, ANA)  # type: ignore[arg-type]
+        assert no.value.code == code and "no longer kept" in no.value.message
     ledger.close()

@@ -85,7 +85,7 @@ def keep(run: Run) -> Json:
 
 def ways_back(run: Run) -> list[Json]:
     """The two ways back from a rollback, the one that loses nothing first; each opens a form."""
-    if run.kind != "rollback" or run.state is State.RESTORED:
+    if run.kind != "rollback" or run.state is State.RESTORED or run.cleaned:
         return []
     saved = run.evidence.get("execute", {}).get("saved")
     whole = run.evidence.get("backup", {}).get("restores", True)

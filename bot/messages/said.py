@@ -95,4 +95,5 @@ _KINDS = {
     "reapplied": "re-applied",
     "restored": "its full backup was restored",
     "old_dropped": "dropped the database of before",
+    "files_removed": "backup and saved rows are not kept any more",
 }

@@ -162,14 +162,14 @@ def written(file: Path, cipher: Cipher | None) -> Iterator[IO[bytes]]:
 # -- keeping ---------------------------------------------------------------------------------------------------
 
 
-def clean(folder: Path, outlived: Callable[[str], bool]) -> list[str]:
-    """Remove our files of the runs that have `outlived` their use; their names. Others' files are never touched."""
+def clean(folder: Path, outlived: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """Remove our files of the runs that have `outlived` their use; name and run of each. Others' files are never touched."""
     return _remove(ours(folder), outlived)
 
 
-def remove_leftovers(folder: Path, over: Callable[[str], bool]) -> list[str]:
-    """Remove what was begun and never finished by runs that are `over`; the names."""
-    return _remove([(path, run) for path, run in ours(folder) if path.suffix == PARTIAL], over)
+def remove_leftovers(folder: Path, over: Callable[[str], bool]) -> None:
+    """Remove what was begun and never finished by runs that are `over`."""
+    _remove([(path, run) for path, run in ours(folder) if path.suffix == PARTIAL], over)
 
 
 def ours(folder: Path) -> list[tuple[Path, str]]:
@@ -178,14 +178,14 @@ def ours(folder: Path) -> list[tuple[Path, str]]:
     return [(path, run) for path, run in found if not path.is_symlink()]
 
 
-def _remove(found: list[tuple[Path, str]], over: Callable[[str], bool]) -> list[str]:
+def _remove(found: list[tuple[Path, str]], over: Callable[[str], bool]) -> list[tuple[str, str]]:
     gone = {run for run in {run for _, run in found} if over(run)}
     removed = []
     for path, run in found:
         if run in gone:
-            with suppress(OSError):  # what cannot be removed today is tried again with the next backup
+            with suppress(OSError):  # what cannot be removed today is tried again the next time
                 remove(path)
-                removed.append(path.name)
+                removed.append((path.name, run))
     return removed
 
 

@@ -22,7 +22,7 @@ def backup(work: Work) -> Json:
     archive.prepare()
     try:
         with dump.disk(), dump.or_nothing(archive):
-            removed = dump.clean(archive.folder, work.outlived)
+            removed = work.clean()
             evidence = strategy.take(work, archive)
     except pgtools.ToolFailed as error:
         raise pgtools.stopped(error, "E-BACKUP", "The backup could not be made") from None
