@@ -111,7 +111,7 @@ class Bot:
         )
         announcer.begin()
         worker = Worker(self.engine, self.ledger, self.pool)
-        clock = scheduler(self.desk, self.people, self.engine.clean, lambda: self.ledger.beat("bot"))
+        clock = scheduler(self.desk, self.people, lambda: self.ledger.beat("bot"))
         threads = [threading.Thread(target=self.watched, args=(part.run,), daemon=True) for part in (announcer, worker)]
         for thread in threads:
             thread.start()

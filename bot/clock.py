@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from bot.people import People
-from core import hold, schedule
+from core import hold, keeping, schedule
 from core.desk import Desk
 from core.errors import Refused
 from core.ledger import Ledger, stamp
@@ -26,9 +26,7 @@ log = structlog.get_logger()
 LONGEST = timedelta(days=400)  # how far back a missed drill is looked for
 
 
-def scheduler(
-    desk: Desk, people: People, clean: Callable[[], list[str]], beat: Callable[[], None]
-) -> BackgroundScheduler:
+def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> BackgroundScheduler:
     """Everything that happens by the clock; not started yet."""
     clock = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
 
@@ -43,7 +41,7 @@ def scheduler(
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")
-    clock.add_job(guarded(lambda: tidy(clean)), "interval", hours=1, id="clean", next_run_time=datetime.now(UTC))
+    clock.add_job(guarded(lambda: tidy(desk)), "interval", hours=1, id="clean", next_run_time=datetime.now(UTC))
     clock.add_job(
         guarded(lambda: remind_of_drills(desk)),
         "interval",
@@ -66,10 +64,10 @@ def guarded(job: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
-def tidy(clean: Callable[[], list[str]]) -> None:
+def tidy(desk: Desk) -> None:
     """Remove what is kept no longer."""
     try:
-        removed = clean()
+        removed = keeping.clean(desk.ledger, desk.settings)
     except OSError as error:
         log.warning("clean-up", problem=error.strerror)
     else:

@@ -17,10 +17,11 @@ from bot.guard import place
 from bot.people import AWAY, People
 from bot.reply import Reply
 from core import doctor, grammar, hold, survey
-from core.desk import Desk, WayBack
+from core.desk import Desk
 from core.errors import Problem, Refused
 from core.grammar import Command
 from core.model import Json, Person, Request, Run
+from core.refusals import WayBack
 from core.settings import Target
 
 log = structlog.get_logger()

@@ -16,10 +16,11 @@ from bot.guard import place, who
 from bot.people import People
 from bot.reply import Reply
 from core import grammar, hold
-from core.desk import Desk, WayBack, goes
+from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
+from core.refusals import WayBack, goes
 
 log = structlog.get_logger()
 SHOWN = "plan-"

@@ -12,9 +12,9 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
-from core.desk import Duplicate
 from core.errors import Problem, Refused
 from core.model import Json
+from core.refusals import Duplicate
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from core import printing
+from core import transcript
 from core.desk import Desk
 from core.engine import Engine, of_a_shell
 from core.errors import Refused
@@ -144,7 +144,7 @@ class Follower:
         """Print the new events."""
         run = self.desk.ledger.run(run_id)
         for event in self.desk.ledger.events(run_id, after=self.seen):
-            for line in printing.step_lines(event, run, self.target):
+            for line in transcript.step_lines(event, run, self.target):
                 self.out(line)
             self.seen = event.id
         return run

@@ -18,8 +18,7 @@ from typing import Protocol
 import psycopg
 import structlog
 
-from core import postgres
-from core.backups import dump
+from core import keeping, postgres
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
 from core.model import Json, Kind, Person, Run, State
@@ -137,7 +136,9 @@ class Engine:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
         between = self.ledger.run(origin.way_back) if origin and origin.way_back else None
         closed, say = partial(self._closed, run), partial(self._say, run)
-        return Work(run, target, self.settings, closed, self.clean, origin, between, say)
+        return Work(
+            run, target, self.settings, closed, partial(keeping.clean, self.ledger, self.settings), origin, between, say
+        )
 
     def _say(self, run: Run, kind: str, data: Json) -> None:
         """An event in the middle of a step. Where it cannot be written, the step goes on: its outcome is what counts."""
@@ -288,35 +289,6 @@ class Engine:
         """Was the rollback closed or replanned while a proof was running?"""
         row = self.ledger.db.execute("SELECT state, revision FROM rollbacks WHERE id = ?", [run.id]).fetchone()
         return self.draining() or State(row[0]) not in PROOFS or row[1] != run.revision
-
-    def clean(self) -> list[str]:
-        """Remove files of runs that ended longer ago than their target keeps them, and what ended runs left unfinished.
-
-        Their names; written down for each run, so that nobody is offered a way back that is gone. Raises OSError, Refused.
-        """
-        folder = self.settings.backup_dir
-        if not folder.is_dir():
-            return []
-        dump.remove_leftovers(folder, lambda run: self._ended(run))
-        gone: dict[str, list[str]] = {}
-        for file, run_id in dump.clean(folder, self._outlived):
-            gone.setdefault(run_id, []).append(file)
-        for run_id, files in gone.items():
-            with self.ledger.transaction() as t:
-                t.append(run_id, "files_removed", {"files": files})
-        return [file for files in gone.values() for file in files]
-
-    def _ended(self, run_id: str) -> bool:
-        return any(not run.is_open for run in self.ledger.runs("id = ?", (run_id,)))
-
-    def _outlived(self, run_id: str) -> bool:
-        """Of this ledger, ended, and longer ago than its target keeps backups; in doubt they are kept."""
-        for run in self.ledger.runs("id = ?", (run_id,)):
-            target = self.settings.targets.get(run.target)
-            needed = run.is_open or any(other.request.origin == run.id for other in self.ledger.open_runs())
-            if target and run.ended_at and not needed:
-                return self.ledger.clock() - run.ended_at > target.keep
-        return False
 
     def _move(
         self, run: Run, to: State, kind: str, data: Json, actor: Person | None = None, up: bool = False, **columns: str

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from core import commit
 from core.model import Kind
 from core.runbook import Gate, Runbook, Step
-from core.steps import reapply, restore
+from core.steps import reapply, restore, swap
 from core.steps.backup import backup
 from core.steps.identify import identify
 from core.steps.part_by_part import execute, found
@@ -40,7 +40,7 @@ RESTORE = Runbook(
     Step("rehearse", restore.rehearse, "count what was written since the backup and would be lost"),
     Gate("approve", "a second person agrees to exactly this plan"),
     Step("prepare", restore.prepare, "put the backup into a new database", after="approve", clean=restore.tidy),
-    Step("execute", restore.swap, "stop services, swap names, start services", needs="approve", found=restore.found),
+    Step("execute", swap.swap, "stop services, swap names, start services", needs="approve", found=swap.found),
     Step("verify", restore.verify, "compare with the backup, ask the application"),
 )
 RUNBOOKS: Mapping[Kind, Runbook] = {"rollback": ROLL_BACK, "reapply": RE_APPLY, "restore": RESTORE}

@@ -18,6 +18,7 @@ from typing import Any
 from core import script_rules as rules
 from core.errors import Refused
 from core.model import Json
+from core.standing_alone import Alone, alone
 
 LONGEST_EXPRESSION = 10_000
 """Nested tokens in one expression. libpg_query overflows the C stack between 20,000 and 100,000 (tried with 0.2.0)."""
@@ -34,7 +35,7 @@ class Statement:
     sql: str
     line: int
     kind: str
-    alone: rules.Alone | None = None
+    alone: Alone | None = None
 
     def told(self) -> Json:
         """As it is kept in the ledger."""
@@ -73,7 +74,7 @@ def read(name: str, data: bytes, *, history_table: str = "schema_migrations") ->
         if finding:
             what, why, remedy = finding.what, finding.why, finding.remedy
             raise Refused(finding.code, f"`{name}`, line {line}: {_tick(what)} {why}.{remedy}", NOTHING)
-        statements.append(Statement(sql, line, rules.kind(node, sql), rules.alone(node, sql)))
+        statements.append(Statement(sql, line, rules.kind(node, sql), alone(node, sql)))
     if not statements:
         raise Refused("E-NO-SCRIPT", f"`{name}` holds no statement.", f"I do not guess one. {NOTHING}")
     return Script(name, hashlib.sha256(data).hexdigest(), len(data), tuple(statements), raw.decode())
@@ -90,7 +91,7 @@ def parsed(name: str, data: bytes) -> list[tuple[Statement, Any]]:
     for start, end, node in _parsed(name, raw):
         line, counted = line + raw.count(b"\n", counted, start), start
         sql = raw[start:end].decode().rstrip()
-        found.append((Statement(sql, line, rules.kind(node, sql), rules.alone(node, sql)), node))
+        found.append((Statement(sql, line, rules.kind(node, sql), alone(node, sql)), node))
     return found
 
 

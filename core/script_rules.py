@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from core.errors import Refused
 from core.postgres import OWN_SCHEMA
+from core.script_tree import enum_name, options_of, subtypes
+from core.standing_alone import alone
 
 COMMENTS = re.compile(r"\s*(?:--[^\n\r]*|/\*.*?\*/)", re.DOTALL)
 IDENTIFIER = re.compile(r'u&"(?:[^"]|"")*"', re.IGNORECASE)
@@ -51,20 +52,6 @@ class Finding:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
-class Alone:
-    """A statement that runs outside a transaction, and can be asked after. Names are quoted as SQL needs them.
-
-    `kind`: create index, drop index, detach partition; `table`: the table, of "drop index" empty; `name`: the index
-    (of "create index" bare, it lies in the table's schema) or the partition; `inside`: how it runs in a transaction.
-    """
-
-    kind: str
-    table: str
-    name: str
-    inside: str
-
-
 def against(node: Any, sql: str, history_table: str) -> Finding | None:
     """The first rule that the statement breaks, or None."""
     if node is None:
@@ -98,15 +85,17 @@ def doubts(node: Any, sql: str) -> Iterator[str]:
     name = node.WhichOneof("node") or ""
     tree = getattr(node, name)
     what = kind(node, sql)
-    if (getattr(tree, "behavior", None) is not None and _enum(tree, "behavior") == "DROP_CASCADE") or _cascades(tree):
+    if (getattr(tree, "behavior", None) is not None and enum_name(tree, "behavior") == "DROP_CASCADE") or _cascades(
+        tree
+    ):
         yield f"`{what}` with CASCADE also removes whatever depends on it."
     if name == "truncate_stmt":
         yield "`TRUNCATE` deletes all rows of a table."
     for word in _without_where(name, tree):
         yield f"`{word}` without WHERE changes every row of a table."
-    if name == "drop_stmt" and _enum(tree, "remove_type") == "OBJECT_EXTENSION":
+    if name == "drop_stmt" and enum_name(tree, "remove_type") == "OBJECT_EXTENSION":
         yield "`DROP EXTENSION` removes every type, function and column of the extension."
-    if name in ROLES or _commands(tree) & RIGHTS:
+    if name in ROLES or subtypes(tree) & RIGHTS:
         yield f"`{what}` changes roles or rights."
     if alone(node, sql):
         yield f"`{what}` with CONCURRENTLY runs by itself, outside the transaction: cut short there, a person must decide."
@@ -155,7 +144,7 @@ SETTINGS = frozenset({
 def _transaction(name: str, tree: Any) -> Finding | None:
     if name != "transaction_stmt":
         return None
-    what = TRANSACTION.get(_enum(tree, "kind"), "transaction control")
+    what = TRANSACTION.get(enum_name(tree, "kind"), "transaction control")
     return Finding("E-SCRIPT", what, remedy=" The bot runs the whole script in one transaction.")
 
 
@@ -167,7 +156,7 @@ def _settings(name: str, tree: Any) -> Finding | None:
     if name != "variable_set_stmt":
         return None
     setting = str(tree.name)
-    if _enum(tree, "kind") == "VAR_SET_MULTI":  # TRANSACTION, TRANSACTION SNAPSHOT, SESSION CHARACTERISTICS
+    if enum_name(tree, "kind") == "VAR_SET_MULTI":  # TRANSACTION, TRANSACTION SNAPSHOT, SESSION CHARACTERISTICS
         return Finding("E-SCRIPT", f"SET {setting}")
     return Finding("E-SCRIPT", f"SET {setting}") if setting.lower() in SETTINGS else None
 
@@ -203,66 +192,26 @@ def _no_transaction(name: str, tree: Any) -> Finding | None:
         return _no_tx("VACUUM", OUTSIDE)
     if name == "cluster_stmt" and not tree.HasField("relation"):
         return _no_tx("CLUSTER", "Name one table.")
-    if name == "discard_stmt" and _enum(tree, "target") == "DISCARD_ALL":
+    if name == "discard_stmt" and enum_name(tree, "target") == "DISCARD_ALL":
         return _no_tx("DISCARD ALL", "Leave it out.")
-    if name == "alter_database_stmt" and "tablespace" in _options(tree.options):
+    if name == "alter_database_stmt" and "tablespace" in options_of(tree.options):
         return _no_tx("ALTER DATABASE SET TABLESPACE", OUTSIDE)
     if name == "reindex_stmt":
         return _reindex(tree)
     return None
 
 
-def alone(node: Any, sql: str) -> Alone | None:
-    """What a statement is that runs by itself, outside a transaction; None for all others."""
-    name = (node.WhichOneof("node") or "") if node is not None else ""
-    tree: Any = getattr(node, name) if name else None
-    if name == "index_stmt" and tree.concurrent:
-        return Alone("create index", _qualified(tree.relation), tree.idxname, without_concurrently(sql))
-    if name == "drop_stmt" and tree.concurrent:
-        words = [part.string.sval for part in tree.objects[0].list.items]
-        return Alone("drop index", "", ".".join(map(_quoted, words)), without_concurrently(sql))
-    if name == "alter_table_stmt" and (child := _detached_concurrently(tree)) is not None:
-        return Alone("detach partition", _qualified(tree.relation), _qualified(child), without_concurrently(sql))
-    return None
-
-
-def without_concurrently(sql: str) -> str:
-    """The statement as it may run in a transaction: the same effect, under stronger locks."""
-    postgast = import_module("postgast")
-    raw = sql.encode()
-    for token in postgast.scan(sql).tokens:
-        if postgast.pg_query_pb2.Token.Name(token.token) == "CONCURRENTLY":
-            return (raw[: token.start] + raw[token.end :].lstrip()).decode()
-    return sql
-
-
-def _qualified(relation: Any) -> str:
-    return ".".join(_quoted(word) for word in (relation.schemaname, relation.relname) if word)
-
-
-def _quoted(word: str) -> str:
-    return '"' + word.replace('"', '""') + '"'
-
-
 def _reindex(tree: Any) -> Finding | None:
-    scope = _enum(tree, "kind").removeprefix("REINDEX_OBJECT_")
-    if "concurrently" in _options(tree.params):
+    scope = enum_name(tree, "kind").removeprefix("REINDEX_OBJECT_")
+    if "concurrently" in options_of(tree.params):
         return _no_tx("REINDEX CONCURRENTLY", f"Use `REINDEX {scope}`.")
     return _no_tx(f"REINDEX {scope}", "Name one table.") if scope in ("SYSTEM", "DATABASE", "SCHEMA") else None
-
-
-def _detached_concurrently(tree: Any) -> Any:
-    """The partition, or None. PostgreSQL lets such a command stand alone in its ALTER TABLE."""
-    for command in (c.alter_table_cmd for c in tree.cmds):
-        if _enum(command, "subtype") == "AT_DetachPartition" and getattr(command, "def").partition_cmd.concurrent:
-            return getattr(command, "def").partition_cmd.name
-    return None
 
 
 def _subscription(name: str, tree: Any) -> Finding | None:
     if name in ("create_subscription_stmt", "drop_subscription_stmt"):
         return _no_tx(f"{name.split('_')[0].upper()} SUBSCRIPTION", OUTSIDE)
-    if name == "alter_subscription_stmt" and "REFRESH" in _enum(tree, "kind"):
+    if name == "alter_subscription_stmt" and "REFRESH" in enum_name(tree, "kind"):
         return _no_tx("ALTER SUBSCRIPTION REFRESH", OUTSIDE)
     return None
 
@@ -329,25 +278,8 @@ def _words(sql: str) -> list[str]:
     return [w.upper() for w in re.findall(r"[A-Za-z_]+", COMMENTS.sub(" ", sql[:2000]))[:8]]
 
 
-def _enum(message: Any, field: str) -> str:
-    """The name of an enum's value. Raises Refused (E-TOOLS) where this parser knows no such field."""
-    described = message.DESCRIPTOR.fields_by_name.get(field)
-    if described is None:
-        raise Refused("E-TOOLS", "The SQL parser is of another version than the bot expects.", "Install postgast 0.2.")
-    return str(described.enum_type.values_by_number[getattr(message, field)].name)
-
-
-def _options(options: Any) -> set[str]:
-    return {o.def_elem.defname.lower() for o in options}
-
-
-def _commands(tree: Any) -> set[str]:
-    """The subtypes of an ALTER TABLE."""
-    return {_enum(c.alter_table_cmd, "subtype") for c in getattr(tree, "cmds", ())}
-
-
 def _cascades(tree: Any) -> bool:
-    return any(_enum(c.alter_table_cmd, "behavior") == "DROP_CASCADE" for c in getattr(tree, "cmds", ()))
+    return any(enum_name(c.alter_table_cmd, "behavior") == "DROP_CASCADE" for c in getattr(tree, "cmds", ()))
 
 
 def _without_where(name: str, tree: Any) -> Iterator[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from core import config
-from core.cli import account_name
 from core.ledger import Ledger
+from core.shell import account_name
 from demo.app import health, sample
 from demo.postgres import Server
 from demo.workspace import Workspace

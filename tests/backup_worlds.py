@@ -16,11 +16,12 @@ import psycopg
 import pyrage
 import pytest
 
-from core.desk import Desk, WayBack
+from core.desk import Desk
 from core.driving import Nobody
 from core.engine import Engine
 from core.ledger import Ledger, now
 from core.model import Run
+from core.refusals import WayBack
 from core.roll_back import RUNBOOKS
 from core.runbook import Work
 from core.settings import Backup, Encrypt, Settings

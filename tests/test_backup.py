@@ -16,7 +16,7 @@ import pytest
 from docs_reading import blocks
 from psycopg.conninfo import conninfo_to_dict
 
-from core import pgtools
+from core import keeping, pgtools
 from core.backups import dump
 from core.backups.fingerprints import fingerprints
 from core.backups.proof import same_rows, unharmed
@@ -291,11 +291,11 @@ def test_backups_older_than_the_target_keeps_go_with_the_next_one(stand: Stand) 
 
     first = run()
     assert first.state is State.WAITING and first.evidence["backup"]["removed"] == []
-    assert not engine._outlived(first.id)  # still open
+    assert not keeping.outlived(ledger, settings, first.id)  # still open
     desk.stop(first.id, ANA)
     (settings.backup_dir / "RB-2222.dump").write_text("of a run that this ledger does not know")
     at["now"] += timedelta(days=29)
-    assert not engine._outlived(first.id)
+    assert not keeping.outlived(ledger, settings, first.id)
     at["now"] += timedelta(days=2)
     second = run()
     assert second.evidence["backup"]["removed"] == [f"{first.id}.dump", f"{first.id}.json"]
@@ -309,7 +309,7 @@ def test_files_go_by_the_clock_when_no_way_back_needs_them(tmp_path: Path) -> No
     settings = Settings(targets={"production": target}, ledger=tmp_path / "l.db", backup_dir=tmp_path)
     at = {"now": now()}
     ledger = Ledger(settings.ledger, lambda: at["now"])
-    desk, engine = Desk(ledger, settings), Engine(RUNBOOKS, ledger, settings, Nobody())
+    desk = Desk(ledger, settings)
     old = desk.ask(Request("latest"), target, ANA, channel="C1")
     done = {"backup": {"file": f"{old.id}.dump", "restores": True}, "execute": {"saved": {"file": f"{old.id}.saved"}}}
     with ledger.transaction() as t:
@@ -324,12 +324,12 @@ def test_files_go_by_the_clock_when_no_way_back_needs_them(tmp_path: Path) -> No
     def there() -> list[str]:
         return [path.name for path in sorted(tmp_path.glob("RB-*"))]
 
-    assert engine.clean() == [] and there() == names  # what was never finished goes at once
+    assert keeping.clean(ledger, settings) == [] and there() == names  # what was never finished goes at once
     back = desk.way_back("reapply", old.id, target, ANA)
     at["now"] += timedelta(days=31)
-    assert engine.clean() == [] and there() == names
+    assert keeping.clean(ledger, settings) == [] and there() == names
     desk.stop(back.id, ANA)
-    assert engine.clean() == names and there() == []
+    assert keeping.clean(ledger, settings) == names and there() == []
     assert [event.data for event in ledger.events(old.id)][-1] == {"files": names}
     for kind, code in (("reapply", "E-NO-SAVED"), ("restore", "E-NO-BACKUP")):
         with pytest.raises(Refused) as no:

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core.desk import Desk, Duplicate
+from core.desk import Desk
 from core.errors import Problem, Refused
 from core.ledger import Ledger, Lost
 from core.model import OPEN, Person, Request, Run, State
 from core.redact import SecretStr
+from core.refusals import Duplicate
 from core.settings import Settings, Target
 
 PEOPLE = [Person(f"U{n}", f"Person {n}") for n in range(5)]

@@ -11,12 +11,12 @@ from docs_reading import CODE, EVERY, LINK, PATHS, ROOT, TEXT, anchors, blocks, 
 
 from core import ledger
 from core.check import VERDICTS
-from core.cli import CODES
 from core.errors import EXIT
 from core.grammar import AVAILABLE, VERBS
 from core.layouts import LAYOUTS
 from core.model import MOVES, State
 from core.settings import Settings, SlackSettings, Target
+from core.shell import CODES
 
 
 def emitted() -> dict[str, str]:

@@ -275,7 +275,7 @@ def test_sessions_of_the_application_are_ended_and_find_the_restored_database(st
 
 def test_what_changed_after_the_approval_makes_a_new_plan(stand: EngineStand) -> None:
     run = stand.asks("restore", stand.rolled_back("012"))
-    stand.dies(run, "core.steps.restore:same_plan", "before")
+    stand.dies(run, "core.steps.swap:same_plan", "before")
     stand.sql("INSERT INTO schema_migrations VALUES ('099')")
     run = stand.ledger.run(run.id)
     assert run.state is State.EXECUTING

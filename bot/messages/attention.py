@@ -17,8 +17,9 @@ from bot.messages.blocks import (
     say,
     section,
 )
-from bot.messages.ending import became, known, next_deploy, unknown_text, unknown_words, what_differs
+from bot.messages.ending import became, next_deploy
 from bot.messages.facts import approvals_missing, kept_until, noun, target, title, took, unchanged, undo, untouched
+from bot.messages.open_end import known, unknown_text, unknown_words, what_differs
 from bot.messages.steps import of_all, place, step_name
 from bot.messages.text import bare, clock, clock_secs, code, data, escape, listed, moment, plural, prose, utc
 from core.model import Event, Json, Run, State

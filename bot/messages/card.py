@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.messages import buttons, ending
+from bot.messages import buttons, ending, open_end
 from bot.messages.blocks import (
     Context,
     Message,
@@ -230,8 +230,8 @@ _CARDS: Mapping[State, Callable[[Run, Context], Message]] = {
     State.EXECUTING: _executing,
     State.INTERRUPTED: _interrupted,
     State.VERIFYING: _verifying,
-    State.DECIDE: ending.decide,
-    State.NEEDS_A_PERSON: ending.needs_a_person,
+    State.DECIDE: open_end.decide,
+    State.NEEDS_A_PERSON: open_end.needs_a_person,
     State.DONE: ending.done,
     State.STOPPED: ending.stopped,
     State.DENIED: ending.denied,

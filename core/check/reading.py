@@ -11,6 +11,7 @@ from core import script_rules as rules
 from core.errors import Refused
 from core.layouts import Part
 from core.script import Statement
+from core.script_tree import enum_name
 
 DECLARED = re.compile(
     r"irrevers|not[\s-]+revers|(can\s?not|can't)\s+be\s+(undone|revers|revert|rolled)|one[\s-]way|no\s+way\s+back",
@@ -94,9 +95,7 @@ def _is(node: Any, name: str) -> bool:
 
 def _control(node: Any) -> str:
     """BEGIN, COMMIT, ... or an empty text."""
-    return (
-        rules.TRANSACTION.get(rules._enum(node.transaction_stmt, "kind"), "?") if _is(node, "transaction_stmt") else ""
-    )
+    return rules.TRANSACTION.get(enum_name(node.transaction_stmt, "kind"), "?") if _is(node, "transaction_stmt") else ""
 
 
 def _unwrapped(found: list[tuple[Statement, Any]]) -> list[tuple[Statement, Any]]:

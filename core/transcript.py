@@ -1,0 +1,263 @@
+"""What one run prints in the shell, as it goes: ledger records in, lines out. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.model import STEPS, Event, Json, Run
+from core.printing import many, plain, seconds, size, what
+from core.redact import visible
+
+if TYPE_CHECKING:
+    from core.settings import Target
+
+NAMES = {"backup": "back up", "prepare": "put in"}
+"""Steps that are told by another name."""
+
+
+def numbered(run: Run, step: str) -> str:
+    """`3 back up`, in columns."""
+    return f"{STEPS[run.kind].index(step) + 1} {NAMES.get(step, step):<14}"
+
+
+def losses(run: Run) -> str:
+    """What will be deleted, in rows."""
+    parts = []
+    for loss in run.evidence["rehearse"]["losses"]:
+        if "rows" not in loss:
+            continue
+        unit = "values" if loss["kind"] == "column" else "rows"
+        young = f" ({loss['since']:,} written since the migration)" if loss.get("since") is not None else ""
+        parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
+    return ", ".join(parts) or "no rows"
+
+
+def saved(told: Json) -> str:
+    """`57,333 rows and 1,204 values`."""
+    parts = [many(told[key], unit) for key, unit in (("rows", "row"), ("values", "value")) if told.get(key)]
+    return " and ".join(parts) or "no rows"
+
+
+def price(run: Run) -> list[str]:
+    """What a way back costs."""
+    found = run.evidence["rehearse"]
+    if run.kind == "reapply":
+        back = found.get("back", {})
+        lines = [f"  puts back        {saved(run.evidence['identify']['saved'])}; keeps every write made since"]
+        lines += [
+            f"  WARNING          {many(one['rows'], 'saved row')} of {one['table']} kept aside: {one['reason']}"
+            for one in back.get("aside", ())
+        ]
+        return lines
+    lines = []
+    for one in found["losses"]:
+        table = one["table"].removeprefix("public.")
+        told = (
+            f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
+            if not one["about"]
+            else "not counted"
+        )
+        if one.get("saved"):
+            told = f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
+        lines.append(f"  WILL BE LOST     {table}: {told}")
+    names = run.evidence["identify"]
+    stops = ", ".join(names["services"]["names"]) or "no service"
+    return [
+        *(lines or ["  will be lost     nothing was written since the backup"]),
+        f"  stops            {stops}, for the swap",
+        f"  keeps            the database of now, as {names['kept']}",
+    ]
+
+
+def restored(run: Run) -> list[str]:
+    """Does the schema from before come back?"""
+    found = run.evidence["rehearse"]
+    if found["restores"] == "exact":
+        note = [f"  not quite        {d['message']} (cosmetic)" for d in found["differences"]]
+        before = "the rollback" if run.kind == "reapply" else "the migration"
+        return [f"  schema           as it was before {before}", *note]
+    if found["restores"] == "unknown":
+        return [f"  schema           not compared with the one from before: {plain(found['why_unknown'])}"]
+    lines = [f"                   {plain(d['message'])}" for d in found["differences"] if d["severity"] == "harmful"]
+    return ["  WARNING          the script does not restore the schema from before:", *lines]
+
+
+def seen(run: Run) -> list[str]:
+    """What no statement says: parts, cascades, rewrites, a broken way forward, who uses the tables now."""
+    found = run.evidence["rehearse"]
+    lines = [f"  part {n:<12}{plain(one['about'])}" for n, one in enumerate(found.get("parts", ()), 1)]
+    lines += [f"  CASCADE takes    {one['kind']} {visible(one['name'])}" for one in found.get("cascaded", [])]
+    lines += [f"  rewrites         {visible(table)}, whole, under a lock" for table in found.get("rewritten", [])]
+    if found.get("reapplies") is False:
+        lines.append(
+            f"  WARNING          the migration does not apply again afterwards: {plain(found['why_not_reapplies'])}"
+        )
+    for one in found.get("usage", []):
+        table = visible(one["table"].removeprefix("public."))
+        held = "".join(f", held by {visible(h['who'])} ({h['state']} for {h['seconds']} s)" for h in one["holders"])
+        if one["writes"] or one["reads"] > 9 or held:
+            lines.append(
+                f"  in use           {table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"
+            )
+    return lines + [f"  note             {plain(note)}" for note in found.get("notes", [])]
+
+
+def head(run: Run) -> list[str]:
+    """The plan in a few lines."""
+    first = f"{run.id}  {run.target}: {what(run)}"
+    if run.kind == "restore":
+        return [first, *price(run)]
+    if run.kind == "reapply":
+        return [first, *price(run), *restored(run), *seen(run)]
+    lines = [first, f"  will be deleted  {losses(run)}; saved first", *restored(run), *seen(run)]
+    for item in run.going:
+        lines += [f"  note             {plain(note)}" for note in item["warnings"]]
+    return lines
+
+
+def plan(run: Run, target: Target) -> list[str]:
+    """`rollback plan`: nothing was started."""
+    lines = [line.replace(f"{run.id}  ", "Plan for ", 1) for line in head(run)]
+    found = run.evidence["rehearse"]
+    locks = ", ".join(lock["table"].removeprefix("public.") for lock in found["locks"]) or "none"
+    lines += [
+        f"  locks            {locks}",
+        f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
+    ]
+    for item in run.going:
+        script = item["script"]
+        lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
+        lines += [visible(statement["sql"]) + ";" for statement in script["statements"]]
+    who = f"{target.approvals} approval by {', '.join(target.approvers)}" if target.approvals else "no approval"
+    return [*lines, "", f"Nothing was started. It would need {who}. Plan {run.digest[:12]}."]
+
+
+def step_lines(event: Event, run: Run, target: Target) -> list[str]:
+    """What one event adds to the transcript in the shell."""
+    data, at = event.data, f"{event.at:%H:%M} UTC"
+    who = event.actor.name if event.actor else ""
+    match event.kind:
+        case "step_done":
+            return done(data["step"], data["evidence"], run)
+        case "step_failed":
+            return [f"  {numbered(run, data['step'])} failed    {plain(data['message'])}"]
+        case "opened" if run.needed:
+            where = target.channel or "Slack"
+            until = data["expires_at"][11:16]
+            return [
+                *head(run),
+                f"  waiting for {run.needed} approval in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)",
+            ]
+        case "approved" | "denied" | "withdrawn":
+            why = data.get("note") or data.get("reason") or ""
+            return [f"    {event.kind:<14} {who}   {at}" + (f"   {plain(why)}" if why else "")]
+        case "unapproved":
+            return [f"    approval of {who} no longer counts: {plain(data.get('why') or 'taken back')}"]
+        case "plan_changed":
+            return [f"    the plan changed: {plain('; '.join(data['what']))}"]
+        case "executing":
+            parts = len(run.evidence.get("rehearse", {}).get("parts", ()))
+            whole = "services stop" if run.kind == "restore" else "one transaction, all or nothing"
+            return [f"  {numbered(run, 'execute')} starts: {f'{parts} parts' if parts else whole}"]
+        case "part_done":
+            return [
+                f"    part {data['part']} of {data['of']} done in {seconds(data['seconds'])}: {plain(data['about'])}"
+            ]
+        case "continued":
+            return [f"    {who} lets the rest follow"]
+        case "held_up" if data["by"]:
+            who_ = ", ".join(
+                f"{visible(one['who'])} ({one['state']} for {seconds(one['seconds'])})" for one in data["by"][:3]
+            )
+            return [f"    waits for a lock, held by {who_}"]
+        case "released":
+            return [f"    {who} released the hold"]
+        case "found_committed":
+            return ["    interrupted; the database says: committed. Nothing runs twice."]
+        case _:
+            return ending(event, run)
+
+
+def done(step: str, evidence: Json, run: Run) -> list[str]:
+    """One finished step."""
+    took = seconds(evidence["seconds"])
+    match step:
+        case "identify" if run.kind == "restore":
+            text = f"done      the backup is unharmed, {size(evidence['backup']['bytes'])}"
+        case "identify" if run.kind == "reapply":
+            text = f"done      {saved(evidence['saved'])} saved, unharmed"
+        case "identify":
+            count = len(evidence["undo"])
+            text = "done      1 migration, it has a rollback script"
+            if count != 1:
+                text = f"done      {count} migrations, each has a rollback script"
+        case "rehearse" if run.kind == "restore":
+            text = f"done      {took}, counted what was written since the backup"
+        case "rehearse" if run.kind == "reapply":
+            aside = sum(one["rows"] for one in evidence["back"].get("aside", ()))
+            text = f"done      {took}, {many(evidence['statements'], 'statement')} on a copy, {many(aside, 'row')} no longer fit"
+        case "rehearse":
+            text = f"done      {took}, {many(evidence['statements'], 'statement')} on an empty copy"
+        case "prepare":
+            text = f"done      {took}, {evidence['equal']} of {evidence['tables']} tables equal"
+        case "backup":
+            text = f"done      {took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
+        case "test restore":
+            equal = f"{evidence['equal']} of {evidence['tables']} tables equal"
+            text = f"done      {took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
+            back = evidence.get("way_back", {})
+            if back.get("works") is not None:
+                text += ", re-apply put everything back" if back["works"] else ", RE-APPLY DID NOT PUT EVERYTHING BACK"
+        case "execute" if run.kind == "restore":
+            text = f"swapped   {took}, the database of before is {evidence['kept']}"
+        case "execute" if run.kind == "reapply":
+            text = f"committed {took}, {saved(evidence['back'])} put back"
+        case "execute":
+            text = f"committed {took}, {saved(evidence.get('saved', {}))} saved first"
+        case _:
+            health = evidence["health"]
+            asked = f", health {health['ok']} of {health['tries']}" if health else ""
+            text = f"done      {took}, schema {evidence['schema']}{asked}"
+    lines = [f"  {numbered(run, step)} {text}"]
+    return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
+
+
+def ending(event: Event, run: Run) -> list[str]:
+    """The last line of a run, and what to do next."""
+    data = event.data
+    match event.kind:
+        case "done":
+            took = seconds((event.at - run.created_at).total_seconds())
+            lines = [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
+            if run.kind == "rollback":
+                whole = run.evidence.get("backup", {}).get("restores", True)
+                also = f" | rollback restore {run.id}" if whole else ""
+                lines.append(f"Ways back: rollback reapply {run.id}{also}")
+            return lines
+        case "stopped":
+            return [
+                f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"
+            ]
+        case "refused":
+            lines = [f"{plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
+            return lines + [f"  {option.replace('/rollback', 'rollback')}" for option in data.get("options", ())]
+        case "expired":
+            return [f"{run.id} expired: nobody decided. Nothing was changed. Ask again."]
+        case "differs":
+            return [
+                f"{run.id} is committed, but not verified:",
+                *[f"  {plain(d)}" for d in data["differences"]],
+                "Decide on the card.",
+            ]
+        case "unknown":
+            lines = [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} ({data['code']})"]
+            lines += [f"  {what}  {plain(one)}" for what in ("done", "left") for one in data.get(what, ())]
+            return [*lines, f"  rollback resume {run.id}"] if data["code"] == "E-PARTLY" else lines
+        case "interrupted":
+            return [
+                f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."
+            ]
+        case "kept":
+            return [f"{run.id} is kept as it is."]
+        case _:
+            return []
