@@ -175,6 +175,8 @@ def service_file(url: str) -> str:
         parameters = {**conn.info.get_parameters(), "password": conn.info.password}
     own = ("service", "servicefile", "passfile", "application_name")
     parameters = {key: value for key, value in parameters.items() if value and key not in own}
+    if parameters.get("sslcertmode") == "allow":
+        del parameters["sslcertmode"]  # the default, which libpq tells all the same; clients before 16 do not know it
     if any("\n" in value for value in parameters.values()):
         raise Refused("E-DB", "The address of the database holds a line break.", "Correct the target's `database_url`.")
     return "[rollback]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())

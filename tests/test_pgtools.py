@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.pgtools import Cancelled, ToolFailed, Tools
+from core.pgtools import Cancelled, ToolFailed, Tools, service_file
 from demo.postgres import Server
 
 
@@ -68,3 +68,9 @@ def test_one_that_ends_before_it_has_read_everything_is_believed_by_its_exit_cod
 def test_a_long_table_of_contents_does_not_wait_for_one_that_is_still_giving(tmp_path: Path) -> None:
     one = tools(tmp_path, "pg_restore", "head -c 3000000 /dev/zero; cat >/dev/null")
     assert len(one.listing(iter([bytes(1 << 20)] * 5))) == 3_000_000
+
+
+def test_a_plain_address_is_written_in_words_that_clients_of_every_major_know(app: str) -> None:
+    known = {"host", "port", "dbname", "user", "connect_timeout", "sslmode", "sslcompression"}
+    keys = {line.partition("=")[0] for line in service_file(app).splitlines()[1:]}
+    assert {"host", "dbname", "user"} <= keys <= known
