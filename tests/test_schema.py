@@ -222,7 +222,16 @@ def test_uncommitted_changes_are_seen_and_settings_and_locks_stay_as_they_were(e
         assert empty.execute(state.encode()).fetchone() == kept
         assert empty.execute(locks.encode()).fetchall() == []
     assert empty.execute(state.encode()).fetchone() == kept
-    assert empty.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+    assert empty.execute("SELECT name FROM pg_prepared_statements").fetchall() == [("rollback_bot_schema",)]
+
+
+def test_a_script_that_deallocates_everything_does_not_break_the_snapshot(empty: Conn) -> None:
+    first = snapshot(empty)
+    with empty.transaction():
+        run(empty, "CREATE TABLE t (a integer); DEALLOCATE ALL")
+        assert "table `t` is additional" in [c.message for c in difference(first, snapshot(empty))]
+    run(empty, "DISCARD ALL")
+    assert len(snapshot(empty)) > len(first)
 
 
 def test_tables_that_come_and_go_meanwhile_do_not_break_the_snapshot(empty: Conn) -> None:

@@ -19,7 +19,7 @@ from core.schema import difference, snapshot
 from demo.postgres import Server
 from tests.migration_grammar import BASE, GRAMMAR, PART, ROLES, statements
 
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "8"))
 STEPS = 8
 """Statements of one migration, checked one by one."""
 ENTRY = re.compile(r"^--\n-- Name: ", re.MULTILINE)

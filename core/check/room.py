@@ -65,10 +65,9 @@ class Room:
     def create(self, template: str) -> str:
         """A new database. The template may have no connection. Raises StepFailed (E-SCRATCH)."""
         name = f"rollback_scratch_check_{secrets.token_hex(6)}"
-        query = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         with postgres.trouble("make a scratch database"), self.connected(self.server) as conn:
             self.made.append(name)
-            conn.execute(query)
+            postgres.create(conn, name, template)
         return name
 
     def remove(self, name: str) -> None:
@@ -81,11 +80,6 @@ class Room:
         self.name = name
         self.conn = self.connected(postgres.with_database(self.url, name))
         self.conn.prepare_threshold = None  # psycopg forgets what it prepared at every DROP and ALTER
-        self.prepare()
-
-    def prepare(self) -> None:
-        """Let the server keep the plan of the snapshot's query: planning is half of its time."""
-        self.conn.execute("PREPARE rollback_snapshot AS " + schema.everything())
 
     def connected(self, url: str) -> postgres.Connection:
         return postgres.connect(url, "rollback-bot check", "the scratch server")
@@ -195,9 +189,6 @@ class Room:
                 self.conn.execute("RESET statement_timeout")  # ours holds whatever the script wants
         try:
             self.conn.execute(TIDY)
-            if any(statement.kind in ("DEALLOCATE", "DISCARD") for statement in reading.statements):
-                self.conn.execute("DEALLOCATE ALL")
-                self.prepare()
         except psycopg.Error as error:
             raise Failed(f"`{reading.file}`, at its end: {self.said(error)}.") from None
 
@@ -212,8 +203,7 @@ class Room:
     def snapshot(self) -> Snapshot:
         """The schema as it is now. Raises Failed where the script left it unreadable."""
         try:
-            with self.conn.transaction(force_rollback=True):
-                return schema.read(self.conn, "EXECUTE rollback_snapshot")
+            return schema.snapshot(self.conn)
         except psycopg.Error as error:
             raise Failed(f"the schema cannot be read afterwards: {pg_error(error)}.") from None
 
