@@ -201,10 +201,18 @@ def identity(conn: Connection) -> Json:
 
 
 def may_mark(conn: Connection, what: str) -> None:
-    """Raises Refused(E-RIGHTS) where the marker of a rollback could not be written."""
+    """Raises Refused(E-RIGHTS) where the marker of a rollback could not be written, or what is saved not be kept."""
     query = """SELECT has_database_privilege(current_database(), 'CREATE')
-                   OR coalesce(has_schema_privilege(to_regnamespace('rollback_bot')::oid, 'CREATE'), false)"""
-    if not execute(conn, query)[0][0]:
+                   OR coalesce(has_schema_privilege(to_regnamespace('rollback_bot')::oid, 'CREATE'), false),
+                      has_database_privilege(current_database(), 'TEMPORARY')"""
+    marker, temporary = execute(conn, query)[0]
+    if not temporary:
+        raise Refused(
+            "E-RIGHTS",
+            f"My role on *{what}* may not make temporary tables, and without them nothing is saved. Nothing was started.",
+            "Grant it: GRANT TEMPORARY ON DATABASE … TO the role of `database_url`.",
+        )
+    if not marker:
         raise Refused(
             "E-RIGHTS",
             f"My role on *{what}* may not create the schema `rollback_bot`, so I could not prove a commit. "
@@ -238,12 +246,19 @@ def scratch(url: str, run: str, purpose: str, template: str = "template0") -> It
     """
     name = f"rollback_scratch_{run.lower().replace('-', '_')}_{purpose}_{secrets.token_hex(3)}"
     with trouble("make a scratch database"), connect(url, f"rollback-bot {run} scratch", "the scratch server") as conn:
-        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        conn.execute(made)
+        create(conn, name, template)
     try:
         yield with_database(url, name)
     finally:
         drop(url, name)
+
+
+def create(conn: Connection, name: str, template: str) -> None:
+    """A database. On a throw-away server its files are copied, six times as fast: that needs a checkpoint, which costs
+    nothing there, and much on a busy server. Source: PostgreSQL documentation, "CREATE DATABASE"."""
+    throwaway = conn.info.server_version >= 150000 and scalar(conn, "SHOW fsync") == "off"
+    query = sql.SQL("CREATE DATABASE {} TEMPLATE {}" + (" STRATEGY FILE_COPY" if throwaway else ""))
+    conn.execute(query.format(sql.Identifier(name), sql.Identifier(template)))
 
 
 def drop(url: str, name: str) -> None:

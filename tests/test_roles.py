@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from core.model import State
+from core.model import Request, State
 from core.redact import SecretStr
 from demo.app import sample
 from demo.postgres import Server
 from tests.conftest import fresh
-from tests.engine_stand import EngineStand
+from tests.engine_stand import ANA, EngineStand
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,10 @@ def test_a_restore_needs_the_rights_that_are_told(stand: EngineStand, roles: Rol
     assert run.state is State.DONE, run.failed and run.failed["message"]
     assert stand.marks() == before
     stand.drop_others()
+
+
+def test_without_temporary_tables_nothing_starts(stand: EngineStand) -> None:
+    stand.sql(f"REVOKE TEMPORARY ON DATABASE {stand.name} FROM PUBLIC, app_owner")
+    run = stand.walk(stand.desk.ask(Request("latest"), stand.target, ANA))
+    assert run.state is State.REFUSED and run.ending
+    assert run.ending.data["code"] == "E-RIGHTS" and "may not make temporary tables" in run.ending.data["message"]
