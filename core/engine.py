@@ -19,6 +19,7 @@ import psycopg
 import structlog
 
 from core import keeping, postgres
+from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
 from core.model import Json, Kind, Person, Run, State
@@ -316,6 +317,8 @@ class Engine:
                     part.clean(self._work(run, self.settings.target(run.target)))
                 except (Problem, psycopg.Error) as problem:
                     log.warning("not tidied", run=run.id, step=part.name, error=type(problem).__name__)
+        with suppress(OSError):
+            dump.remove_leftovers(self.settings.backup_dir, lambda one: one == run.id)
         url = self.settings.target(run.target).scratch_url
         if url:
             try:

@@ -32,9 +32,10 @@ def losses(conn: postgres.Connection, work: Work) -> list[Json]:
     evidence = work.undoes.evidence
     backup, history = evidence["backup"], evidence["identify"]["history_table"]
     own = [  # what the rollback, and its re-apply, wrote is no loss
-        run.evidence["execute"]["saved"]["since"][1]
+        number
         for run in (work.undoes, work.between)
         if run and "saved" in run.evidence.get("execute", {})
+        for number in run.evidence["execute"]["saved"]["since"][1:]
     ]
     manifest = unharmed(dump.archive_of(work, work.undoes.id), backup)
     deadline = time.monotonic() + work.target.count_budget.total_seconds()

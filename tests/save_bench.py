@@ -158,7 +158,7 @@ class Bench:
         self.sql(unseen)
         self.number += 1
         files = self.folder / f"{self.number}.saved", self.folder / f"{self.number}.aside"
-        before, old, stood = self.rows(), look(self.admin), self.sequences()
+        before, old, stood = self.rows(), schema.snapshot(self.admin), self.sequences()
         conn = self.admin if role == "postgres" else self.connect(role)
         try:
             saved = self.roll_back(conn, evidence, files[0], old)
@@ -167,7 +167,7 @@ class Bench:
         finally:
             if conn is not self.admin:
                 conn.close()
-        now = look(self.admin)
+        now = schema.snapshot(self.admin)
         case = Case(before, self.rows(), (old, now), (stood, self.sequences()), back, saved, files[0])
         if back.aside:
             case.aside = kept(files[1])
@@ -243,7 +243,7 @@ class Bench:
             taking = begin(conn, evidence, held, Writer(out))
             run_all(conn, work, trial.statements(work.run.going), taking)
             destroys_only_what_is_saved(work, held, inventory(conn))
-            return taking.finish("RB-7K3M", before, look(conn))
+            return taking.finish("RB-7K3M", before, schema.snapshot(conn))
 
     def reapply(
         self,
@@ -263,7 +263,7 @@ class Bench:
             for reset in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
                 conn.execute(reset.encode())
         with conn.transaction():
-            back.notes += rights.give_back(conn, back.manifest["rights"], look(conn))
+            back.notes += rights.give_back(conn, back.manifest["rights"], schema.snapshot(conn))
         return back
 
     def trial(self, evidence: Mapping[str, Json], forward: str) -> Json:
@@ -271,7 +271,7 @@ class Bench:
         self.number += 1
         files = self.folder / f"{self.number}.saved", self.folder / f"{self.number}.aside"
         with self.admin.transaction(force_rollback=True):
-            saved = self.roll_back(self.admin, evidence, files[0], look(self.admin))
+            saved = self.roll_back(self.admin, evidence, files[0], schema.snapshot(self.admin))
             back = self.reapply(self.admin, evidence, forward, saved, files)
         return {"exact": back.exact}
 
@@ -300,14 +300,6 @@ class Bench:
             last, called = self.admin.execute(f"SELECT last_value, is_called FROM {name}".encode()).fetchall()[0]
             found[name] = (last * sign, called)
         return found
-
-
-def look(conn: postgres.Connection) -> schema.Snapshot:
-    """The schema; the query is planned once for each connection."""
-    with conn.transaction(force_rollback=True):
-        if not postgres.execute(conn, "SELECT 1 FROM pg_prepared_statements WHERE name = 'bench_look'"):
-            conn.execute("PREPARE bench_look AS " + schema.everything())
-        return schema.read(conn, "EXECUTE bench_look")
 
 
 def statements(text: str, name: str) -> list[tuple[str, Json]]:

@@ -60,13 +60,13 @@ def sealed(cipher: Cipher, file: Path, text: bytes = TEXT) -> Path:
 def test_what_goes_in_comes_out_and_lies_encrypted(cipher: Cipher, tmp_path: Path) -> None:
     file = sealed(cipher, tmp_path / "file")
     assert file.read_bytes()[:1000] not in TEXT and len(TEXT) < file.stat().st_size < len(TEXT) * 1.01
-    with opened(io.FileIO(file), cipher) as back:
+    with opened(file, cipher) as back:
         assert back.read() == TEXT
     cipher.check()
 
 
 def test_a_reader_may_stop_early(cipher: Cipher, tmp_path: Path) -> None:
-    with opened(io.FileIO(sealed(cipher, tmp_path / "file")), cipher) as back:
+    with opened(sealed(cipher, tmp_path / "file"), cipher) as back:
         assert back.read(10) == TEXT[:10]
 
 
@@ -75,14 +75,14 @@ def test_a_damaged_or_cut_file_is_not_taken_for_whole(cipher: Cipher, tmp_path: 
     middle = len(data) // 2
     for other in (data[:-50], data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]):
         (tmp_path / "other").write_bytes(other)
-        with pytest.raises(Damaged, match="cannot decrypt it"), opened(io.FileIO(tmp_path / "other"), cipher) as back:
+        with pytest.raises(Damaged, match="cannot decrypt it"), opened(tmp_path / "other", cipher) as back:
             back.read()
 
 
 def test_a_file_in_plain_is_read_as_it_is_whatever_the_settings_say_today(cipher: Cipher, tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"\x28\xb5\x2f\xfdrows")
     for one in (cipher, None):
-        with opened(io.FileIO(tmp_path / "plain"), one) as back:
+        with opened(tmp_path / "plain", one) as back:
             assert back.read() == b"\x28\xb5\x2f\xfdrows"
 
 
@@ -91,7 +91,7 @@ def test_an_encrypted_file_without_its_key_in_the_settings_is_named(cipher: Ciph
     other = Cipher("gpg" if cipher.tool == "age" else "age", "x", tmp_path)
     for one in (None, other):
         with pytest.raises(Damaged, match=f"encrypted by {cipher.tool}"):
-            opened(io.FileIO(file), one)
+            opened(file, one)
 
 
 def test_a_key_that_is_missing_or_another_is_refused_with_a_remedy(cipher: Cipher, tmp_path: Path) -> None:

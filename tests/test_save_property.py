@@ -19,10 +19,10 @@ from core.errors import StepFailed
 from core.model import Json
 from core.save import archive
 from core.save.items import item_of
-from tests.save_bench import Bench, Rows, look, statements
+from tests.save_bench import Bench, Rows, statements
 from tests.save_grammar import Migration, migrations
 
-EXAMPLES = int(os.environ.get("SAVE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SAVE_EXAMPLES", "15"))
 KEYS = {"p": "id", "c": "id", "r": "id", "s": "id", "q": "id"}
 State = dict[str, dict[str, dict[str, str]]]
 """Table -> key -> column -> value, of the tables that have a key."""
@@ -126,7 +126,7 @@ def walk(saves: Bench, one: Migration) -> Told | None:
         return None
     saves.number += 1
     files = saves.folder / f"{saves.number}.saved", saves.folder / f"{saves.number}.aside"
-    before, old = saves.rows(), look(saves.admin)
+    before, old = saves.rows(), schema.snapshot(saves.admin)
     saved = saves.roll_back(saves.admin, evidence, files[0], old)
     rolled, alone = saves.rows(), tried(saves, forward)
     for write in one.since:
@@ -135,7 +135,7 @@ def walk(saves: Bench, one: Migration) -> Told | None:
     if alone_since is None or alone is None:
         return None
     back = saves.reapply(saves.admin, evidence, forward, saved, files)
-    changed = schema.difference(old, look(saves.admin))
+    changed = schema.difference(old, schema.snapshot(saves.admin))
     return Told(
         before, rolled, alone, written, alone_since, saves.rows(), aside(saves, files[1]) if back.aside else {},
         {(m[1], m[3]): m[2] for step in steps if (m := re.match(r"ALTER TABLE (\w+) RENAME (\w+) TO (\w+)", step.forward))},

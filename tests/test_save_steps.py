@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from core import commit
+from core.bystander import Bystander
 from core.model import Json, Request, Run, State
 from core.roll_back import RE_APPLY, ROLL_BACK
 from core.runbook import Runbook, Step
@@ -86,7 +87,8 @@ def test_whatever_the_database_prefers_the_transaction_sees_what_was_committed_b
     for setting in ("default_transaction_isolation = 'repeatable read'", "default_transaction_read_only = on"):
         stand.sql(f"ALTER DATABASE {name} SET {setting}")
     with psycopg.connect(stand.url, autocommit=True) as conn:
-        commit.lock(conn, stand.work(walked(stand, ROLL_BACK, Request("latest"), "RB-2222", until="backup")), {})
+        work = stand.work(walked(stand, ROLL_BACK, Request("latest"), "RB-2222", until="backup"))
+        commit.lock(conn, work, {}, Bystander(work, conn))
         with psycopg.connect(stand.server.url(name), autocommit=True) as other:
             other.execute("SET default_transaction_read_only = off")
             other.execute(NEW)

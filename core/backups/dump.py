@@ -41,7 +41,7 @@ class Readable(PosixPath):
 
     def open(self, mode: str = "r", *args: Any, **more: Any) -> IO[Any]:  # type: ignore[override]  # for `rb` alone
         """Mode `rb`: what it holds. Raises Damaged where it cannot be decrypted, OSError."""
-        return opened(io.FileIO(self), self.cipher) if mode == "rb" else super().open(mode, *args, **more)
+        return opened(Path(self), self.cipher) if mode == "rb" else super().open(mode, *args, **more)
 
 
 @dataclass(frozen=True)

@@ -118,17 +118,19 @@ def cipher_of(target: Target) -> Cipher | None:
     return Cipher(given.tool, given.recipient, given.identity)
 
 
-def opened(file: IO[bytes], cipher: Cipher | None) -> IO[bytes]:
+def opened(path: Path, cipher: Cipher | None) -> IO[bytes]:
     """What a file holds, decrypted where it is encrypted, whatever the settings are today. Raises Damaged, Refused."""
+    file = io.FileIO(path)
     head = file.read(len(AGE))
     file.seek(0)
     tool = "age" if head == AGE else "gpg" if head and head[0] & OPENPGP else None
     if tool is None:
-        return file
+        return cast(IO[bytes], file)
+    file.close()
     if cipher is None or cipher.tool != tool:
-        file.close()
         raise Damaged(f"it is encrypted by {tool}, and the settings of its target name no key of that kind")
-    return cipher.out_of(file)
+    key = cipher
+    return cast(IO[bytes], pipes.Rewindable(lambda: key.out_of(cast(IO[bytes], io.FileIO(path)))))
 
 
 class Child:

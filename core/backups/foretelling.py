@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import LiteralString
 
 from core import postgres
-from core.backups import dump, encryption
-from core.errors import Refused, StepFailed
+from core.backups import encryption
+from core.backups.sizes import PACE, REMEDY, SQUEEZED, free_in, short, usable, weight
+from core.backups.strategies import of
+from core.errors import Refused
 from core.model import Json
 from core.runbook import Work
 from core.save.inventory import inventory
-from core.save.items import Item
-
-SQUEEZED, PACE = 0.35, 100e6
-"""Of a save: size as a part of what the rows take in the table; bytes of the table a second. Seen 0.15 to 0.5, 100e6 to 180e6."""
-TABLE: LiteralString = """
-    SELECT CASE WHEN c.relpages > 0 THEN (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::int
-                ELSE pg_table_size(c.oid) END
-      FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = to_regclass(%s)"""
-"""The exact size would wait for whoever locks the table: it is asked only where the table was never vacuumed."""
-WIDTHS: LiteralString = """
-    SELECT max(greatest(c.reltuples, 0)) * sum(s.avg_width) * (1 - min(s.null_frac) FILTER (WHERE s.attname = ANY (%s)))
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = ANY (%s)
-     WHERE c.oid = to_regclass(%s)"""
-"""Of some columns: rows, times their widths, times the part that is not NULL. NULL where the table was never analysed."""
-REMEDY = "Free the disk, or set `backup_dir` to a bigger one."
+from core.save.wanted import to_save
 
 
 def foretold(work: Work, conn: postgres.Connection, rehearsed: Json) -> Json:
@@ -41,9 +21,6 @@ def foretold(work: Work, conn: postgres.Connection, rehearsed: Json) -> Json:
 
     Raises Refused: E-DISK where they cannot fit, E-TOOLS.
     """
-    from core.backups.strategies import of
-    from core.steps.execute import to_save
-
     known = replace(work, run=replace(work.run, evidence={**work.run.evidence, "rehearse": rehearsed}))
     strategy, free = of(work.target), free_in(work.settings.backup_dir)
     need = strategy.need(known, conn)
@@ -55,76 +32,8 @@ def foretold(work: Work, conn: postgres.Connection, rehearsed: Json) -> Json:
     return {"foretold": {"bytes": need.bytes, "free": free, "seconds": need.seconds}, "save": save}
 
 
-def weight(conn: postgres.Connection, items: Sequence[Item]) -> int:
-    """About how many bytes of their tables the rows and values take that are saved. Rows that the scripts change in tables that
-    stay are not among them: nobody knows yet how many these are."""
-    total = 0.0
-    for item in items:
-        found = None
-        if item.kind in ("values", "retyped"):
-            named = list(item.columns)
-            found = postgres.scalar(conn, WIDTHS, named, [*item.key, *named], item.table)
-        if found is None and item.kind != "touched":
-            found = postgres.scalar(conn, TABLE, item.table)
-        total += found or 0
-    return int(total)
-
-
-def last_of(work: Work, form: str) -> Json | None:
-    """What the newest backup of this target and format took: `bytes`, `plain` (before compression), `size` (of the
-    database), `seconds`. None where none is kept."""
-    folder = work.settings.backup_dir
-    if not folder.is_dir():
-        return None
-    manifests = [path for path, run in dump.ours(folder) if path.name == f"{run}.json"]
-    with suppress(OSError):  # old ones may be removed meanwhile
-        for path in sorted(manifests, key=lambda one: -one.stat().st_mtime):
-            with suppress(ValueError, KeyError, TypeError):  # what is no manifest tells nothing
-                manifest = json.loads(path.read_text())
-                about: Json = manifest["about"]
-                if (manifest["target"], manifest["format"]) == (work.target.name, form) and about["size"]:
-                    return about
-    return None
-
-
 def ready(work: Work, conn: postgres.Connection) -> None:
     """Could a backup be taken, encrypted and written? Raises Refused(E-BACKUP, E-TOOLS)."""
-    from core.backups.strategies import of
-
     usable(work.settings.backup_dir)
     encryption.check(work.target)
     of(work.target).ready(work.target, conn)
-
-
-def usable(folder: Path) -> None:
-    """Raises Refused(E-BACKUP) where nothing can be written into a folder, or it cannot be made."""
-    there = nearest(folder)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise Refused("E-BACKUP", "I cannot write to the backup folder. Nothing was started.", "Check `backup_dir`.")
-
-
-def nearest(folder: Path) -> Path:
-    """The folder, or the first above it that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-def free_in(folder: Path) -> int:
-    """Free bytes where a folder is, or will be."""
-    return shutil.disk_usage(nearest(folder)).free
-
-
-def enough_room(folder: Path, needed: int) -> None:
-    """Raises StepFailed(E-DISK) where fewer than `needed` bytes are free."""
-    free = free_in(folder)
-    if free < needed:
-        raise StepFailed("E-DISK", f"{short(needed, free)} Production was not changed.", REMEDY)
-
-
-def short(needed: int, free: int) -> str:
-    """What is needed and what there is."""
-    return f"The backup needs up to {sized(needed)}, {sized(free)} is free."
-
-
-def sized(number: int) -> str:
-    """2.1 GB, 0.3 MB"""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -15,15 +15,15 @@ from core import pgtools, postgres, schema
 from core.backups import Copy, Need, dump
 from core.backups.dump import Archive
 from core.backups.fingerprints import fingerprints, patient, reading
-from core.backups.foretelling import enough_room, last_of
 from core.backups.proof import same_rows, same_schema, unharmed
+from core.backups.sizes import enough_room, last_of
 from core.ledger import now, stamp
 from core.model import Json
 from core.pgtools import Tools
 from core.runbook import Work
+from core.scratch_copy import ownership, scratch, tools, without_owners
 from core.scratch_extensions import Lacking
 from core.settings import Target
-from core.steps.rehearse import ownership, scratch, tools, without_owners
 
 
 class Format(Protocol):

@@ -12,18 +12,17 @@ from contextlib import contextmanager
 
 import psycopg
 
-from core import postgres, schema
+from core import postgres, schema, scratch_copy
 from core.backups import Copy, Need, affected, dump, fingerprints, partial_copy, programs
 from core.backups.dump import Archive
-from core.backups.foretelling import SQUEEZED, enough_room, last_of, weight
 from core.backups.proof import same_rows, unharmed
+from core.backups.sizes import SQUEEZED, enough_room, last_of, weight
 from core.errors import StepFailed
 from core.ledger import now, stamp
 from core.model import Json
 from core.redact import pg_error
 from core.runbook import Work
 from core.settings import Target
-from core.steps import rehearse
 
 
 class Scoped:
@@ -93,8 +92,8 @@ class Scoped:
     @contextmanager
     def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
         manifest, file = unharmed(archive, work.run.evidence["backup"]), archive.backup(self.name)
-        fit = rehearse.scratch(work)
-        with rehearse.copy(work, fit) as url:
+        fit = scratch_copy.scratch(work)
+        with scratch_copy.copy(work, fit) as url:
             try:
                 with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
                     lies = partial_copy.load(conn, file)

@@ -13,6 +13,7 @@ from core import postgres
 from core.save.fit import DELETED, LIVE
 from core.save.stage import PAIRS, UNPAIRED, Live, Stage, every
 from core.save.texts import identifiers, listed
+from core.save.xids import NOTE
 
 NO_ARBITER: LiteralString = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indimmediate
@@ -28,6 +29,7 @@ ONE_BY_ONE = """
           BEGIN
             EXECUTE {statement} USING row_n;
             GET DIAGNOSTICS put = ROW_COUNT;
+            {note};
             UPDATE {stage} s SET done = true, why = CASE WHEN put = 0 THEN {none} END WHERE s.n = row_n;
             found_one := true;
           EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
@@ -68,6 +70,7 @@ def insert(stage: Stage, live: Live, unchecked: bool = False) -> int:
             unchecked = unchecked and not plain  # such a rule is kept by a trigger, as foreign keys are
             with replica(stage.conn) if unchecked else nullcontext():
                 done = stage.conn.execute(query + skip).rowcount
+            stage.conn.execute(NOTE)
             if done < asked and (stage.item.weak or unchecked):
                 raise _Fewer
     except (psycopg.IntegrityError, psycopg.DataError, _Fewer):
@@ -118,6 +121,7 @@ def update(stage: Stage, live: Live) -> None:
         try:
             with stage.conn.transaction():
                 stage.conn.execute(query)
+                stage.conn.execute(NOTE)
         except (psycopg.IntegrityError, psycopg.DataError):
             _one_by_one(stage, query + sql.SQL(" AND s.n = $1"), LIVE, sql.SQL("NULL"))
 
@@ -142,6 +146,6 @@ def _one_by_one(stage: Stage, query: sql.Composed, what: sql.Composable, none: s
     )
     conn.execute(sql.SQL("CREATE INDEX ON {} (n)").format(stage.table))
     text = sql.SQL(ONE_BY_ONE).format(
-        stage=stage.table, what=what, statement=sql.Literal(query.as_string(conn)), none=none
+        stage=stage.table, what=what, statement=sql.Literal(query.as_string(conn)), none=none, note=sql.SQL(NOTE)
     )
     conn.execute(sql.SQL("DO {}").format(sql.Literal(text.as_string(conn))))

@@ -50,8 +50,8 @@ def left_over(stage: Stage, left: Stage) -> None:
 # -- before the forward scripts --------------------------------------------------------------------------------
 
 
-def before(stage: Stage, live: Live, since: tuple[str, str] | None) -> None:
-    """Mark what was changed, taken or removed since the rollback. `since`: its snapshot and transaction number."""
+def before(stage: Stage, live: Live, since: tuple[str, ...]) -> None:
+    """Mark what was changed, taken or removed since the rollback. `since`: its snapshot and transaction numbers."""
     item, names = stage.item, [name for name in stage.item.columns if name in live.own]
     if stage.count(CHANGED):
         stage.pair(live, CHANGED, names if item.weak else item.key, new=True)
@@ -216,7 +216,7 @@ def _rows(stage: Stage, key: ForeignKey, waiting: Sequence[Stage], live: Live) -
         return 0
     texts = [stage.old(name) for name in key.columns]
     values = [live.own[name].value(text) for name, text in zip(key.columns, texts, strict=True)]
-    return stage.mark("parent_gone", every([DELETED, _lacking(key, values, texts, waiting)]))
+    return stage.mark("parent_gone", every([DELETED, _lacking(key, values, texts, waiting)]), key.name)
 
 
 def _changes(stage: Stage, key: ForeignKey, waiting: Sequence[Stage], live: Live) -> int:
@@ -228,7 +228,8 @@ def _changes(stage: Stage, key: ForeignKey, waiting: Sequence[Stage], live: Live
     stage.pair_live(live)
     values = [stage.written(live, name) for name in key.columns]
     texts = [stage.old(name) if name in stage.item.columns else live.there[name].text() for name in key.columns]
-    return stage.mark_paired("parent_gone", live, every([LIVE, other, _lacking(key, values, texts, waiting)]))
+    lacking = every([LIVE, other, _lacking(key, values, texts, waiting)])
+    return stage.mark_paired("parent_gone", live, lacking, key.name)
 
 
 def _lacking(

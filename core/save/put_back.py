@@ -18,7 +18,7 @@ from psycopg import sql
 
 from core import postgres, schema
 from core.model import Json
-from core.save import archive, fit, links, sequences
+from core.save import archive, fit, links, sequences, xids
 from core.save.archive import Writer
 from core.save.aside import Aside
 from core.save.fill import insert, may_skip, update
@@ -41,14 +41,14 @@ class Save:
     """A save on disk, and what is known about the way back.
 
     `seeds`: rows that the forward scripts put into a table by themselves, on an empty copy. `derived`: tables that the forward scripts fill from rows (names without schema; `*`: any). `exact`: tables in which
-    they were seen to make just what was saved. `since`: snapshot and number of the rollback's transaction.
+    they were seen to make just what was saved. `since`: snapshot and numbers of the rollback's transaction.
     """
 
     file: Path
     seeds: Mapping[str, int] = field(default_factory=dict)
     derived: Collection[str] = ()
     exact: Collection[str] = ()
-    since: tuple[str, str] | None = None
+    since: tuple[str, ...] = ()
 
     def derives(self, table: str) -> bool:
         """May the forward scripts fill this table from rows?"""
@@ -100,6 +100,7 @@ class _Work:
 
     def before(self) -> None:
         """Compare with what is there now: after the forward scripts it could not be told who wrote what."""
+        xids.begin(self.conn)
         self.held, self.views = inventory(self.conn), dict(postgres.execute(self.conn, VIEWS))
         self.deletions = self._deletions()
         with archive.reading(self.save.file) as saved:
@@ -118,7 +119,7 @@ class _Work:
             now = stage.part["now"] or {"table": stage.item.table, "columns": None}  # one of that name may be new
             live = Live(self.conn, stage.item, now["table"], now["columns"])
             if live and {*stage.item.key} <= live.own.keys():
-                fit.before(stage, live, self.save.since if self.save.derives(stage.item.table) else None)
+                fit.before(stage, live, self.save.since if self.save.derives(stage.item.table) else ())
 
     def _deletions(self) -> int:
         return int(postgres.execute(self.conn, DELETIONS, list(self.held))[0][0])

@@ -129,14 +129,14 @@ class Stage:
 
     # -- what is done with its rows ------------------------------------------------------------------------------
 
-    def mark(self, why: str, where: sql.Composable) -> int:
+    def mark(self, why: str, where: sql.Composable, rule: str | None = None) -> int:
         """Give the rows that fit so far and meet a condition their reason; how many."""
-        query = sql.SQL("UPDATE {} s SET why = {} WHERE s.why IS NULL AND ({})").format(self.table, why, where)
-        return self.conn.execute(query).rowcount
+        query = sql.SQL("UPDATE {} s SET why = {}, rule = {} WHERE s.why IS NULL AND ({})")
+        return self.conn.execute(query.format(self.table, why, rule, where)).rowcount
 
-    def mark_paired(self, why: str, live: Live, where: sql.Composable) -> int:
+    def mark_paired(self, why: str, live: Live, where: sql.Composable, rule: str | None = None) -> int:
         """The same, where the condition is about the live row of a pair."""
-        return self.change(sql.SQL("why = {}").format(why), live, where)
+        return self.change(sql.SQL("why = {}, rule = {}").format(why, rule), live, where)
 
     def change(self, sets: sql.Composable, live: Live, where: sql.Composable) -> int:
         """Set something of the rows that fit so far, where a condition holds about the live row of their pair."""

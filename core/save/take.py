@@ -10,7 +10,7 @@ from psycopg import sql
 
 from core import postgres, schema
 from core.model import Json
-from core.save import rights, sequences
+from core.save import rights, sequences, xids
 from core.save.archive import Writer
 from core.save.inventory import Inventory
 from core.save.items import Item, item_of
@@ -98,7 +98,7 @@ class Taking:
             "rights": rights.kept(before, lost),
         }
         size, digest = self.writer.close(manifest, sequences.by_hand(self.sequences))
-        since = postgres.execute(self.conn, "SELECT pg_current_snapshot()::text, pg_current_xact_id()::text")[0]
+        since = [postgres.scalar(self.conn, "SELECT pg_current_snapshot()::text"), *xids.numbers(self.conn)]
         parts = [part for part in self.writer.parts if part["kind"] != "left"]
         return {
             "bytes": size,
@@ -110,7 +110,7 @@ class Taking:
                 for part in parts
             ],
             "sequences": len(self.sequences),
-            "since": list(since),
+            "since": since,
         }
 
     def _remember(self, n: int, item: Item) -> None:

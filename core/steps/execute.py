@@ -22,8 +22,8 @@ from core.parts import Part, cut
 from core.runbook import Work
 from core.save.archive import Writer
 from core.save.inventory import Destroyed, Inventory, destroyed, inventory, unsaved
-from core.save.items import Item, items, without_nulls
 from core.save.take import Taking
+from core.save.wanted import going, merged, to_save
 from core.steps.identify import identify
 from core.trial import LeftTransaction, one
 
@@ -164,30 +164,6 @@ def one_inside(conn: postgres.Connection, file: str, statement: Json, transactio
         inside = False
     if not inside:
         raise unknown([f"`{file}`, line {statement['line']} ended the transaction although nothing in it says so"])
-
-
-def to_save(conn: postgres.Connection, evidence: Any, held: Inventory) -> list[Item]:
-    """What the proofs have seen go, as it stands on this database. `evidence`: by step."""
-    rehearsed, tried = evidence["rehearse"], evidence.get("test restore", {})
-    gone = merged(rehearsed["destroyed"], tried.get("destroyed", {}))
-    emptied = {*rehearsed["emptied"], *tried.get("emptied", ())}
-    if rehearsed["blind"]:  # nobody could tell whether these were written anew or emptied
-        emptied |= {*gone["moved"]}
-    written = {*rehearsed["writes"], *tried.get("touched", ())}
-    found = items(conn, held, gone, emptied, written, [one["sql"] for _, one in trial.statements(going(evidence))])
-    back = tried.get("way_back", {})
-    return without_nulls(found, back["filled"]) if "filled" in back and not rehearsed["derived"] else found
-
-
-def going(evidence: Any) -> list[Json]:
-    """What runs: of a rollback the migrations that go, of a re-apply those that come."""
-    identified = evidence["identify"]
-    return list(identified.get("undo") or identified.get("redo") or [])
-
-
-def merged(one: Json, other: Json) -> Json:
-    """What either of two proofs saw destroyed."""
-    return {key: [*one[key], *(each for each in other.get(key, ()) if each not in one[key])] for key in one}
 
 
 def destroys_only_what_is_saved(work: Work, before: Inventory, after: Inventory, saves: bool = True) -> None:

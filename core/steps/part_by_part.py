@@ -22,9 +22,9 @@ from core.model import Json
 from core.parts import Part, Progress, cut, probe, to_run
 from core.redact import pg_error
 from core.runbook import Work
+from core.scratch_copy import target
 from core.steps import execute as at_once
 from core.steps.identify import undone
-from core.steps.rehearse import target
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from core.save.bring import bring, may_bring
 from core.save.inventory import inventory
 from core.save.put_back import Back, Save, putting_back
 from core.save.take import Taking
+from core.scratch_copy import copy, scratch, target
 from core.steps.execute import (
     as_rehearsed,
     begin,
@@ -38,7 +39,7 @@ from core.steps.execute import (
     same_plan,
     tables,
 )
-from core.steps.rehearse import copy, looking, on_the_target, scratch, target
+from core.steps.rehearse import looking, on_the_target
 from core.usage import Usage
 
 NOTHING = "Nothing was started."
@@ -106,7 +107,7 @@ def save_of(work: Work) -> Save:
     file = dump.archive_of(work, work.undoes.id).saved
     rehearsed, since = evidence["rehearse"], evidence["execute"]["saved"]["since"]
     exact = evidence.get("test restore", {}).get("way_back", {}).get("exact", ())
-    return Save(file, rehearsed["seeds"], rehearsed["derived"], exact, (since[0], since[1]))
+    return Save(file, rehearsed["seeds"], rehearsed["derived"], exact, tuple(since))
 
 
 def scripts(work: Work) -> Forward:

@@ -21,8 +21,8 @@ from core.ledger import canonical
 from core.model import Json, Run
 from core.redact import pg_error
 from core.runbook import Work
+from core.scratch_copy import target
 from core.services import services_for
-from core.steps.rehearse import target
 from core.steps.verify import ask
 from core.written_since import losses
 

@@ -14,8 +14,8 @@ from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
 from core.model import Json
 from core.redact import pg_error
 from core.runbook import Work
+from core.scratch_copy import target
 from core.services import services_for
-from core.steps.rehearse import target
 from core.steps.restore import identify
 from core.written_since import losses
 

@@ -26,7 +26,8 @@ from core.save.inventory import inventory
 from core.save.items import Item
 from core.save.put_back import Back, Save, putting_back
 from core.save.texts import columns, oid_of
-from core.steps.execute import begin, run_all, to_save
+from core.save.wanted import to_save
+from core.steps.execute import begin, run_all
 from core.steps.rehearse import forward_scripts
 
 COLUMNS: LiteralString = """

@@ -12,7 +12,7 @@ from core.errors import StepFailed
 from core.model import Json
 from core.parts import cut
 from core.runbook import Work
-from core.steps.rehearse import scratch_url
+from core.scratch_copy import scratch_url
 from core.steps.there_and_back import there_and_back
 from core.trial_parts import for_real
 

@@ -1,0 +1,73 @@
+"""The target, and a scratch database with its schema: what steps and backups work with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from core import pgtools, postgres, scratch_extensions, scratch_server, trial
+from core.pgtools import Tools
+from core.runbook import Work
+from core.scratch_server import Fit
+
+
+def target(work: Work) -> AbstractContextManager[postgres.Connection]:
+    """The target, directly."""
+    return postgres.target(work.target.database_url.get_secret_value(), work.run.id, work.target.name)
+
+
+def tools(work: Work) -> Tools:
+    """The client programs for the target's server."""
+    version = work.run.evidence["identify"]["database"]["server_version"]
+    return pgtools.find(int(version.split(".")[0]), work.settings.pg_bin)
+
+
+def scratch(work: Work) -> Fit:
+    """The scratch server, and what it lacks. Raises Refused(E-SCRATCH), StepFailed(E-SCRATCH)."""
+    identified = work.run.evidence["identify"]
+    scripts = [statement["sql"] for _, statement in trial.statements(work.run.going)]
+    return scratch_server.fit(work.target, work.settings, identified["database"], scripts)
+
+
+def scratch_url(work: Work) -> str:
+    """The address of the scratch server. Raises as `scratch`."""
+    return scratch(work).scratch.url
+
+
+@contextmanager
+def copy(work: Work, fit: Fit) -> Iterator[str]:
+    """A scratch database with the target's schema and no rows."""
+    programs, source = tools(work), work.target.database_url.get_secret_value()
+    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "schema.dump"
+        try:
+            wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds() * 1000:.0f}"  # ms
+            programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
+            options = [
+                *ownership(without_owners(work)),
+                *scratch_extensions.only(programs, file, fit.lacking, Path(folder)),
+            ]
+            programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
+        except pgtools.ToolFailed as error:
+            raise pgtools.stopped(error, "E-REHEARSAL", "I could not copy the schema to the scratch server") from None
+        yield url
+
+
+def ownership(why: str) -> list[str]:
+    """pg_restore's options; owners and privileges are restored unless there is a reason not to."""
+    return ["--no-owner", "--no-privileges"] if why else []
+
+
+def without_owners(work: Work) -> str:
+    """Why owners and privileges cannot be restored on the scratch server; empty where they can."""
+    query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'"
+    superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
+    with postgres.connect(work.target.database_url.get_secret_value(), "rollback-bot", work.target.name) as conn:
+        there = {row[0] for row in postgres.execute(conn, query)}
+    with postgres.connect(scratch_url(work), "rollback-bot", "the scratch server") as conn:
+        missing = sorted(there - {row[0] for row in postgres.execute(conn, query)})
+        if missing:
+            return f"the scratch server lacks {', '.join(missing)}"
+        return "" if postgres.execute(conn, superuser)[0][0] else "my role on the scratch server is no superuser"
