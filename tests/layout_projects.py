@@ -14,12 +14,12 @@ Conn = psycopg.Connection[tuple[Any, ...]]
 UP = (
     "CREATE TABLE accounts (id int PRIMARY KEY, email text NOT NULL);",
     "CREATE TABLE plans (id int PRIMARY KEY, account int REFERENCES accounts);",
-    "ALTER TABLE plans ADD COLUMN price numeric(8, 2);\nCREATE INDEX plans_account ON plans (account);",
+    "ALTER TABLE accounts ADD COLUMN price numeric(8, 2);\nCREATE INDEX accounts_price ON accounts (price);",
 )
 DOWN = (
     "DROP TABLE accounts;",
     "DROP TABLE plans;",
-    "DROP INDEX plans_account;\nALTER TABLE plans DROP COLUMN price;",
+    "DROP INDEX accounts_price;\nALTER TABLE accounts DROP COLUMN price;",
 )
 SQLX = "INSERT INTO _sqlx_migrations VALUES ({v}, 'step', '2026-03-0{n} 10:00+00', true, '\\x{sum}', 123456{n})"
 

@@ -244,7 +244,16 @@ class Campaign:
         if not kept["file"]:
             return set()
         with zstd.open(self.stand.settings.backup_dir / kept["file"]) as rows:
-            found = set(re.findall(r"\b(?:evt_|sub_)?w\d+x\d+\b", rows.read().decode()))
+            text = rows.read().decode()
+        found = set(re.findall(r"\b(?:evt_|sub_)?w\d+x\d+\b", text))
+        for columns, lines in re.findall(
+            r'^COPY "public"\."stripe_events" \((.*?)\) FROM.*\n((?:.*\n)*?)\\\.$', text, re.M
+        ):
+            place = columns.replace('"', "").split(", ").index("attempts")
+            for writer, line in re.findall(r"^(?=.*\bevt_(w\d+)own\b)(.*)$", lines, re.M):
+                where = ("stripe_events", writer)
+                self.kept_steps[where] = max(int(line.split("\t")[place]), self.kept_steps.get(where, 0))
+                self.found["values in a file"] += 1
         self.found[f"rows in a file after a {run.kind}"] += len(found)
         for table in KEYS:
             self.elsewhere[table] |= found

@@ -15,7 +15,7 @@ LATER = "\n======== later ========\n\n"
 UNDO_012 = "rollback/012_stripe_events.sql"
 SCRIPT_012 = "DROP FUNCTION claim_stripe_event(text, text, jsonb);\nDROP TABLE stripe_events;\n"
 SLOW_TRIAL = (
-    "DO $$ BEGIN IF current_database() LIKE '%_restored_%' THEN PERFORM pg_sleep(2); END IF; END $$;\n" + SCRIPT_012
+    "DO $$ BEGIN IF current_database() LIKE '%_restored_%' THEN PERFORM pg_sleep(1); END IF; END $$;\n" + SCRIPT_012
 )
 """Takes its time on the restored copy only, so that people can act while the proofs go on."""
 

@@ -159,7 +159,7 @@ FILES: dict[str, dict[str, str | None]] = {
     "an empty rollback script": {UNDO_012: "-- nothing here\n"},
     "a script with a psql command": {UNDO_012: "\\set ON_ERROR_STOP on\n" + SCRIPT_012},
     "a script with transaction control": {UNDO_012: "BEGIN;\n" + SCRIPT_012 + "COMMIT;\n"},
-    "a script that needs to be outside a transaction": {UNDO_012: "DROP INDEX CONCURRENTLY stripe_events_pkey;\n"},
+    "a script that needs to be outside a transaction": {UNDO_012: "REINDEX INDEX CONCURRENTLY stripe_events_pkey;\n"},
     "a script with a syntax error": {UNDO_012: "DROP TABEL stripe_events;\n"},
     "an applied migration without files": {UNDO_012: None, "012_stripe_events.sql": None},
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
@@ -14,14 +16,18 @@ from core.layouts import LAYOUTS, Layout, find, golang_migrate, layout_for
 from tests.layout_projects import DOWN, PROJECTS, UP, Conn, Project, locks
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
-    """A project, its files, its adapter, and a database that its tool has migrated."""
+    """A project, its files, its adapter, and a database that its tool has migrated: made when somebody asks for it."""
 
     project: Project
     folder: Path
     layout: Layout
-    conn: Conn
+    database: Callable[[], Conn]
+
+    @cached_property
+    def conn(self) -> Conn:
+        return self.database()
 
     def versions(self) -> list[str]:
         return [row.version for row in self.layout.history(self.conn).applied]
@@ -31,12 +37,17 @@ class Bench:
 
 
 @pytest.fixture(params=PROJECTS, ids=lambda project: project.layout)
-def bench(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     project: Project = request.param
     folder = project.write(tmp_path / "migrations")
-    with psycopg.connect(database, autocommit=True) as conn:
-        project.migrate(conn)
-        yield Bench(project, folder, layout_for(folder, project.layout), conn)
+    with ExitStack() as ending:
+
+        def database() -> Conn:
+            conn = ending.enter_context(psycopg.connect(request.getfixturevalue("database"), autocommit=True))
+            project.migrate(conn)
+            return conn
+
+        yield Bench(project, folder, layout_for(folder, project.layout), database)
 
 
 def test_there_is_a_project_for_every_layout() -> None:

@@ -298,17 +298,17 @@ def test_the_longest_expression_is_parsed_also_in_a_thread() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "".join(f"INSERT INTO t (a, b) VALUES ({i}, 'row number {i} é');\n" for i in range(170_000)),
-        "INSERT INTO t VALUES " + ",".join(f"({i}, 'row number {i} of many')" for i in range(270_000)),
+        "".join(f"INSERT INTO t (a, b) VALUES ({i}, 'row number {i} é');\n" for i in range(60_000)),
+        "INSERT INTO t VALUES " + ",".join(f"({i}, 'row number {i} of many')" for i in range(100_000)),
     ],
     ids=["many statements", "one statement"],
 )
-def test_ten_megabytes_are_read_in_seconds(text: str) -> None:
+def test_megabytes_are_read_in_seconds(text: str) -> None:
     started = time.process_time()
     found = script(text)
     assert warnings(found) == []
-    assert time.process_time() - started < 40
-    assert found.size > 9_000_000
+    assert time.process_time() - started < 20
+    assert found.size > 3_000_000
 
 
 def test_without_the_parser_the_script_is_refused_with_the_next_step(tmp_path: Path) -> None:
