@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.model import State
 from demo.bench import ROOT, Bench
 from tests.bench_fixtures import Play
 
@@ -79,3 +80,21 @@ def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -
     bob.get_by_role("button", name="Deny", exact=True).click()
     ana.get_by_text("wait for the replica").first.wait_for(timeout=20_000)
     ana.get_by_role("button", name=re.compile("^Deny rollback")).first.wait_for(state="detached", timeout=20_000)
+
+
+def test_the_way_back_is_taken_by_clicking(stage: Stage, browser: Any) -> None:
+    play = stage()
+    bench = play.bench
+    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "light")
+    ana.get_by_label("Message #incidents").fill("/rollback 011_subscriptions --reason checkout 500s since the deploy")
+    ana.keyboard.press("Enter")
+    bob.get_by_role("button", name=re.compile("^Review and approve rollback")).click(timeout=30_000)
+    bob.get_by_label(re.compile("Type the migration number")).fill("011")
+    bob.get_by_role("button", name="Approve rollback", exact=True).click()
+    ana.get_by_role("button", name=re.compile("^Re-apply RB-")).click(timeout=60_000)
+    ana.get_by_label(re.compile("Why")).fill("the old code needs it")
+    ana.get_by_role("button", name="Ask for approval", exact=True).click()
+    bob.get_by_role("button", name=re.compile("^Review and approve re-apply")).click(timeout=30_000)
+    bob.get_by_role("button", name="Approve re-apply", exact=True).click()
+    play.until(next(run.id for run in play.ledger.runs() if run.kind == "reapply"), State.DONE)
+    ana.get_by_text("no write was lost").first.wait_for(timeout=20_000)
