@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,12 @@ def test_every_ending_before_the_change_says_that_the_target_was_not_changed(sta
     assert "*production was not changed*" in list(strings(payload["blocks"]))
     assert "changed" in payload["text"]
     assert not {"rb.review", "rb.deny"} & {one["action_id"] for one in found(payload, "button")}
+
+
+def test_no_way_back_is_offered_where_its_files_are_gone() -> None:
+    offered = [{one["action_id"] for one in found(m.card(run, story.CTX), "button")} for run in
+               (catalogue.DONE, replace(catalogue.DONE, cleaned=True))]  # fmt: skip
+    assert offered[0] - offered[1] == {"rb.reapply", "rb.restore"}
 
 
 @pytest.mark.parametrize("run", [HOSTILE, HUGE], ids=["hostile", "huge"])
