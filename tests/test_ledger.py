@@ -141,6 +141,16 @@ COPY = "INSERT INTO events SELECT id + 100, at, run, kind, state, actor, data, p
         ("UPDATE rollbacks SET plan_digest = 'e' WHERE id = 'RB-AAAA'", "marked with another plan"),
         ("UPDATE rollbacks SET expires_at = '2099-01-01T00:00:00.000Z'", "marked with another expiry"),
         ("UPDATE rollbacks SET revision = 2 WHERE id = 'RB-AAAA'", "marked with another revision"),
+        (
+            "UPDATE rollbacks SET created_at = '2020-01-01T00:00:00.000Z' WHERE id = 'RB-AAAA'",
+            "marked with another beginning",
+        ),
+        ("UPDATE rollbacks SET ended_at = '2020-01-01T00:00:00.000Z' WHERE id = 'RB-AAAA'", "marked with another end"),
+        ("UPDATE events SET actor = '' WHERE id = 2", "event 2 was changed"),  # the same digest as nothing
+        (
+            "INSERT INTO posts (event, place, run) VALUES (5, 'thread', 'RB-BBBB')",
+            "event 5, which belongs to another run",
+        ),
         ("UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE id = 4", "cannot be read"),
         ("UPDATE events SET data = 'no json' WHERE id = 1", "event 1 was changed"),
     ],
