@@ -210,3 +210,43 @@ def test_a_workspace_of_ones_own_people_and_channels() -> None:
         client = WebClient(workspace.bot_token, base_url=workspace.api_url, retry_handlers=[])
         assert refused(client.chat_postMessage, channel="C0SECRET", text="x") == "channel_not_found"
         assert refused(client.users_list) == "missing_scope"
+
+
+def test_a_channel_is_read_back_in_pages_newest_first_and_a_thread_oldest_first(
+    workspace: Workspace, client: WebClient
+) -> None:
+    tag = {"event_type": "t", "event_payload": {"n": 1}}
+    card = client.chat_postMessage(channel=INC, text="card", metadata=tag)["ts"]
+    for number in range(3):
+        client.chat_postMessage(channel=INC, text=f"reply {number}", thread_ts=card, reply_broadcast=number == 2)
+    workspace.say("U0ANA", INC, "by the way")
+    client.chat_postEphemeral(channel=INC, user="U0ANA", text="only you")
+
+    def texts(pages: Any) -> list[str]:
+        return [each["text"] for page in pages for each in page["messages"]]
+
+    history, replies = client.conversations_history, client.conversations_replies
+    assert texts(history(channel=INC, limit=2)) == ["by the way", "reply 2", "card"]
+    assert texts(replies(channel=INC, ts=card, limit=3)) == ["card", "reply 0", "reply 1", "reply 2"]
+    assert texts([history(channel=INC, latest=card, inclusive=True)]) == ["card"]
+    first = history(channel=INC, limit=1)
+    assert first["has_more"] and first["response_metadata"]["next_cursor"]
+    shown = history(channel=INC)["messages"]
+    assert shown[1]["subtype"] == "thread_broadcast" and shown[2]["reply_users"] == [workspace.bot_user]
+    assert "metadata" not in shown[2]
+    assert history(channel=INC, include_all_metadata=True)["messages"][2]["metadata"] == tag
+
+
+def test_a_channel_that_may_not_be_read_is_refused_by_name(workspace: Workspace, client: WebClient) -> None:
+    history, replies = client.conversations_history, client.conversations_replies
+    assert refused(history, channel="C0NONE") == "channel_not_found"
+    assert refused(replies, channel=INC, ts="1.2") == "thread_not_found"
+    assert refused(history, channel=INC, cursor="no cursor") == "invalid_cursor"
+    assert refused(history, channel=INC, limit="many") == "invalid_limit"
+    assert refused(history, channel=workspace.state.direct("U0ANA").id) == "missing_scope"
+    workspace.state.channels[INC].members = {"U0ANA"}
+    assert refused(history, channel=INC) == "not_in_channel"
+    workspace.state.channels[INC].is_private = True
+    assert refused(history, channel=INC) == "channel_not_found"
+    workspace.state.scopes.clear()
+    assert refused(replies, channel="C0RANDOM", ts="1.2") == "missing_scope"

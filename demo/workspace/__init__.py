@@ -58,7 +58,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-SCOPES = ("commands", "chat:write", "im:write", "users:read", "usergroups:read", "channels:read", "groups:read")
+SCOPES = (
+    "commands", "chat:write", "im:write", "users:read", "usergroups:read", "channels:read", "groups:read", "channels:history",
+    "groups:history",
+)  # fmt: skip
 COMMANDS: tuple[Json, ...] = (
     {
         "command": "/rollback",

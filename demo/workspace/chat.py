@@ -37,6 +37,8 @@ def message_json(state: State, message: Message) -> Json:
     body: Json = {"type": "message", "user": message.user, "ts": message.ts, "text": message.text, "team": TEAM_ID}
     if message.user == BOT_USER:
         body |= {"bot_id": BOT_ID, "app_id": APP_ID, "blocks": message.blocks}
+    elif message.user in state.members and state.members[message.user].is_bot:  # another app's
+        body |= {"bot_id": f"B{message.user[1:]}", "app_id": f"A{message.user[1:]}", "blocks": message.blocks}
     replies = [each for each in state.messages.get(message.channel, []) if each.thread_ts == message.ts]
     if message.thread_ts or replies:
         body["thread_ts"] = message.thread_ts or message.ts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from . import chat, directory, views
+from . import chat, directory, history, views
 from .model import Json, WorkspaceError
 from .state import State
 
@@ -33,10 +33,12 @@ METHODS: dict[str, Method] = {
     "chat.postEphemeral": Method(chat.post_ephemeral, "chat:write"),
     "chat.postMessage": Method(chat.post_message, "chat:write"),
     "chat.update": Method(chat.update, "chat:write"),
+    "conversations.history": Method(history.history),
     "conversations.info": Method(directory.conversations_info),
     "conversations.list": Method(directory.conversations_list),
     "conversations.members": Method(directory.conversations_members),
     "conversations.open": Method(directory.conversations_open, "im:write"),
+    "conversations.replies": Method(history.replies),
     "team.info": Method(directory.team_info, "team:read"),
     "usergroups.list": Method(directory.usergroups_list, "usergroups:read"),
     "usergroups.users.list": Method(directory.usergroups_users_list, "usergroups:read"),
