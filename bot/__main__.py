@@ -1,13 +1,15 @@
-"""Wires everything together; the only place that does. `python -m bot`, `python -m bot --healthy`."""
+"""Wires everything together; the only place that does. `python -m bot`, `… --healthy`, `… --witness [FILE]`."""
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,8 +23,9 @@ from bot.clock import scheduler
 from bot.http import HttpDoor
 from bot.pace import Pace
 from bot.people import People
+from bot.witness import Reader, from_file
 from bot.worker import Worker
-from core import config
+from core import ask_witness, config
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused
@@ -38,6 +41,8 @@ GRACE = 30.0  # seconds for what is running when we are told to end
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 told to end, 2 settings, 3 refused, 69 Slack will not have us."""
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["--witness"]:
+        return read_back(words[1:])
     try:
         settings = config.load()
         set_up(settings)
@@ -53,6 +58,23 @@ def healthy(settings: Settings) -> int:
     """0 where a bot holds the ledger and its heart beats."""
     ledger = Ledger(settings.ledger)
     return 0 if ledger.held("bot") and ledger.beaten("bot") < 15 else 1
+
+
+def read_back(files: list[str]) -> int:
+    """For `rollback audit verify --witness`: what we have posted, or the refusal, as one object on stdout."""
+    try:
+        if files:
+            said = from_file(Path(files[0]))
+        else:
+            settings = config.load()
+            client = client_of(settings)
+            said = Reader(client, settings, People(client, settings)).read()
+    except Problem as problem:
+        refused = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        print(json.dumps({"refused": refused}))
+        return problem.exit
+    print(ask_witness.told(said))
+    return 0
 
 
 def client_of(settings: Settings) -> WebClient:

@@ -16,6 +16,7 @@ from bot.decisions import Decisions, delivery
 from bot.guard import place
 from bot.people import AWAY, People
 from bot.reply import Reply
+from bot.witness import Reader
 from core import doctor, grammar, hold, survey
 from core.desk import Desk
 from core.errors import Problem, Refused
@@ -185,12 +186,24 @@ class Commands:
             raise Refused(
                 "E-USAGE", "The whole trail does not fit a message.", "In the shell: `rollback audit export`."
             )
+        if command.witness:
+            raise Refused("E-USAGE", "A file is read in the shell only.", "Here: `/rollback audit verify`.")
+        return self.looking(self.audited, reply, "Reading back what I posted.")
+
+    def audited(self) -> messages.Message:
+        """The chain, and what was posted of it."""
+        said, why = None, ""
+        try:
+            said = Reader(self.people.client, self.settings, self.people).read()
+        except Refused as no:
+            why = no.text
         verdict = self.ledger.verify()
+        held = self.ledger.held_against(said) if said else None
         ended = self.ledger.runs("ended_at IS NOT NULL AND state <> 'refused'", limit=1)
         last = None
         if ended and ended[0].last:
             last = (ended[0].id, ended[0].last.digest, self.people.link(self.ledger, ended[0].id))
-        return reply.tell(messages.audit(verdict.events, verdict.head, "; ".join(verdict.faults[:3]), last))
+        return messages.audit(verdict.events, verdict.head, "; ".join(verdict.faults[:3]), last, held, why)
 
     def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return reply.tell(messages.help_(command.args[0] if command.args else None))

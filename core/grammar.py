@@ -37,8 +37,9 @@ FLAGS: dict[str, frozenset[str]] = {
     "drill": frozenset({"on"}),
     "reapply": frozenset({"reason"}),
     "restore": frozenset({"reason", "drop-old"}),
+    "audit": frozenset({"witness"}),
 }
-KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old")
+KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old", "witness")
 SWITCHES = frozenset({"only", "drop-old"})
 TEXT_FLAGS = frozenset({"reason", "incident"})
 
@@ -49,7 +50,8 @@ class Command:
 
     `text` is the text of deny, withdraw and `drill skip`; `args` the word after audit, drill and help, and
     `drop-old` of restore; `count` the
-    number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed.
+    number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
+    `audit verify --witness`, empty where Slack is to be read.
     """
 
     verb: str
@@ -62,6 +64,7 @@ class Command:
     args: tuple[str, ...] = ()
     count: int | None = None
     by: str | None = None
+    witness: str | None = None
     json: bool = False
 
 
@@ -134,6 +137,7 @@ def _command(words: list[Word]) -> Command:
         incident=_text(flags.get("incident", "")),
         by=flags["by"].removeprefix("@") if "by" in flags else None,
         args=("drop-old",) if "drop-old" in flags else (),
+        witness=flags.get("witness"),
     )
     return _filled(command, rest, "only" in flags)
 
@@ -156,7 +160,7 @@ def _flags(words: list[Word]) -> tuple[list[str], dict[str, str]]:
         else:
             positional.append(word.text)
     for flag, value_words in flags.items():
-        if flag not in {*SWITCHES, "reason"} and not any(value_words):
+        if flag not in {*SWITCHES, "reason", "witness"} and not any(value_words):
             raise _usage(f"`--{flag}` needs a word after it.")
         if flag in SWITCHES and value_words:
             raise _usage(f"`--{flag}` takes no value.")
@@ -193,6 +197,8 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         return _drill(command, rest)
     if len(rest) > 1 or (rest and verb in ("migrations", "check", "whoami", "doctor")):
         raise _usage(f"`{verb}` takes no {_shown(rest[-1])}.", f"It is typed: `{VERBS[verb][0]}`.")
+    if command.witness is not None and [word.lower() for word in rest] not in ([], ["verify"]):
+        raise _usage("`--witness` goes with `audit verify`.", "It is typed: `audit verify --witness [FILE]`.")
     if not rest:
         return command
     if verb == "history":

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from core import chain, fold
+from core import chain, fold, witness
 from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, unwritable
 from core.holds import Holds
 from core.model import OPEN, Event, Json, Person, Run
@@ -148,8 +148,25 @@ class Ledger(Holds):
             return head(self.db)
 
     def verify(self) -> chain.Verdict:
-        """Walk the chain."""
-        return chain.verify(self.db.conn)
+        """Walk the chain, as it is at one moment."""
+        with self._still():
+            return chain.verify(self.db.conn)
+
+    def held_against(self, said: witness.Posted) -> witness.Held:
+        """Hold what was posted in the channel against it."""
+        with self._still():
+            return witness.hold(self.db.conn, said)
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """What others write meanwhile is not seen: several queries are about one state."""
+        with unwritable():
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self.db.conn.in_transaction:
+                    self.db.execute("ROLLBACK")
 
     def wait(self, after: int, timeout: float) -> bool:
         """Sleep until an event after number `after` exists, at most `timeout` seconds; other processes count too."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core.chain import Verdict
     from core.doctor import Finding
     from core.survey import MigrationNow, TargetNow
+    from core.witness import Held
 
 
 def plain(text: str) -> str:
@@ -114,18 +115,51 @@ def migrations(rows: Sequence[MigrationNow]) -> list[str]:
     return lines or ["There are no migrations."]
 
 
-def audit(verdict: Verdict) -> list[str]:
+def audit(verdict: Verdict, held: Held | None = None) -> list[str]:
     if verdict.unbroken:
-        return [
-            f"{verdict.events} events, chain unbroken",
-            f"head {verdict.head}",
-            "Compare it with the heads in Slack.",
-        ]
-    return [
-        f"{verdict.events} events, the chain is BROKEN:",
-        *[f"  {fault}" for fault in verdict.faults],
-        "Keep the file as evidence.",
-    ]
+        lines = [f"{verdict.events} events, chain unbroken", f"head {verdict.head}"]
+    else:
+        lines = [f"{verdict.events} events, the chain is BROKEN:", *[f"  {fault}" for fault in verdict.faults]]
+    if held:
+        lines += witness(held, verdict.unbroken)
+    elif verdict.unbroken:
+        lines.append("Compare it with what was posted: `rollback audit verify --witness`.")
+    broken = not verdict.unbroken or (held and held.faults)
+    return [plain(line) for line in [*lines, *(["Keep the file as evidence."] if broken else [])]]
+
+
+def witness(held: Held, unbroken: bool) -> list[str]:
+    """What was posted, held against the ledger. Through an unbroken chain a digest vouches for what is before it."""
+    said = held.said
+    head = f"{many(held.witnesses, 'digest')} posted in {', '.join(said.places)}"
+    lines = [f"{head}: {'the ledger CONTRADICTS what was posted:' if held.faults else 'all agree'}"]
+    lines += [f"  {fault}" for fault in held.faults]
+    if held.faults and held.sound and unbroken:
+        lines.append(f"up to event {held.sound} the ledger is as it was posted")
+    if held.newest:
+        since = f"; {many(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain"
+        lines.append(
+            f"newest witness: event {held.newest.number}{since if held.since else ', the head'} ({held.newest.where})"
+        )
+    if said.edited:
+        lines.append(f"{many(said.edited, 'message')} of ours did not count: edited since, as cards are")
+    return lines + [f"not read: {sentence}" for sentence in said.unread]
+
+
+def held(found: Held) -> Json:
+    """The same for machines."""
+    newest = found.newest
+    return {
+        "places": list(found.said.places),
+        "not_read": list(found.said.unread),
+        "witnesses": found.witnesses,
+        "agree": found.agree,
+        "newest": {"event": newest.number, "digest": newest.digest, "where": newest.where} if newest else None,
+        "since": found.since,
+        "sound": found.sound,
+        "edited": found.said.edited,
+        "faults": list(found.faults),
+    }
 
 
 def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[str]:

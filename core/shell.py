@@ -130,9 +130,17 @@ class Shell:
             for event in self.ledger.db.table("events").rows_where(order_by="id"):
                 print(json.dumps(event, separators=(",", ":")))
             return 0
+        said = None
+        if command.witness is not None:
+            from core import ask_witness
+
+            said = ask_witness.ask(command.witness)  # first: what is posted meanwhile is in the ledger already
         verdict = self.ledger.verify()
+        held = self.ledger.held_against(said) if said else None
         data = {"events": verdict.events, "head": verdict.head, "faults": list(verdict.faults)}
-        return self.show(printing.audit(verdict), data, 0 if verdict.unbroken else 3)
+        data |= {"witness": printing.held(held)} if held else {}
+        sound = verdict.unbroken and not (held and held.faults)
+        return self.show(printing.audit(verdict, held), data, 0 if sound else 3)
 
     def do_doctor(self, command: Command) -> int:
         from core import config, doctor

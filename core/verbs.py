@@ -34,7 +34,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "in the shell only: try every migration up, down and up again on a scratch server",
     ),
     "drill": ("drill [start | status | skip TEXT | snooze DAYS] [--on TARGET]", "rehearse everything on a copy"),
-    "audit": ("audit [RUN | verify | export]", "the audit trail: look at it, verify its chain, export it"),
+    "audit": (
+        "audit [RUN | verify [--witness [FILE]] | export]",
+        "the audit trail: look at it, verify its chain, export it (`--witness`: hold it against what was posted in Slack)",
+    ),
     "whoami": ("whoami", "what you may ask and approve"),
     "doctor": ("doctor", "is everything in place?"),
     "help": ("help [VERB]", "this text"),

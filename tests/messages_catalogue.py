@@ -12,6 +12,7 @@ import messages_story as s
 from bot import messages as m
 from core.errors import NeedsAPerson, Refused, StepFailed
 from core.model import Person, Request, State
+from core.witness import Held, Posted, Witness
 
 S = State
 CLICKED = s.event(2100, "approved", 76, s.BOB, note="Looks right, payments are down", complete=True)
@@ -106,6 +107,11 @@ TYPED = {
     "to": Request("to", "010_rate_limits"),
     "only": Request("from", "011_subscriptions", True),
 }
+
+
+def _held(newest: int, *faults: str) -> Held:
+    said = Posted((), ("#incidents",), ("#inc-418: I am not in it. `/invite @rollback` there.",), 3)
+    return Held(48, 48 - len(faults), Witness(newest, "3" * 64, s.LINK), 2106 - newest, newest, faults, said)
 
 
 def _only() -> Any:
@@ -387,6 +393,14 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "timeline": lambda: m.timeline(DONE, EVENTS, intact=True),
     "audit": lambda: m.audit(2106, "3" * 64, last=("RB-7K3M", "3" * 64, s.LINK)),
     "audit_broken": lambda: m.audit(2106, "3" * 64, broken="event 1,204 does not follow from 1,203"),
+    "audit_witnessed": lambda: m.audit(2106, "3" * 64, held=_held(2104)),
+    "audit_contradicted": lambda: m.audit(
+        2106,
+        "3" * 64,
+        held=_held(57, "event 60 was posted as 2cfb99a842b46aa9, but is now 4cd7423dc90932c5 (https://example)"),
+    ),
+    "audit_not_held": lambda: m.audit(2106, "3" * 64, not_held="Slack does not answer. Try again in a minute."),
+    "witness": lambda: m.witness(s.event(2107, "files_removed", 0, files=3)),
     "whoami": lambda: m.whoami(s.ANA, ["production", "staging"], ["staging"]),
     "migrations": lambda: m.migrations(ROWS, "production", s.NOON),
 }

@@ -66,6 +66,8 @@ def undo(name: str, what: str = "from", only: bool = False) -> Request:
         ("audit", Command("audit")),
         ("audit verify", Command("audit", args=("verify",))),
         ("audit export", Command("audit", args=("export",))),
+        ("audit verify --witness", Command("audit", args=("verify",), witness="")),
+        ("audit --witness channel.json", Command("audit", witness="channel.json")),
         ("audit RB-7K3M", Command("audit", run="RB-7K3M")),
         ("drill start --on staging", Command("drill", target="staging", args=("start",))),
         ("drill skip release week", Command("drill", args=("skip",), text="release week")),

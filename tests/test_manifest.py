@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yml").read_text())
 SCHEMA: dict[str, Any] = json.loads((ROOT / "tests/schemas/slack-manifest.schema.json").read_text())
 
-# Each with its reason in the manifest. No history, no files, no e-mail addresses, no posting uninvited.
+# Each with its reason in the manifest. No direct messages, no files, no e-mail addresses, no posting uninvited.
 SCOPES = [
     "commands",
     "chat:write",
@@ -22,6 +22,8 @@ SCOPES = [
     "usergroups:read",
     "channels:read",
     "groups:read",
+    "channels:history",
+    "groups:history",
 ]
 
 

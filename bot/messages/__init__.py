@@ -15,6 +15,7 @@ from bot.messages.answers import (
     status,
     timeline,
     whoami,
+    witness,
 )
 from bot.messages.blocks import Context, Message, section
 from bot.messages.card import card, planning
@@ -60,4 +61,5 @@ __all__ = [
     "thread",
     "timeline",
     "whoami",
+    "witness",
 ]

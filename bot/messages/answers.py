@@ -20,13 +20,28 @@ from bot.messages.blocks import (
     say,
     section,
 )
+from bot.messages.blocks import audit as mark
 from bot.messages.facts import gone, inner, main_name, names, title
 from bot.messages.facts import migrations as order
 from bot.messages.plan import deletes, loss_section, sql_section, warnings
 from bot.messages.said import STATES, event_words, state_words
 from bot.messages.steps import done_words
-from bot.messages.text import clock_secs, code, data, day, duration, listed, moment, number, plural, utc_day, when
+from bot.messages.text import (
+    clock_secs,
+    code,
+    data,
+    day,
+    duration,
+    listed,
+    moment,
+    number,
+    plural,
+    prose,
+    utc_day,
+    when,
+)
 from core.model import Event, Json, Person, Run, State
+from core.witness import Held
 
 
 @dataclass(frozen=True)
@@ -165,21 +180,77 @@ def timeline(run: Run, events: Sequence[Event], *, intact: bool | None = None) -
     return message(text, [*in_batches(shown, 41, head), context(digest, chain or "Times are in your time zone")])
 
 
-def audit(events: int, head: str, broken: str = "", last: tuple[str, str, str | None] | None = None) -> Message:
-    """`audit verify`. `broken` says where the chain fails; `last`: run, its head, the card's permalink."""
+def audit(
+    events: int,
+    head: str,
+    broken: str = "",
+    last: tuple[str, str, str | None] | None = None,
+    held: Held | None = None,
+    not_held: str = "",
+) -> Message:
+    """`audit verify`. `broken` says where the chain fails; `last`: run, its head, the card's permalink.
+
+    `held`: what was posted, held against the ledger; `not_held`: why it could not be.
+    """
+    if not broken and held:
+        return _contradicted(held, head) if held.faults else _witnessed(events, head, held)
     if broken:
         said = f"The audit trail is broken: {data(broken, 250)}. Keep the file as it is and compare it with Slack."
         return message(said, [section(f":rotating_light: *The audit trail is broken*\n{data(broken)}"), _head(head)])
-    held = ""
+    compare = ""
     if last:
         card = link(last[2], "look at the card")
-        held = f"\nHold it against Slack: {code(last[0])} ended with `{last[1][:16]}`" + (f" — {card}" if card else "")
-    rich = f":white_check_mark: *{plural(events, 'event')}, chain unbroken*\nHead `{head[:16]}`{held}"
-    small = context("Compare it with the heads in the threads: they lie outside my own file")
+        compare = f"\nHold it against Slack: {code(last[0])} ended with `{last[1][:16]}`" + (
+            f" — {card}" if card else ""
+        )
+    rich = f":white_check_mark: *{plural(events, 'event')}, chain unbroken*\nHead `{head[:16]}`{compare}"
+    small = context(
+        f"Not held against Slack: {prose(not_held)}" if not_held else "",
+        "Compare it with the heads in the threads: they lie outside my own file",
+    )
     text = (
         f"Audit trail: {plural(events, 'event')}, chain unbroken, head {head[:16]}. Compare it with the heads in Slack."
     )
     return message(text, [section(rich), small])
+
+
+def _witnessed(events: int, head: str, held: Held) -> Message:
+    newest, since = (
+        held.newest,
+        f"{plural(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain",
+    )
+    posts = plural(held.witnesses, "digest")
+    rich = f":white_check_mark: *{plural(events, 'event')}, chain unbroken*\nHead `{head[:16]}`"
+    text = f"Audit trail: {plural(events, 'event')}, chain unbroken, head {head[:16]}."
+    if newest:
+        where = link(newest.where, "look at it")
+        rich += f"\n{posts} that I posted in {_places(held)} agree; the newest is of event {number(newest.number)}"
+        rich += (f" — {where}" if where else "") + (f"; {since}" if held.since else ", the head")
+        text = say(text, f"{posts} that I posted agree; {since if held.since else 'the newest is the head'}.", "")
+    return message(text, [section(rich), context(*_not_counted(held))])
+
+
+def _contradicted(held: Held, head: str) -> Message:
+    faults = [data(one, 400) for one in held.faults]
+    lines = [f"• {one}" for one in faults[:5]] + ([f"• and {len(faults) - 5} more"] if len(faults) > 5 else [])
+    sound = f"\nUp to event {number(held.sound)} it is as it was posted." if held.sound else ""
+    rich = f":rotating_light: *The audit trail is not what I posted in {_places(held)}*\n" + "\n".join(lines) + sound
+    text = say("The audit trail is not what I posted:", faults[0], "Keep the file as it is, and its older copies.")
+    return message(text, [section(rich), context("Keep the file as it is", *_not_counted(held)), _head(head)])
+
+
+def _places(held: Held) -> str:
+    return listed([data(one, 80) for one in held.said.places])
+
+
+def _not_counted(held: Held) -> list[str]:
+    edited = (
+        f"{plural(held.said.edited, 'message')} edited since did not count, cards among them"
+        if held.said.edited
+        else ""
+    )
+    posted = "Every digest that I posted was read back, and held against my file"
+    return [posted, edited, *[f"Not read: {prose(one, 150)}" for one in held.said.unread[:5]]]
 
 
 def whoami(person: Person, ask: Sequence[str], approve: Sequence[str]) -> Message:
@@ -236,4 +307,14 @@ def drill_due(event: Event) -> Message:
         f":calendar: *Rollback drill for {on} is due, {period}* — owner {mention(owner)}\n{how} *{on} is not touched.*"
     )
     text = f"The rollback drill for {on} is due, {period}. Owner: {name(owner)}. {how} Last drill: {last}."
-    return message(text, [section(rich), context(f"Last drill: {last}")], run="", event=event)
+    return message(text, [section(rich), context(f"Last drill: {last}", mark(event))], run="", event=event)
+
+
+def witness(event: Event) -> Message:
+    """The head of the audit trail, where no other message has shown it: quiet, in a thread of its own."""
+    rich = (
+        f"The audit trail has reached event {number(event.id)}, and no other message shows it. Lines like this one "
+        f"follow in this thread, so that the channel witnesses every event."
+    )
+    text = f"The audit trail has reached event {number(event.id)}, and no other message shows it."
+    return message(text, [section(rich), context(mark(event), clock_secs(event.at))], event=event)

@@ -109,12 +109,12 @@ def actions(block_id: str, *buttons: Json) -> Json:
 
 
 def message(text: str, blocks: Iterable[Json], *, run: str | None = None, event: Event | None = None) -> Message:
-    """Put a message together; with an event it carries the metadata that names it."""
+    """Put a message together; with an event it carries the metadata that names it, and witnesses the whole digest."""
     made: Message = {"text": cut(text, TEXT), "blocks": list(blocks)}
     if event is not None:
         made["metadata"] = {
             "event_type": "rollback_bot",
-            "event_payload": {"run": run or event.run or "", "event": event.id},
+            "event_payload": {"run": run or event.run or "", "event": event.id, "digest": event.digest},
         }
     return made
 
