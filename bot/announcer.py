@@ -2,7 +2,7 @@
 
 The events are the outbox: each is delivered to its places, and each delivery is remembered in `posts` before the next.
 After a restart it goes on with the first event that is not marked as told. Where Slack's answer to a post was lost the
-post may appear twice, with the same audit number: looking it up would need a scope that reads the channel.
+post may appear twice, with the same audit number: better twice than looked up in a long channel while people wait.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from slack_sdk.errors import SlackApiError
 from bot import messages
 from bot.context import context_of
 from bot.deliveries import Delivery, deliveries
+from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
 from core.errors import Refused
@@ -58,6 +59,7 @@ class Announcer:
         self.stop = threading.Event()
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
         self._away: datetime | None = None
+        self.notary = Notary(ledger, settings, people)
 
     def begin(self) -> None:
         """The first bot on an audit trail tells nothing of what happened before it."""
@@ -70,6 +72,7 @@ class Announcer:
         with suppress(Ended):
             while not self.stop.is_set():
                 self.catch_up()
+                self.witness()
                 self.ledger.wait(self.told(), 0.5)
 
     def told(self) -> int:
@@ -135,6 +138,26 @@ class Announcer:
             answer = self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
         with self.ledger.transaction() as t:
             t.post(event.id, delivery.place, channel=channel, ts=answer.get("ts") if answer else None, run=event.run)
+        if answer and answer.get("ts"):
+            self.notary.seen(event.id, delivery.place)
+
+    def witness(self) -> None:
+        """Show the head of the chain where no message has for long."""
+        event = self.notary.due(self.told())
+        channel = self.notary.where() if event else None
+        if not event or not channel:
+            return
+        message, root = messages.witness(event), self.notary.thread(channel)
+        place, answer = "witness", None
+        if root:
+            with suppress(SlackApiError):  # deleted: another thread begins
+                answer = self.calling(partial(self.post, channel, message, {"thread_ts": root}), raising=NO_THREAD)
+        if not answer:
+            place, answer = "witness root", self.calling(partial(self.post, channel, message, {}))
+        if answer:
+            with self.ledger.transaction() as t:
+                t.post(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
+            self.notary.seen(event.id, place)
 
     def introduce(self, channel: str, run: Run | None) -> None:
         """After a long silence, say once that what follows is late."""

@@ -11,6 +11,7 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.announcer import Announcer, SlackRefuses
+from bot.notary import QUIET
 from bot.pace import Pace
 from bot.people import People
 from core.desk import Desk
@@ -242,3 +243,44 @@ def test_without_a_card_those_concerned_are_told_directly_and_can_decide(office:
     office.announcer.catch_up()
     assert "was denied by" in office.slack.direct("U0CHEN")[-1].text, "the copies lose their buttons"
     assert office.all_told()
+
+
+def test_what_no_message_shows_is_witnessed_in_one_quiet_thread(office: Office) -> None:
+    def later(seconds: float = QUIET) -> list[Message]:
+        office.announcer.notary.since -= seconds
+        office.announcer.catch_up()
+        office.announcer.witness()
+        return [m for m in office.new() if "no other message shows it" in m.text]
+
+    assert later() == []  # an empty trail
+    office.drills(1)
+    assert later() == []  # its own line shows it
+    office.ledger.append("files_removed", {"files": 1})
+    assert later(QUIET - 60) == []
+    (first,) = later()
+    number, digest = office.ledger.head()
+    assert first.metadata and first.metadata["event_payload"] == {"run": "", "event": number, "digest": digest}
+    assert f"Audit #{number} `{digest[:16]}`" in str(first.blocks)
+    assert len(later()) == 1  # once
+    for _ in range(2):
+        office.ledger.append("files_removed", {"files": 1})
+        later()
+    assert [m.thread_ts for m in later()] == [None, first.ts, first.ts]
+    with office.slack.state.changing():
+        office.slack.state.messages[CHANNEL].remove(first)
+    office.ledger.append("files_removed", {"files": 1})
+    assert [m.thread_ts for m in later()] == [first.ts, first.ts, None]  # the thread is gone: another begins
+
+
+def test_a_bot_that_has_just_started_witnesses_the_head_that_it_found(office: Office) -> None:
+    office.drills(1)
+    office.announcer.catch_up()
+    office.start()
+    office.announcer.notary.since -= QUIET
+    office.announcer.witness()
+    assert f"Audit #{office.ledger.head()[0]} " in str(office.new()[-1].blocks) and len(office.new()) == 2
+    office.slack.faults.errors["chat.postMessage"] = "not_in_channel"
+    office.start()
+    office.announcer.notary.since -= QUIET
+    office.announcer.witness()
+    assert office.announcer.notary.due(office.announcer.told()) is None and len(office.new()) == 2  # asked again later
