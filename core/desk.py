@@ -127,7 +127,7 @@ class Desk:
             )
         if run.state is not State.WAITING:
             raise closed(run, who)
-        if run.expires_at and self.ledger.clock() >= run.expires_at:
+        if self.waited_out(run):
             raise expired(run)
 
     def deny(self, run_id: str, who: Person, reason: str, delivery: str = "") -> Run:
@@ -223,10 +223,16 @@ class Desk:
         return self._decide(run_id, lambda t, run: t.append(run.id, "notme", {}, who), delivery)
 
     def expire(self) -> list[Run]:
-        """Close what has waited too long; by the stored time, so that a restart or a lost timer changes nothing."""
+        """Close what has waited too long; by the stored time, so that a restart or a lost timer changes nothing.
+
+        Not while the clock has just been set: see core.passing.
+        """
         ended = []
+        self.ledger.passing.tick()
         for run in self.ledger.open_runs():
-            if run.state is State.WAITING and run.expires_at and self.ledger.clock() >= run.expires_at:
+            for given in run.approvals:
+                self.ledger.age(given, given.at)  # from now on its age is known whatever the clock does
+            if run.state is State.WAITING and self.waited_out(run) and self.ledger.passing.settled():
                 try:
                     with self.ledger.transaction() as t:
                         t.move(run, State.EXPIRED, "expired")
@@ -235,11 +241,20 @@ class Desk:
                 ended.append(self.ledger.run(run.id))
         return ended
 
+    def waited_out(self, run: Run) -> bool:
+        """Has it waited for as long as it may?"""
+        if run.expires_at is None or run.opened_at is None:
+            return False
+        waited = self.ledger.age((run.id, run.opened_at), run.opened_at)
+        return self.ledger.clock() >= run.expires_at or waited > run.expires_at - run.opened_at
+
     def remind(self, who_was_asked: Callable[[Run], list[str]]) -> None:
         """Write down the reminder that is due: the newest one, where several were missed, and once.
 
-        `who_was_asked` names people for the last one.
+        `who_was_asked` names people for the last one. Nothing while the clock has just been set.
         """
+        if not self.ledger.passing.settled():
+            return
         for run in self.ledger.open_runs():
             known = run.target in self.settings.targets  # it may have left the settings since
             if run.state is State.WAITING and run.opened_at and known:

@@ -273,7 +273,11 @@ class Engine:
         self.rights.forget()
         for approval in run.approvals:
             try:
-                if self.ledger.clock() - approval.at > target.approval_valid:
+                if self.ledger.age(approval, approval.at) > target.approval_valid:
+                    if not self.ledger.passing.settled():
+                        log.warning("the clock was set", run=run.id)
+                        time.sleep(1)  # a wrong time that is mended soon voids nothing
+                        return False
                     raise Refused("E-EXPIRED", "The approval is too old to start on.", "Approve again.")
                 self.rights.may_approve(approval.person, run, target)
             except Refused as no:

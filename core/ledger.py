@@ -10,9 +10,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from core import chain, fold, witness
 from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, unwritable
 from core.holds import Holds
 from core.model import OPEN, Event, Json, Person, Run
+from core.passing import Passing
 from core.tables import GUARDS, TABLES
 
 __all__ = ["APPLICATION_ID", "Ledger", "Lost", "Transaction", "canonical", "now", "stamp"]
@@ -38,6 +39,7 @@ class Ledger(Holds):
         super().__init__(path)
         self.path = path
         self.clock = clock
+        self.passing = Passing(clock)
         self._local = threading.local()
         self._all: dict[sqlite3.Connection, threading.Thread] = {}
         self._guard = threading.Lock()
@@ -146,6 +148,14 @@ class Ledger(Holds):
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""
         with unwritable():
             return head(self.db)
+
+    def age(self, what: Hashable, at: datetime) -> timedelta:
+        """How long ago a stored moment was, as far as this process can see, whatever was done to the clock."""
+        return self.passing.age(what, at, self._newest)
+
+    def _newest(self) -> datetime | None:
+        row = self.db.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
+        return fold.moment(row[0]) if row else None
 
     def verify(self) -> chain.Verdict:
         """Walk the chain, as it is at one moment."""
