@@ -89,6 +89,7 @@ def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str], bysta
     keys = layout.lock_keys(conn, layout.history(conn))
 
     def begin() -> None:
+        not_cut(work)
         # READ COMMITTED whatever the default is: what is saved must hold all that was written before the locks were there
         conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
         limits(conn, work)
@@ -102,6 +103,12 @@ def lock(conn: postgres.Connection, work: Work, tables: Mapping[str, str], bysta
         return locks.politely(conn, tables, patience, begin, bystander.note)
     except GONE:
         raise PlanChanged(["a table that the scripts touch is gone"]) from None
+
+
+def not_cut(work: Work) -> None:
+    """Before something takes effect. Raises StepFailed(E-STOPPED) where the process is about to end."""
+    if work.cut():
+        raise StepFailed("E-STOPPED", f"I was told to end. {UNDONE}", "Ask again when I am back.")
 
 
 def mine(conn: postgres.Connection, key: int, why: str) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -54,9 +54,12 @@ class Engine:
     ledger: Ledger
     settings: Settings
     rights: Rights
-    draining: Callable[[], bool] = field(default=lambda: False)
+    draining: Callable[[], bool] = field(default=lambda: False)  # told to end: nothing is begun
+    cut: Callable[[], bool] = field(default=lambda: False)  # and the time for what is under way is over
     confirm: Callable[[Run], bool] | None = None  # the shell's question where no second person is needed
     told: Callable[[str], object] = field(default=lambda run_id: None)  # called after each thing done
+    stuck: Callable[[Run], object] = field(default=lambda run: None)  # it took effect, and cannot be written down
+    unwritten: dict[str, Json] = field(default_factory=dict)  # what took effect and is not written down yet, by run
 
     def walk(self, run_id: str) -> Run:
         """Do all that can be done now; the rollback as it then stands. One walker per run, also between processes."""
@@ -80,6 +83,8 @@ class Engine:
         """The next thing to do, if it can be done without people."""
         if not run.is_open:
             return None
+        if run.state is State.EXECUTING and run.id in self.unwritten:
+            return partial(self._committed, run, self.unwritten[run.id])
         if run.state is State.EXECUTING:
             goes_on = partial(self._take, run, self.runbooks[run.kind].changing)
             return goes_on if run.continuing else partial(self._ask_the_database, run)
@@ -123,10 +128,8 @@ class Engine:
             return
         except PlanChanged as changed:
             self._move(self.ledger.run(run.id), State.PLANNING, "plan_changed", {"what": changed.what}, up=True)
-        except NeedsAPerson as problem:
-            self._move(self.ledger.run(run.id), State.NEEDS_A_PERSON, "unknown", problem_data(problem))
         except Problem as problem:
-            self._failed(self.ledger.run(run.id), step, problem)
+            self._no(self.ledger.run(run.id), step, problem)
         except Exception as error:  # noqa: BLE001 - a fault of our own must not leave the run hanging
             self._broke(run, step, error)
         else:
@@ -138,7 +141,15 @@ class Engine:
         between = self.ledger.run(origin.way_back) if origin and origin.way_back else None
         closed, say = partial(self._closed, run), partial(self._say, run)
         return Work(
-            run, target, self.settings, closed, partial(keeping.clean, self.ledger, self.settings), origin, between, say
+            run,
+            target,
+            self.settings,
+            closed,
+            partial(keeping.clean, self.ledger, self.settings),
+            origin,
+            between,
+            say,
+            self.cut,
         )
 
     def _say(self, run: Run, kind: str, data: Json) -> None:
@@ -146,7 +157,18 @@ class Engine:
         with suppress(Refused), self.ledger.transaction() as t:
             t.append(run.id, kind, data)
 
+    def _no(self, run: Run, step: Step, problem: Problem) -> None:
+        """The step did not come to its end. Where we have cut it short ourselves, only the database knows how far it was."""
+        if step.needs and self.cut():
+            self._ask_the_database(run)
+        elif isinstance(problem, NeedsAPerson):
+            self._move(run, State.NEEDS_A_PERSON, "unknown", problem_data(problem))
+        else:
+            self._failed(run, step, problem)
+
     def _start(self, run: Run, step: Step) -> bool:
+        if self.draining():  # what was looked up since may have taken its time
+            return False
         try:
             with self.ledger.transaction() as t:
                 if run.continuing:
@@ -180,15 +202,33 @@ class Engine:
     def _committed(self, run: Run, data: Json) -> None:
         """The target is changed. Whatever the ledger says meanwhile, this is written down."""
         try:
-            with self.ledger.transaction() as t:
+            with self._writing_down(run, data) as t:
                 t.move(run, State.VERIFYING, "step_done", data)
                 went_back(t, run)
         except Lost as lost:
             log.error("committed, but the ledger had moved on", run=run.id, state=lost.run.state)
-            with self.ledger.transaction() as t:
+            with self._writing_down(run, data) as t:
                 t.append(run.id, "found_committed", {"since": stamp(t.now)})
                 t.append(run.id, "step_done", data)
                 went_back(t, run)
+
+    @contextmanager
+    def _writing_down(self, run: Run, data: Json) -> Iterator[Transaction]:
+        """A transaction that says what took effect; where there is no room for it now, it is kept for the next try."""
+        first = run.id not in self.unwritten
+        self.unwritten[run.id] = data
+        try:
+            with self.ledger.transaction() as t:
+                yield t
+        except Refused as no:
+            log.error("it took effect, and cannot be written down", run=run.id, code=no.code, problem=no.message)
+            if first:
+                self.stuck(run)
+            raise
+        except Lost:
+            del self.unwritten[run.id]
+            raise
+        del self.unwritten[run.id]
 
     def _failed(self, run: Run, step: Step, problem: Problem) -> None:
         """The step could not vouch for its result: nothing was changed, so the rollback ends here."""
@@ -221,7 +261,8 @@ class Engine:
         step = self.runbooks[run.kind].changing
         work = self._work(run, self.settings.target(run.target))
         try:
-            evidence = step.found(work) if step.found else None
+            known = self.unwritten.get(run.id)  # asked again, a restore would stop and start its services again
+            evidence = known["evidence"] if known else step.found(work) if step.found else None
         except (NeedsAPerson, Refused) as problem:
             known_better = problem.code == "E-PARTLY" and not (run.half_done and run.partly == problem_data(problem))
             if run.state is not State.NEEDS_A_PERSON or known_better:
@@ -233,9 +274,10 @@ class Engine:
         if evidence is None:
             self._move(run, State.INTERRUPTED, "interrupted", {"since": since})
         else:
-            with suppress(Lost), self.ledger.transaction() as t:
+            data = {"step": step.name, "evidence": evidence}
+            with suppress(Lost), self._writing_down(run, data) as t:
                 t.append(run.id, "found_committed", {"since": since})
-                t.move(run, State.VERIFYING, "step_done", {"step": step.name, "evidence": evidence})
+                t.move(run, State.VERIFYING, "step_done", data)
                 went_back(t, run)
 
     def look(self, run_id: str) -> Run:

@@ -135,6 +135,12 @@ class Transaction:
             replace=True,
         )
 
+    def probe(self) -> None:
+        """A row that says nothing: can it be written?"""
+        self._db.table("reminders").insert(
+            {"name": "probe", "period": "", "at": stamp(self.now)}, pk=("name", "period"), replace=True
+        )
+
     def claim(self, name: str, period: str) -> bool:
         """Take a reminder's period; False if somebody has it already."""
         done = self._db.execute(

@@ -16,6 +16,37 @@ PROBED = 0.1
 """Seconds for which a lock is tried: somebody who only looks whether it is held (`held`) has it for a moment."""
 
 
+class Sole:
+    """The place of the one bot: its lock file, and the ledger's own file under a lock of its own.
+
+    The second lock keeps another bot out also where somebody has removed the lock file, which frees its name and not the
+    lock. SQLite does not see it: on a local disk it locks by `fcntl`, not `flock`.
+    """
+
+    def __init__(self, lock: IO[str], trail: IO[bytes], paths: tuple[Path, Path]) -> None:
+        self.lock, self.trail, self.paths = lock, trail, paths
+
+    def lost(self) -> str:
+        """What is no longer the file that is held, in words; empty where all is well."""
+        lock, trail = self.paths
+        for number, path, what in (
+            (self.lock.fileno(), lock, "the lock file"),
+            (self.trail.fileno(), trail, "the audit trail"),
+        ):
+            try:
+                same = os.path.samestat(os.fstat(number), path.stat())
+            except OSError:
+                return f"{what} is gone"
+            if not same:
+                return f"{what} was replaced"
+        return ""
+
+    def close(self) -> None:
+        """Give the place up."""
+        self.trail.close()
+        self.lock.close()
+
+
 class Holds:
     """The locks of one ledger. Names: `bot` for its one bot, a run's id for who walks it."""
 
@@ -39,6 +70,18 @@ class Holds:
             time.sleep(0.01)
         self.beat(name)
         return file
+
+    def sole(self) -> Sole | None:
+        """The place of the one bot; None: another one has it. Raises Refused(E-LEDGER)."""
+        lock = self.hold("bot")
+        if lock is None:
+            return None
+        trail = self.ledger.open("rb")
+        if not _lock(trail, fcntl.LOCK_EX):
+            trail.close()
+            lock.close()
+            return None
+        return Sole(lock, trail, (self._path("bot"), self.ledger))
 
     def held(self, name: str) -> bool:
         """Does a living process hold it?"""
@@ -90,7 +133,7 @@ class Holds:
         return self.ledger.with_name(f"{self.ledger.name}.{name}.lock")
 
 
-def _lock(file: IO[str], how: int) -> bool:
+def _lock(file: IO[str] | IO[bytes], how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except OSError:

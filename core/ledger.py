@@ -20,6 +20,7 @@ from sqlite_utils import Database
 
 from core import chain, fold, witness
 from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, unwritable
+from core.errors import Refused
 from core.holds import Holds
 from core.model import OPEN, Event, Json, Person, Run
 from core.passing import Passing
@@ -52,6 +53,7 @@ class Ledger(Holds):
             raise refusal(os.strerror(error.errno or 0).lower()) from error
         with unwritable():
             self._prepare()
+            self._file = identity(path)
 
     def _prepare(self) -> None:
         if not self.path.stat().st_size:
@@ -105,6 +107,8 @@ class Ledger(Holds):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One durable change: BEGIN IMMEDIATE … COMMIT with an fsync. Everything in it or nothing."""
+        if identity(self.path) != self._file:
+            raise refusal("its file was removed or replaced; put the file back, and start again")
         with unwritable():
             db = self.db
             db.execute("BEGIN IMMEDIATE")
@@ -117,6 +121,15 @@ class Ledger(Holds):
                 raise
         with self._news:
             self._news.notify_all()
+
+    def writable(self) -> str:
+        """Why nothing can be written now, in words; empty where it can. Writes for real, one small row that is replaced."""
+        try:
+            with self.transaction() as t:
+                t.probe()
+        except Refused as no:
+            return no.message
+        return ""
 
     def append(self, kind: str, data: Json | None = None, actor: Person | None = None) -> Event:
         """An event that belongs to no rollback."""
@@ -199,6 +212,20 @@ class Ledger(Holds):
         """Periods that were claimed under a name."""
         return self._rows("reminders", "name = ?", (name,))
 
+    def look(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query that only reads."""
+        with unwritable():
+            return list(self.db.conn.execute(query, values))
+
     def _rows(self, table: str, where: str, values: tuple[Any, ...], **more: Any) -> list[dict[str, Any]]:
         with unwritable():
             return list(self.db.table(table).rows_where(where, values, **more))
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -14,6 +14,7 @@ class Work:
     """What a step gets: the run as it stands, its target, and a way to notice that it was closed.
 
     `origin`: of a way back, the rollback that it undoes; `between`: the re-apply that has undone that one before. `say` writes an event of this run while a step is under way.
+    `cut`: the process ends now, so nothing more of this step may take effect.
     """
 
     run: Run
@@ -24,6 +25,7 @@ class Work:
     origin: Run | None = None
     between: Run | None = None
     say: Callable[[str, Json], object] = lambda kind, data: None
+    cut: Callable[[], bool] = lambda: False
 
     @property
     def undoes(self) -> Run:

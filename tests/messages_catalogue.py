@@ -377,6 +377,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_decided_denied": lambda: m.direct_decided(DENIED, s.CTX, own=False),
     "dm_decided_by_you": lambda: m.direct_decided(APPROVED, s.CTX, own=True, person="U0BOB"),
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
+    "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
     "drill_due": lambda: m.drill_due(
         s.event(2150, "drill_due", 0, target="production", period="2026-12", owner="U0BOB", last=None)

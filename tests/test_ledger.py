@@ -492,3 +492,37 @@ def test_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp_p
         acknowledged += len(whole)
         ledger.close()
     assert acknowledged > 20
+
+
+def test_a_ledger_whose_file_was_removed_or_replaced_takes_nothing_more(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.append("drill_due", {"period": "1"})
+    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
+    for _ in ("removed", "replaced"):
+        with pytest.raises(Refused, match="removed or replaced"):
+            ledger.append("drill_due", {"period": "2"})
+        (tmp_path / "ledger.db").touch()
+    (tmp_path / "away.db").replace(tmp_path / "ledger.db")
+    ledger.append("drill_due", {"period": "2"})
+    assert ledger.head()[0] == 2
+    ledger.close()
+
+
+def test_there_is_one_place_for_a_bot_also_where_its_lock_file_was_removed(tmp_path: Path) -> None:
+    ledger, other = Ledger(tmp_path / "ledger.db"), Ledger(tmp_path / "ledger.db")
+    place = ledger.sole()
+    assert place and other.sole() is None and place.lost() == ""
+    lock = tmp_path / "ledger.db.bot.lock"
+    lock.unlink()
+    assert other.sole() is None, "the ledger itself is held too"
+    assert place.lost() == "the lock file was replaced"
+    lock.unlink()
+    assert place.lost() == "the lock file is gone"
+    place.close()
+    again = other.sole()
+    assert again and again.lost() == ""
+    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
+    assert again.lost() == "the audit trail is gone"
+    again.close()
+    for each in (ledger, other):
+        each.close()

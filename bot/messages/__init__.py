@@ -17,6 +17,7 @@ from bot.messages.answers import (
     whoami,
     witness,
 )
+from bot.messages.attention import unwritten
 from bot.messages.blocks import Context, Message, section
 from bot.messages.card import card, planning
 from bot.messages.direct import direct, direct_decided, direct_void
@@ -60,6 +61,7 @@ __all__ = [
     "status",
     "thread",
     "timeline",
+    "unwritten",
     "whoami",
     "witness",
 ]

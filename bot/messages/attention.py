@@ -97,7 +97,7 @@ def _restarted(run: Run, event: Event) -> tuple[str, str]:
     since = event.data.get("since")
     span = f"{clock_secs(moment(since))} to {clock_secs(event.at)}" if since else clock_secs(event.at)
     plain_at = f"{moment(since or event.at):%H:%M:%S} UTC"
-    return f":electric_plug: *I was restarted during step {place(run)} of {run.id}* ({span}).", plain_at
+    return f":electric_plug: *I was stopped during step {place(run)} of {run.id}* ({span}).", plain_at
 
 
 def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
@@ -112,7 +112,7 @@ def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
     }[run.kind]
     body = f"I asked the database, not my notes: {seen}. It *did not commit*; {target(run)} is unchanged."
     text = (
-        f"I was restarted at {at} during step {place(run)} of {run.id}. I asked the database: it did not commit, "
+        f"I was stopped at {at} during step {place(run)} of {run.id}. I asked the database: it did not commit, "
         f"{data(run.target, 60)} is unchanged. Choose how to go on."
     )
     row = actions(f"{run.id}:{event.id}:resume", *buttons.interrupted(run))
@@ -125,7 +125,7 @@ def _found_committed(run: Run, event: Event, ctx: Context) -> Message:
     seen = "the names are swapped" if run.kind == "restore" else "the marker of this run is there"
     step = place(run, "verify")
     body = f"I asked the database: {seen}, so it *did commit*. I go on with step {step}, verify."
-    text = f"I was restarted at {at} during step {step - 1} of {run.id}. I asked the database: it did commit. I go on with step {step}."
+    text = f"I was stopped at {at} during step {step - 1} of {run.id}. I asked the database: it did commit. I go on with step {step}."
     small = context(audit(event), link(ctx.link, "Card"))
     return _call(run, event, text, section(f"{head} {_people(run)}\n{body} Nothing is run twice."), small)
 
@@ -168,6 +168,22 @@ def _no_approvers(run: Run, event: Event, ctx: Context) -> Message:
     before = f"{noun(run)} on {data(run.target, 60)}: nobody who may approve is reachable now,"
     text = say(before, f"{bare(why)}.", "Nothing was changed. Ask an admin to name approvers.")
     return _call(run, event, text, section(rich), context("E-NO-APPROVERS", audit(event)))
+
+
+def unwritten(run: Run) -> Message:
+    """It took effect, and the audit trail cannot be written: the one message that no event tells."""
+    on = data(run.target, 60)
+    rich = (
+        f":rotating_light: {_people(run)} *{run.id} took effect on {on}, but I cannot write it into my audit trail.* "
+        "The card shows what was true before. I try again every few seconds, write it down as soon as there is room, and go on "
+        "then with the verification. Nothing is run twice, and nothing else is started.\n"
+        "*What to do*: free the disk that holds the audit trail. Do not run the scripts by hand."
+    )
+    text = (
+        f"{run.id} took effect on {on}, but I cannot write it into my audit trail. Free the disk that holds it; I write it down "
+        "as soon as there is room. Nothing is run twice."
+    )
+    return message(text, [section(rich), context("E-LEDGER")])
 
 
 def _applied_again(run: Run, event: Event, ctx: Context) -> Message:

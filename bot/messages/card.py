@@ -207,7 +207,7 @@ def _verifying(run: Run, ctx: Context) -> Message:
 
 
 def _interrupted(run: Run, ctx: Context) -> Message:
-    said = f"I was restarted during step {place(run)}. I asked the database: it did *not commit*"
+    said = f"I was stopped during step {place(run)}. I asked the database: it did *not commit*"
     blocks = [
         section(
             f":electric_plug: *{noun(run)} — interrupted, not committed*  ·  ~Executing~ → Interrupted\n"

@@ -77,6 +77,7 @@ def go_on(work: Work, parts: Sequence[Part]) -> Json:
         work.say("part_started", {"part": part.number, "of": part.of, "about": str(part)})
         started = time.monotonic()
         try:
+            commit.not_cut(work)
             if part.alone:
                 by_itself(work, part)
             else:

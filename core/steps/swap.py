@@ -9,7 +9,7 @@ from contextlib import suppress
 import psycopg
 
 from core import databases, postgres
-from core.commit import unknown
+from core.commit import not_cut, unknown
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused, StepFailed
 from core.model import Json
 from core.redact import pg_error
@@ -36,6 +36,7 @@ def swap(work: Work) -> Json:
         with target(work) as conn:
             lost = losses(conn, work)
         still_stopped(services.look())
+        not_cut(work)
         swapped = exchange(work)
     except (StepFailed, Refused) as problem:
         heal(work)
