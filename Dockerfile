@@ -62,6 +62,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    ROLLBACK_HEALTH_LISTEN=0.0.0.0:8787 \
     HOME=/var/lib/rollback-bot \
     XDG_STATE_HOME=/var/lib
 USER 10001:10001
@@ -69,6 +70,8 @@ USER 10001:10001
 WORKDIR /project
 # The ledger (audit trail) and the backups. Keep it.
 VOLUME /var/lib/rollback-bot
+# /healthz, /readyz, /metrics
+EXPOSE 8787
 # Healthy: the bot holds its lock and its heartbeat is fresh.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "bot", "--healthy"]
 ENTRYPOINT ["tini", "--", "python", "-m", "bot"]

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
 from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.announcer import Announcer, SlackRefuses
 from bot.app import build_app
+from bot.client import Client
 from bot.clock import scheduler
+from bot.drain import Drain
 from bot.http import HttpDoor
 from bot.pace import Pace
 from bot.people import People
+from bot.vitals import Vitals
+from bot.watchdog import Watchdog
 from bot.witness import Reader, from_file
 from bot.worker import Worker
 from core import ask_witness, config
@@ -34,12 +42,20 @@ from core.logs import set_up
 from core.roll_back import RUNBOOKS
 from core.settings import Settings, policy
 
+if TYPE_CHECKING:
+    from bot.port import Port
+
 log = structlog.get_logger()
-GRACE = 30.0  # seconds for what is running when we are told to end
+CLOSING = 5.0  # seconds for connections and threads to close
+Told = SimpleQueue[int]
+"""Why to look up: a signal's number, or 0. Its `put` may be called in the middle of anything, as a signal does."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 told to end, 2 settings, 3 refused, 69 Slack will not have us."""
+    """Exit code: 0 told to end, 1 a fault of ours or of the ledger, 2 settings, 3 refused, 69 Slack will not have us."""
+    told = Told()
+    for number in (signal.SIGTERM, signal.SIGINT):  # first of all: process 1 has no default for them
+        signal.signal(number, lambda number, _: told.put(number))
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["--witness"]:
         return read_back(words[1:])
@@ -48,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         set_up(settings)
         if words == ["--healthy"]:
             return healthy(settings)
-        return Bot(settings).run()
+        return Bot(settings, told).run()
     except Problem as problem:
         print(problem, file=sys.stderr)
         return problem.exit
@@ -67,7 +83,7 @@ def read_back(files: list[str]) -> int:
             said = from_file(Path(files[0]))
         else:
             settings = config.load()
-            client = client_of(settings)
+            client = client_of(settings, Vitals())
             said = Reader(client, settings, People(client, settings)).read()
     except Problem as problem:
         refused = {"code": problem.code, "message": problem.message, "hint": problem.hint}
@@ -77,15 +93,14 @@ def read_back(files: list[str]) -> int:
     return 0
 
 
-def client_of(settings: Settings) -> WebClient:
-    """The Web API client: no retries of its own, a post that was answered too late must not become two."""
+def client_of(settings: Settings, vitals: Vitals) -> Client:
+    """The Web API client."""
     token = settings.slack.bot_token
     if token is None:
         raise Refused("E-CONFIG", "There is no bot token.", "Set SLACK_BOT_TOKEN; the README says where it comes from.")
     base = settings.slack.api_url.rstrip("/") + "/"
-    local = urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")
-    client = WebClient(token=token.get_secret_value(), base_url=base, timeout=10, retry_handlers=[])
-    if local:
+    client = Client(token.get_secret_value(), base, vitals)
+    if urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1"):
         client.proxy = None
     return client
 
@@ -105,47 +120,123 @@ def answering() -> Iterator[None]:
 class Bot:
     """The process: one ledger, one Slack app, a few threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, told: Told) -> None:
+        self.settings, self.told = settings, told
         self.ledger = Ledger(settings.ledger)
-        self.holder = self.ledger.hold("bot")
-        if self.holder is None:
+        self.place = self.ledger.sole()
+        if self.place is None:
             raise Refused(
                 "E-LEDGER", "Another bot works on this audit trail.", "One bot per ledger: stop the other one first."
             )
-        self.ledger.declare(self.holder, policy(settings))
-        self.ending = threading.Event()
-        self.code = 0
-        self.client = client_of(settings)
+        self.ledger.declare(self.place.lock, policy(settings))
+        self.vitals, self.cut, self.code = Vitals(), threading.Event(), 0
+        self.client = client_of(settings, self.vitals)
         self.people = People(self.client, settings)
         self.desk = Desk(self.ledger, settings)
-        self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.ending.is_set)
+        self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.vitals.ending.is_set, self.cut.is_set)
         self.pool = ThreadPoolExecutor(8, "work")
+        self.watchdog: Watchdog | None = None
+        pace = Pace(settings.slack.post_every.total_seconds())
+        self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
+        self.worker = Worker(self.engine, self.ledger, self.pool)
+        self.engine.stuck = self.announcer.aside
+        self.announcer.beat = self.worker.beat = self.vitals.beat
 
     def run(self) -> int:
-        """Until SIGTERM, SIGINT, or until Slack refuses us."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.ending.set())
+        """Until SIGTERM, SIGINT, until Slack refuses us, or something of ours ends by itself."""
+        port = self.port()
         with answering():
             door = self.door()
-        announcer = Announcer(
-            self.client, self.ledger, self.settings, self.people, Pace(self.settings.slack.post_every.total_seconds())
-        )
-        announcer.begin()
-        worker = Worker(self.engine, self.ledger, self.pool)
-        clock = scheduler(self.desk, self.people, lambda: self.ledger.beat("bot"))
-        threads = [threading.Thread(target=self.watched, args=(part.run,), daemon=True) for part in (announcer, worker)]
+        self.announcer.begin()
+        self.client.no_more = lambda error: self.refused(error)
+        parts = {"announcer": self.announcer.run, "worker": self.worker.run}
+        self.vitals.expect("main", "clock", *parts)
+        clock = scheduler(self.desk, self.people, self.beat)
+        threads = [
+            threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
+            for name, loop in parts.items()
+        ]
         for thread in threads:
             thread.start()
         clock.start()
         try:
             with answering():
                 door.connect()
-            log.info("ready", targets=list(self.settings.targets), mode=self.settings.slack.mode)
-            self.ending.wait()
+            self.watch(door)
         finally:
-            self.drain(announcer, worker, clock, door, threads)
+            self.drain(clock, door, threads)
+            if port:
+                port.close()
         return self.code
+
+    def watch(self, door: SocketModeHandler | HttpDoor) -> None:
+        """Look around about once a second, until there is a reason to end."""
+        if isinstance(door, SocketModeHandler):
+            self.watchdog = Watchdog(door, self.settings.slack.silence.total_seconds())
+        log.info("ready", targets=list(self.settings.targets), mode=self.settings.slack.mode)
+        for target in self.settings.targets.values():
+            if self.settings.grace < target.lock_wait + target.statement_timeout:
+                log.warning("grace is shorter than lock_wait and statement_timeout", target=target.name)
+        while not self.vitals.ending.is_set():
+            self.vitals.beat("main")
+            if self.watchdog and self.watchdog.silent():
+                self.end(69, "slack's socket is silent: ending, to be started again", fault=self.watchdog.fault())
+            with suppress(Empty):
+                if number := self.told.get(timeout=1.0):
+                    self.end(0)
+                    log.info("told to end", signal=signal.Signals(number).name)
+
+    def end(self, code: int, why: str = "", **more: object) -> None:
+        """The first reason to end counts; the process then drains."""
+        if self.vitals.ending.is_set():
+            return
+        self.code = code
+        self.vitals.ending.set()
+        self.told.put(0)
+        if why:
+            log.error(why, **more)
+
+    def refused(self, error: str) -> None:
+        """Slack takes nothing from this app any more."""
+        remedy = "install the app again, or set the new tokens, and start the bot again"
+        self.end(69, "slack refuses this app", slack_error=error, remedy=remedy)
+
+    def beat(self) -> None:
+        """The process is alive, and the one bot of this ledger."""
+        lost = self.place.lost() if self.place else ""
+        if lost:
+            remedy = "put the file back, see that only one bot runs on it, and start the bot again"
+            self.end(1, "the audit trail is not mine any more", problem=lost, remedy=remedy)
+            return
+        self.vitals.beat("clock")
+        self.ledger.beat("bot")
+
+    def port(self) -> Port | None:
+        """Health and metrics, where an address is set. Raises Refused(E-CONFIG)."""
+        address = self.settings.health_listen
+        if address is None:
+            return None
+        from bot.metrics import Metrics  # takes a tenth of a second, and many go without
+        from bot.port import Port
+
+        def socket() -> tuple[bool, float] | None:
+            return (self.watchdog.connected(), self.watchdog.age) if self.watchdog else None
+
+        try:
+            port = Port(address, self.vitals, self.ledger, self.slack_fault, Metrics(self.ledger, self.vitals, socket))
+        except OSError as error:
+            why = os.strerror(error.errno).lower() if error.errno else "it is unknown"
+            raise Refused(
+                "E-CONFIG", f"I cannot listen on `health_listen`: {why}.", "Choose another address."
+            ) from None
+        port.start()
+        return port
+
+    def slack_fault(self) -> str:
+        """Why Slack's clicks do not arrive; empty where they do."""
+        if self.watchdog:
+            return self.watchdog.fault()
+        return "" if self.settings.slack.mode == "http" else "slack: not connected yet"
 
     def door(self) -> SocketModeHandler | HttpDoor:
         """How Slack reaches us. Raises Refused(E-CONFIG)."""
@@ -157,43 +248,62 @@ class Bot:
             )
         if slack.mode == "socket" and slack.app_token is None:
             raise Refused("E-CONFIG", "There is no app-level token for Socket Mode.", "Set SLACK_APP_TOKEN.")
-        app = build_app(self.client, self.desk, self.engine, self.people, self.pool, secret)
+        app = build_app(self.client, self.desk, self.engine, self.people, self.pool, self.vitals, secret)
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port)
         token = slack.app_token.get_secret_value() if slack.app_token else None
-        return SocketModeHandler(app, token, ping_interval=5)
+        pings = min(5.0, self.settings.slack.silence.total_seconds() / 4)
+        return SocketModeHandler(app, token, ping_interval=pings)
 
-    def watched(self, loop: object) -> None:
+    def watched(self, name: str, loop: Callable[[], object]) -> None:
         """A part of the bot that ends by itself ends the process, loudly: the supervisor starts a new one."""
         try:
-            loop()  # type: ignore[operator]
+            loop()
         except SlackRefuses as no:
-            log.error("slack refuses this app", slack_error=str(no))
-            self.code = 69
+            self.refused(str(no))
+        except Problem as problem:
+            self.end(1, "a part of me cannot go on", part=name, problem=str(problem))
         except Exception:
-            log.exception("bug")
-            self.code = 1
-        self.ending.set()
+            log.exception("bug", part=name)
+        self.end(1, "a part of me has ended", part=name)
 
     def drain(
-        self,
-        announcer: Announcer,
-        worker: Worker,
-        clock: object,
-        door: SocketModeHandler | HttpDoor,
-        threads: list[threading.Thread],
+        self, clock: BackgroundScheduler, door: SocketModeHandler | HttpDoor, threads: list[threading.Thread]
     ) -> None:
         """No new work; what runs ends or is taken back by the database; what happened is still told."""
-        worker.stop.set()
-        door.close()
-        clock.shutdown(wait=False)  # type: ignore[attr-defined]
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        announcer.stop.set()
-        for thread in threads:
-            thread.join(GRACE)
+        self.end(1)  # where the start itself has failed
+        self.vitals.retire("main", "worker")
+        self.worker.stop.set()
+        drain = Drain(self.ledger, self.settings, self.worker, self.cut)
+        drain.walks()
+        clock.shutdown(wait=False)
+        drain.telling(self.announcer, threads[0])
+        closing = threading.Thread(target=door.close, daemon=True)
+        closing.start()
+        self.announcer.stop.set()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + CLOSING
+        for thread in (closing, *threads):
+            thread.join(max(0.0, until - time.monotonic()))
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the ledger and give the place up. A thread that cannot end does not keep the process."""
+        deadline = time.monotonic() + CLOSING
+        while self.working() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self.working():
+            log.warning("ending with threads at work", threads=self.working(), code=self.code)
+            sys.stderr.flush()
+            os._exit(self.code)  # the server undoes what they have not committed
         self.ledger.close()
-        if self.holder:
-            self.holder.close()
+        if self.place:
+            self.place.close()
+
+    @staticmethod
+    def working() -> list[str]:
+        """Threads that Python would wait for."""
+        return [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
 
 
 if __name__ == "__main__":

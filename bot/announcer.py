@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +22,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
+from bot.client import AGAIN, FOR_GOOD, name_of, status_of
 from bot.context import context_of
 from bot.deliveries import Delivery, deliveries
 from bot.notary import Notary
@@ -33,10 +35,9 @@ from core.settings import Settings
 
 log = structlog.get_logger()
 
-FATAL = {"invalid_auth", "token_revoked", "account_inactive", "missing_scope", "not_authed", "token_expired"}
+FATAL = {*FOR_GOOD, "missing_scope"}  # without a right to post, nothing can be told
 LOST_CARD = {"message_not_found", "edit_window_closed", "cant_update_message", "is_inactive", "block_mismatch"}
 NO_THREAD = {"cannot_reply_to_message", "thread_not_found"}
-AGAIN = {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 PROGRESS = 3.0  # seconds between two edits of a card that only show progress
 SILENCE = 60.0  # seconds after which late posts are introduced
 TOLD = "told"
@@ -57,6 +58,8 @@ class Announcer:
     def __init__(self, client: WebClient, ledger: Ledger, settings: Settings, people: People, pace: Pace) -> None:
         self.client, self.ledger, self.settings, self.people, self.pace = client, ledger, settings, people, pace
         self.stop = threading.Event()
+        self.beat: Callable[[], object] = lambda: None
+        self._asides: deque[Run] = deque()
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
         self._away: datetime | None = None
         self.notary = Notary(ledger, settings, people)
@@ -71,6 +74,8 @@ class Announcer:
         """Until `stop`. Raises SlackRefuses."""
         with suppress(Ended):
             while not self.stop.is_set():
+                self.beat()
+                self.say_asides()
                 self.catch_up()
                 self.witness()
                 self.ledger.wait(self.told(), 0.5)
@@ -96,8 +101,18 @@ class Announcer:
         if run is None or self.known(run):
             while not self.everywhere(event, run):
                 self.rest(1.0)  # Slack did not tell where to: nothing is lost, and nothing overtakes it
-        with self.ledger.transaction() as t:
-            t.post(event.id, TOLD)
+        self.remember(event.id, TOLD)
+
+    def remember(self, event: int, place: str, **columns: Any) -> None:
+        """Note a delivery. While that cannot be written nothing else is posted: it would be posted again. Raises Ended."""
+        while True:
+            try:
+                with self.ledger.transaction() as t:
+                    t.post(event, place, **columns)
+                return
+            except Refused as no:
+                log.warning("not remembered", event=event, place=place, code=no.code)
+                self.rest(1.0)
 
     def everywhere(self, event: Event, run: Run | None) -> bool:
         """Deliver to every place that is left; False where Slack does not tell which these are."""
@@ -136,9 +151,9 @@ class Announcer:
             self.introduce(channel, run)
             self.pace.wait(channel)
             answer = self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
-        with self.ledger.transaction() as t:
-            t.post(event.id, delivery.place, channel=channel, ts=answer.get("ts") if answer else None, run=event.run)
-        if answer and answer.get("ts"):
+        ts = answer.get("ts") if answer else None
+        self.remember(event.id, delivery.place, channel=channel, ts=ts, run=event.run)
+        if ts:
             self.notary.seen(event.id, delivery.place)
 
     def witness(self) -> None:
@@ -155,8 +170,7 @@ class Announcer:
         if not answer:
             place, answer = "witness root", self.calling(partial(self.post, channel, message, {}))
         if answer:
-            with self.ledger.transaction() as t:
-                t.post(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
+            self.remember(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
             self.notary.seen(event.id, place)
 
     def introduce(self, channel: str, run: Run | None) -> None:
@@ -198,8 +212,29 @@ class Announcer:
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
             event, answer = old["event"], self.calling(partial(self.post, old["channel"], message, {}))
         if answer:
-            with self.ledger.transaction() as t:
-                t.post(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
+            self.remember(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
+
+    def aside(self, run: Run) -> None:
+        """It took effect and cannot be written down: say so beside the ledger. From any thread; this one posts."""
+        self._asides.append(run)
+
+    def say_asides(self) -> None:
+        """What no event tells, in the run's thread and in the channel: tried until Slack takes it or says no."""
+        while self._asides:
+            run = self._asides[0]
+            posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
+            if posts:
+                message = messages.unwritten(run)
+                thread = {"thread_ts": posts[0]["ts"], "reply_broadcast": True}
+                try:
+                    self.post(posts[0]["channel"], message, thread)
+                except SlackApiError as error:
+                    log.warning("not posted", place="aside", slack_error=name_of(error))
+                    if status_of(error)[0] >= 429 or name_of(error) in AGAIN:
+                        return
+                except (OSError, http.client.HTTPException):
+                    return
+            self._asides.popleft()
 
     def post(self, channel: str, message: messages.Message, more: dict[str, Any]) -> Any:
         """A message in a channel."""
@@ -231,23 +266,10 @@ class Announcer:
             wait = min(wait * 2, 30.0)
 
     def rest(self, seconds: float) -> None:
-        """Wait before Slack is asked again. Raises Ended."""
-        if self.stop.wait(seconds):
-            raise Ended
-
-
-def name_of(error: Exception) -> str:
-    """Slack's name of its no; empty where it did not say one."""
-    response: Any = getattr(error, "response", None)
-    return str(response.get("error") or "") if hasattr(response, "get") else ""
-
-
-def status_of(error: SlackApiError) -> tuple[int, float]:
-    """HTTP status and the seconds of Retry-After (0: not said). An answer that is no JSON counts as 503."""
-    response = error.response
-    if isinstance(response, dict):
-        status, headers = response.get("status", 503), response.get("headers") or {}
-    else:
-        status, headers = getattr(response, "status_code", 503), getattr(response, "headers", {})
-    said = {str(name).lower(): str(value) for name, value in dict(headers).items()}.get("retry-after", "")
-    return int(status), float(said) if said.isdecimal() and len(said) < 6 else 0.0
+        """Wait before Slack, or the ledger, is asked again. Raises Ended."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.beat()
+            self.say_asides()
+            if self.stop.wait(min(left, 1.0)):
+                raise Ended

@@ -18,6 +18,7 @@ from bot.guard import Guard
 from bot.home import publish
 from bot.people import People
 from bot.reply import Reply
+from bot.vitals import Vitals
 from core.desk import Desk
 from core.engine import Engine
 
@@ -26,7 +27,13 @@ Handler = Callable[[dict[str, Any], Reply], BoltResponse]
 
 
 def build_app(
-    client: WebClient, desk: Desk, engine: Engine, people: People, pool: Executor, signing_secret: str | None = None
+    client: WebClient,
+    desk: Desk,
+    engine: Engine,
+    people: People,
+    pool: Executor,
+    vitals: Vitals,
+    signing_secret: str | None = None,
 ) -> App:
     """The Bolt app over one ledger. Asks Slack once who it is (auth.test)."""
     me = client.auth_test()
@@ -38,13 +45,13 @@ def build_app(
         # a listener only writes one row: its answer may go out without a thread's detour
         process_before_response=True,
     )
-    guard = Guard(people, desk.ledger, me["team_id"], app_id_of(client, me.get("bot_id")))
+    guard = Guard(people, desk.ledger, me["team_id"], app_id_of(client, me.get("bot_id")), vitals.ending.is_set)
     decisions = Decisions(desk, engine, people, pool)
     commands = Commands(desk, people, pool, decisions)
 
     @app.middleware
     def gate(body: dict[str, Any], ack: Ack, respond: Respond, context: BoltContext, next: Callable[[], Any]) -> Any:
-        context["reply"] = Reply(body, ack, respond, client)
+        context["reply"] = Reply(body, ack, respond, client, vitals.refused)
         return guard(body, context["reply"], next)
 
     listen(app, commands, decisions)

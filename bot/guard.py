@@ -18,15 +18,26 @@ from core.ledger import Ledger
 HARMLESS = ("app_home_opened",)
 
 
+def going_down() -> Refused:
+    """What everybody is told who comes while the process ends."""
+    return Refused(
+        "E-ENDING", "I am going down. Nothing was started, and no click was counted.", "Try again in a minute."
+    )
+
+
 class Guard:
     """Passes a request on, or answers it. Everything that it lets through is of our team, our app and a real person."""
 
-    def __init__(self, people: People, ledger: Ledger, team_id: str, app_id: str | None) -> None:
-        self.people, self.ledger, self.team_id, self.app_id = people, ledger, team_id, app_id
+    def __init__(
+        self, people: People, ledger: Ledger, team_id: str, app_id: str | None, ending: Callable[[], bool]
+    ) -> None:
+        self.people, self.ledger, self.team_id, self.app_id, self.ending = people, ledger, team_id, app_id, ending
 
     def __call__(self, body: dict[str, Any], reply: Reply, forward: Callable[[], Any]) -> Any:
         """The gate itself; `forward` goes on to the listener."""
         try:
+            if self.ending():
+                raise going_down()
             self.check(body)
         except Problem as problem:
             return reply.refuse(problem)

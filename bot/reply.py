@@ -27,6 +27,7 @@ class Reply:
     ack: Ack
     respond: Respond
     client: WebClient
+    refused: Callable[[str], object] = lambda code: None  # told the code of each no
 
     def answer(self, handler: Callable[[Json, Reply], BoltResponse]) -> BoltResponse:
         """Run a handler; a refusal becomes an answer."""
@@ -60,6 +61,7 @@ class Reply:
     def refuse(self, problem: Problem) -> BoltResponse:
         """What, that nothing was started, what to do, the code."""
         log.info("refused", code=problem.code)
+        self.refused(problem.code)
         kind = self.body.get("type")
         if kind == "view_submission":
             return self.ack(response_action="update", view=messages.refused(problem))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 import structlog
@@ -24,6 +25,7 @@ class Worker:
     def __init__(self, engine: Engine, ledger: Ledger, pool: Executor) -> None:
         self.engine, self.ledger, self.pool = engine, ledger, pool
         self.stop = threading.Event()
+        self.beat: Callable[[], object] = lambda: None
         self._busy: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._guard = threading.Lock()
@@ -32,11 +34,17 @@ class Worker:
         """Until `stop`."""
         seen = -1
         while not self.stop.is_set():
+            self.beat()
             head = self.ledger.head()[0]
             if head != seen or self._not_before:
                 seen = head
                 self.start_what_is_due()
             self.ledger.wait(head, 0.5)
+
+    def busy(self) -> list[str]:
+        """The runs that are being walked now."""
+        with self._guard:
+            return sorted(self._busy)
 
     def start_what_is_due(self) -> None:
         """Hand every rollback with something to do to a thread, unless one has it already."""

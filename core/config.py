@@ -201,6 +201,8 @@ def shown(value: object, secret: bool, funnel: Redactor) -> str:
             return spoken(value)
         case bool():
             return str(value).lower()
+        case (str(host), int(port)):
+            return f"{host}:{port}"
         case tuple():
             return ", ".join(shown(item, False, funnel) for item in value)
         case Mapping():

@@ -58,6 +58,7 @@ EXIT: dict[str, int] = {
     "E-LEDGER": 1,
     "E-STOPPED": 1,
     "E-NO-BOT": 69,
+    "E-ENDING": 69,
     "E-DB": 69,
     "E-SLACK": 69,
     "E-UNKNOWN": 7,

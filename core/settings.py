@@ -237,6 +237,11 @@ class SlackSettings:
     )
     http_host: str = put(values.TEXT, "mode `http`: the address to listen on", "127.0.0.1")
     http_port: int = put(values.whole(1, 65535), "mode `http`: the port to listen on", 3000)
+    silence: timedelta = put(
+        values.lasting(timedelta(hours=1)),
+        "mode `socket`: after so long without a frame from Slack, a pong counts, the bot ends with 69, to be started again",
+        MIN,
+    )
     post_every: timedelta = put(
         values.lasting(MIN, zero=True),
         "the pace of posts in one channel after a burst of four; Slack allows about one a second",
@@ -264,6 +269,16 @@ class Settings:
         metadata={"kind": values.PEOPLE, "text": "operating system account -> Slack user id (the shell)", "env": ()},
     )
     aliases: tuple[tuple[str, ...], ...] = put(values.ALIASES, "user ids of one person, who counts once", ())
+    grace: timedelta = put(
+        values.lasting(DAY),
+        "how long a transaction under way may take to end when the bot is told to end; then it is cut short. At least `lock_wait` and "
+        "`statement_timeout` together; the supervisor's own limit must be 30 s longer",
+        timedelta(seconds=90),
+    )
+    health_listen: tuple[str, int] | None = put(
+        values.LISTEN,
+        "where `/healthz`, `/readyz` and `/metrics` are answered, such as `127.0.0.1:8787`; without it nowhere",
+    )
     pg_bin: Path | None = put(
         values.PATH,
         "the folder of pg_dump and pg_restore (and initdb and postgres, for rehearsals), instead of a search",

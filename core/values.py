@@ -166,6 +166,16 @@ def slack_api(value: object) -> str:
     return url.rstrip("/") + "/"
 
 
+def listen(value: object) -> tuple[str, int]:
+    """`host:port`; `[::1]:8787` for IPv6, port 0 for any that is free. Raises ValueError."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
+    if isinstance(value, tuple):  # from a flag that was read already
+        return value
+    if not found or int(found[2]) > 65535:
+        raise ValueError("must be an address to listen on, such as 127.0.0.1:8787")
+    return found[1].strip("[]"), int(found[2])
+
+
 def _timezone(value: object) -> str:
     from zoneinfo import ZoneInfo
 
@@ -230,6 +240,7 @@ PATH = Kind("a path", lambda value: Path(_text(str(value) if isinstance(value, P
 SECRET = Kind("a text", lambda value: SecretStr(_text(value)), secret=True)
 DATABASE = Kind("a PostgreSQL URL", _database, secret=True)
 DURATIONS = Kind("a list of durations", _durations, split=True)
+LISTEN = Kind("an address to listen on, such as 127.0.0.1:8787", listen)
 WEB = Kind("an http or https address", web)
 SLACK_API = Kind("an https address", slack_api)
 CHANNEL = Kind("a channel", _channel)

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from docs_reading import CODE, EVERY, LINK, PATHS, ROOT, TEXT, anchors, blocks, rows
 
+from bot.metrics import Metrics
+from bot.vitals import Vitals
 from core import ledger
 from core.check import VERDICTS
 from core.errors import EXIT
@@ -134,6 +136,14 @@ def test_every_kind_of_event_in_the_source_is_described_and_no_other() -> None:
     assert len(found) > 20, "the search has lost its way"
     told = {row[0].strip("`") for row in rows("docs/ledger.md", "## Kinds of events")}
     assert told == set(found), set(found) ^ told
+
+
+def test_every_metric_is_described_and_no_other(tmp_path: Path) -> None:
+    trail = ledger.Ledger(tmp_path / "ledger.db")
+    page = Metrics(trail, Vitals(), lambda: (True, 0.0)).text().decode()
+    trail.close()
+    made = set(re.findall(r"^# TYPE (rollback_\w+)", page, re.MULTILINE))
+    assert set(re.findall(r"^\| `(rollback_\w+)", TEXT["docs/operating.md"], re.MULTILINE)) == made
 
 
 def test_every_state_is_described() -> None:
