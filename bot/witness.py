@@ -21,7 +21,7 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.announcer import name_of, status_of
+from bot.client import name_of, status_of
 from bot.people import AWAY, People
 from core.errors import Refused
 from core.settings import Settings
