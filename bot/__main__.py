@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -19,16 +19,16 @@ from urllib.parse import urlsplit
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk.errors import SlackApiError
+from slack_bolt.error import BoltError
 
 from bot.announcer import Announcer, SlackRefuses
 from bot.app import build_app
-from bot.client import Client
+from bot.client import Client, name_of, passing
 from bot.clock import scheduler
 from bot.drain import Drain
 from bot.http import HttpDoor
 from bot.pace import Pace
-from bot.people import People
+from bot.people import AWAY, People
 from bot.vitals import Vitals
 from bot.watchdog import Watchdog
 from bot.witness import Reader, from_file
@@ -105,18 +105,6 @@ def client_of(settings: Settings, vitals: Vitals) -> Client:
     return client
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """Slack's no at the start, in words. Raises Refused(E-SLACK)."""
-    try:
-        yield
-    except SlackApiError as error:
-        why = error.response["error"]
-        raise Refused("E-SLACK", f"Slack refuses us: {why}.", "Check SLACK_BOT_TOKEN and SLACK_APP_TOKEN.") from None
-    except OSError:
-        raise Refused("E-SLACK", "Slack does not answer.", "Check the network and SLACK_API_URL.") from None
-
-
 class Bot:
     """The process: one ledger, one Slack app, a few threads."""
 
@@ -144,9 +132,8 @@ class Bot:
 
     def run(self) -> int:
         """Until SIGTERM, SIGINT, until Slack refuses us, or something of ours ends by itself."""
+        self.check()
         port = self.port()
-        with answering():
-            door = self.door()
         self.announcer.begin()
         self.client.no_more = lambda error: self.refused(error)
         parts = {"announcer": self.announcer.run, "worker": self.worker.run}
@@ -159,15 +146,47 @@ class Bot:
         for thread in threads:
             thread.start()
         clock.start()
+        door = None
         try:
-            with answering():
-                door.connect()
-            self.watch(door)
+            door = self.reached()
+            if door:
+                self.watch(door)
         finally:
             self.drain(clock, door, threads)
             if port:
                 port.close()
         return self.code
+
+    def reached(self) -> SocketModeHandler | HttpDoor | None:
+        """The way to Slack, as soon as Slack answers; None: told to end before. Raises Refused(E-SLACK).
+
+        What is under way goes on meanwhile: services that a restore has stopped do not wait for Slack.
+        """
+        wait = 0.5
+        while not self.vitals.ending.is_set():
+            door = None
+            try:
+                door = self.door()
+                door.connect()
+                return door
+            except (*AWAY, BoltError) as error:  # Bolt's own auth.test comes after one of ours that was answered
+                if door:
+                    door.close()
+                if not passing(error):
+                    why, hint = name_of(error), "Check SLACK_BOT_TOKEN and SLACK_APP_TOKEN."
+                    raise Refused("E-SLACK", f"Slack refuses us: {why}.", hint) from None
+                log.warning("slack does not answer, trying again", error=type(error).__name__, seconds=wait)
+            self.listen(wait)
+            wait = min(wait * 2, 10.0)
+        return None
+
+    def listen(self, seconds: float) -> None:
+        """Wait for a signal, or another reason to end."""
+        self.vitals.beat("main")
+        with suppress(Empty):
+            if number := self.told.get(timeout=seconds):
+                self.end(0)
+                log.info("told to end", signal=signal.Signals(number).name)
 
     def watch(self, door: SocketModeHandler | HttpDoor) -> None:
         """Look around about once a second, until there is a reason to end."""
@@ -178,13 +197,9 @@ class Bot:
             if self.settings.grace < target.lock_wait + target.statement_timeout:
                 log.warning("grace is shorter than lock_wait and statement_timeout", target=target.name)
         while not self.vitals.ending.is_set():
-            self.vitals.beat("main")
             if self.watchdog and self.watchdog.silent():
                 self.end(69, "slack's socket is silent: ending, to be started again", fault=self.watchdog.fault())
-            with suppress(Empty):
-                if number := self.told.get(timeout=1.0):
-                    self.end(0)
-                    log.info("told to end", signal=signal.Signals(number).name)
+            self.listen(1.0)
 
     def end(self, code: int, why: str = "", **more: object) -> None:
         """The first reason to end counts; the process then drains."""
@@ -238,16 +253,20 @@ class Bot:
             return self.watchdog.fault()
         return "" if self.settings.slack.mode == "http" else "slack: not connected yet"
 
-    def door(self) -> SocketModeHandler | HttpDoor:
-        """How Slack reaches us. Raises Refused(E-CONFIG)."""
+    def check(self) -> None:
+        """Raises Refused(E-CONFIG) where Slack could never reach us."""
         slack = self.settings.slack
-        secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
-        if slack.mode == "http" and not secret:
+        if slack.mode == "http" and not slack.signing_secret:
             raise Refused(
                 "E-CONFIG", "HTTP without a signing secret would take orders from anybody.", "Set SLACK_SIGNING_SECRET."
             )
         if slack.mode == "socket" and slack.app_token is None:
             raise Refused("E-CONFIG", "There is no app-level token for Socket Mode.", "Set SLACK_APP_TOKEN.")
+
+    def door(self) -> SocketModeHandler | HttpDoor:
+        """How Slack reaches us; asks Slack who we are. Raises one of AWAY, or BoltError."""
+        slack = self.settings.slack
+        secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
         app = build_app(self.client, self.desk, self.engine, self.people, self.pool, self.vitals, secret)
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port)
@@ -268,7 +287,7 @@ class Bot:
         self.end(1, "a part of me has ended", part=name)
 
     def drain(
-        self, clock: BackgroundScheduler, door: SocketModeHandler | HttpDoor, threads: list[threading.Thread]
+        self, clock: BackgroundScheduler, door: SocketModeHandler | HttpDoor | None, threads: list[threading.Thread]
     ) -> None:
         """No new work; what runs ends or is taken back by the database; what happened is still told."""
         self.end(1)  # where the start itself has failed
@@ -278,7 +297,7 @@ class Bot:
         drain.walks()
         clock.shutdown(wait=False)
         drain.telling(self.announcer, threads[0])
-        closing = threading.Thread(target=door.close, daemon=True)
+        closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
         self.pool.shutdown(wait=False, cancel_futures=True)

@@ -22,7 +22,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
-from bot.client import AGAIN, FOR_GOOD, name_of, status_of
+from bot.client import FOR_GOOD, name_of, passing, status_of
 from bot.context import context_of
 from bot.deliveries import Delivery, deliveries
 from bot.notary import Notary
@@ -230,7 +230,7 @@ class Announcer:
                     self.post(posts[0]["channel"], message, thread)
                 except SlackApiError as error:
                     log.warning("not posted", place="aside", slack_error=name_of(error))
-                    if status_of(error)[0] >= 429 or name_of(error) in AGAIN:
+                    if passing(error):
                         return
                 except (OSError, http.client.HTTPException):
                     return
@@ -254,8 +254,8 @@ class Announcer:
                     raise SlackRefuses(name) from None
                 if name in raising:
                     raise
-                status, wanted = status_of(error)
-                if status < 429 and name not in AGAIN:
+                _, wanted = status_of(error)
+                if not passing(error):
                     log.warning("not posted", place=where, slack_error=name)
                     return None
                 wait = wanted or wait

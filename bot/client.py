@@ -57,6 +57,11 @@ def outcome_of(error: SlackApiError) -> str:
     return "unavailable" if status >= 500 or name_of(error) in AGAIN else "refused"
 
 
+def passing(error: Exception) -> bool:
+    """Is it worth asking again: no answer, too many requests, or a fault of Slack's own?"""
+    return not isinstance(error, SlackApiError) or status_of(error)[0] >= 429 or name_of(error) in AGAIN
+
+
 def name_of(error: Exception) -> str:
     """Slack's name of its no; empty where it did not say one."""
     response: Any = getattr(error, "response", None)
