@@ -250,6 +250,10 @@ CARDS = {
         ),
         BACK_CTX,
     ),
+    "card_restore_executing": (
+        s.way_back("restore", S.EXECUTING, s.event(2116, "executing", 590), approvals=YES_AGAIN),
+        BACK_CTX,
+    ),
     "card_restore_done": (RESTORED_RUN, BACK_CTX),
     "card_restore_needs_a_person": (STUCK, BACK_CTX),
     "card_reapplied": (

@@ -182,8 +182,10 @@ def _moving(run: Run, ctx: Context, state: str, ends: str, small: str, text: str
         section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}  ·  {ends}"),
         section(step_section(run, ctx)),
         context(*_people(run), small, _updated(run.last), audit(run.last)),
-        actions(block_id(run, "run"), *buttons.plan_of(run)),
     ]
+    row = buttons.plan_of(run)  # a restore runs no scripts, and Slack takes no row without a button
+    if row:
+        blocks.append(actions(block_id(run, "run"), *row))
     return message(text, blocks, run=run.id, event=run.last)
 
 
