@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 
 import structlog
 
+from core import grammar
 from core.engine import Engine, due
 from core.errors import Problem
 from core.ledger import Ledger
@@ -49,19 +50,26 @@ class Worker:
     def start_what_is_due(self) -> None:
         """Hand every rollback with something to do to a thread, unless one has it already."""
         now = time.monotonic()
-        for run in self.ledger.open_runs():
+        open_runs = self.ledger.open_runs()
+        for run in open_runs:
             looking = run.state is State.NEEDS_A_PERSON
-            with self._guard:
-                wait = self._not_before.get(run.id, 0.0) > now
-                if run.id in self._busy or wait or not (looking or due(run)):
-                    continue
-                self._busy.add(run.id)
-            try:
-                self.pool.submit(self.walk, run.id, looking)
-            except RuntimeError:
-                if not self.stop.is_set():
-                    raise  # else the pool was closed between the question and the answer: the process ends
+            if looking or due(run):
+                self.hand_over(run.id, looking, now)
+        for run_id in sorted(self.ledger.names() - {run.id for run in open_runs}):
+            if grammar.RUN_IN_FULL.fullmatch(run_id):
+                self.hand_over(run_id, False, now)  # ended by a person while nobody walked it: its last walk tidies up
+
+    def hand_over(self, run_id: str, looking: bool, now: float) -> None:
+        """To a thread, unless one has it already or it shall rest."""
+        with self._guard:
+            if run_id in self._busy or self._not_before.get(run_id, 0.0) > now:
                 return
+            self._busy.add(run_id)
+        try:
+            self.pool.submit(self.walk, run_id, looking)
+        except RuntimeError:
+            if not self.stop.is_set():
+                raise  # else the pool was closed between the question and the answer: the process ends
 
     def walk(self, run_id: str, looking: bool) -> None:
         """One walk; a fault of our own is logged and tried again later, it never ends the loop."""

@@ -122,6 +122,11 @@ class Holds:
             return {}
         return told
 
+    def names(self) -> set[str]:
+        """The locks that have a file: held, or left by whoever died with them."""
+        start, end = f"{self.ledger.name}.", ".lock"
+        return {file.name[len(start) : -len(end)] for file in self.ledger.parent.glob(f"{start}*{end}")}
+
     def forget(self, name: str) -> None:
         """Remove the lock's file, by its holder: for what has ended and will not be held again."""
         self._path(name).unlink(missing_ok=True)
