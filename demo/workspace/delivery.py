@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -47,6 +48,7 @@ class Sockets:
         self.links: list[WebSocket] = []
         self.tickets: set[str] = set()
         self.waiting: dict[str, Future[Json]] = {}
+        self.sent: dict[str, WebSocket] = {}  # by envelope: the connection that got it last
         self.turn = 0
 
     def open(self) -> Json:
@@ -75,8 +77,16 @@ class Sockets:
         finally:
             if socket in self.links:
                 self.links.remove(socket)
+            self._gone(socket)
             with self.state.changing():
                 pass
+
+    def _gone(self, socket: WebSocket) -> None:
+        """Nobody will acknowledge what went to a connection that has ended: nobody need wait for it."""
+        for envelope_id, link in list(self.sent.items()):
+            waiting = self.waiting.get(envelope_id)
+            if link is socket and waiting is not None and not waiting.done():
+                waiting.set_exception(TooLate())
 
     def _hello(self) -> Json:
         return {
@@ -112,18 +122,23 @@ class Sockets:
         try:
             for _ in range(2 if self.state.faults.deliver_twice else 1):
                 self._send(envelope)
+            if late := self.state.faults.deliver_late:
+                threading.Timer(late, self._send, [envelope]).start()
             return answer.result(ACK_SECONDS)
         except TooLate:
             raise WorkspaceError("operation_timeout") from None
         finally:
             del self.waiting[envelope_id]
+            self.sent.pop(envelope_id, None)
 
     def _send(self, frame: Json) -> None:
         links = list(self.links)
         if self.state.faults.silent or not links:
             return
         self.turn += 1
-        self.server.run(_quietly(links[self.turn % len(links)], json.dumps(frame)))
+        link = links[self.turn % len(links)]
+        self.sent[str(frame["envelope_id"])] = link
+        self.server.run(_quietly(link, json.dumps(frame)))
 
     def disconnect(self, reason: str) -> None:
         """Announce a disconnect on every connection and close it, as Slack does when it renews them."""

@@ -171,7 +171,8 @@ class Faults:
 
     `down`: every Web API call answers 503. `slow`: seconds before each answer. `ratelimit`: the next N calls get 429
     with `retry_after` seconds. `lose_answer`: the next N calls do their work, then the connection is cut.
-    `deliver_twice`: every payload to the app is sent twice. `silent`: sockets look connected, but nothing passes, no
+    `deliver_twice`: every payload to the app is sent twice; `deliver_late`: once more after so many seconds, to whatever
+    connection there is then. `silent`: sockets look connected, but nothing passes, no
     pong either. `errors`: method -> Slack error that it answers until removed. `only`: if not empty, `ratelimit`,
     `lose_answer` and `slow` hit these methods only.
     """
@@ -182,6 +183,7 @@ class Faults:
     retry_after: int = 1
     lose_answer: int = 0
     deliver_twice: bool = False
+    deliver_late: float = 0.0
     silent: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     only: set[str] = field(default_factory=set)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -36,7 +36,11 @@ class Web:
         broken = await self._broken(name)
         if broken is not None:
             return broken
-        answer = self._answer(name, request, await request.body())
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response()  # the app died while it spoke
+        answer = self._answer(name, request, body)
         retry_after = answer.pop("retry_after", None)
         if retry_after is not None:
             return _limited(int(retry_after))
