@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test load bench lint fmt lock clean
+.PHONY: help demo test crash load bench lint fmt lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -44,6 +44,9 @@ demo: .venv/installed-demo ## a whole rollback on this machine; STORY=only plays
 
 test: .venv/installed-dev ## all tests; T="..." goes to pytest (T="-k approve -n 0")
 	@$(PY) -m pytest $(T)
+
+crash: .venv/installed-dev ## bots that die at every boundary, simulated worlds, tampering; counts into docs/reliability.md
+	@$(PY) -m tests.crash
 
 load: .venv/installed-dev ## rollbacks and ways back while the application writes; ROUNDS=200 CLIENTS=20 SEED=1
 	@$(PY) -m tests.load

@@ -1,0 +1,3 @@
+ALTER TABLE profiles DROP COLUMN plan_hint;
+DROP TABLE subscriptions;
+INSERT INTO ran (what) VALUES ('undo 002');

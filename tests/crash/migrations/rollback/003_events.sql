@@ -1,0 +1,2 @@
+DROP TABLE events;
+INSERT INTO ran (what) VALUES ('undo 003');
