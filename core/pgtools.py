@@ -1,6 +1,6 @@
 """Finds and runs pg_dump and pg_restore of the right major.
 
-Connection parameters travel in a service file (0600, in a folder of 0700), never in argv or the environment, and
+Connection parameters travel in a service file that has no name, never in argv or the environment, and
 the child gets an environment of its own: a script could read the bot's tokens from an inherited one.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -95,23 +96,40 @@ class Tools:
         stdout: int | IO[bytes] = subprocess.DEVNULL,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program while it runs; it ends with the block, at the latest. `url`: the database that it connects to."""
-        with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
-            service = Path(folder) / "service"
-            service.touch(mode=0o600)
-            service.write_text(service_file(url) if url is not None else "")
-            log = Path(folder) / "log"
+        with unnamed(service_file(url) if url is not None else "") as (service, passed), tempfile.TemporaryFile() as err:
             words = [str(self.folder / program), *arguments, *(["-d", "service=rollback"] if url is not None else [])]
-            with log.open("wb") as err:
-                child = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service))
-                try:
-                    yield child
-                    code = children.wait(child, None, cancelled, child.kill)
-                finally:
-                    end(child)
+            child = subprocess.Popen(
+                words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service), pass_fds=passed
+            )
+            try:
+                yield child
+                code = children.wait(child, None, cancelled, child.kill)
+            finally:
+                end(child)
             if code is None:
                 raise Cancelled
             if code:
-                raise ToolFailed(program, said(log.read_text(errors="replace")))
+                err.seek(0)
+                raise ToolFailed(program, said(err.read().decode(errors="replace")))
+
+
+@contextmanager
+def unnamed(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """A file for a child to open: its path there, and the descriptors to pass on. It holds a password.
+
+    On Linux it has no name, so that nothing is left of it whatever ends us. Elsewhere the second who opens a descriptor
+    begins where the first has stopped: a named file, of mode 0600.
+    """
+    if sys.platform == "linux":
+        with tempfile.TemporaryFile() as file:
+            file.write(text.encode())
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(text.encode())
+            file.flush()
+            yield file.name, ()
 
 
 class ToolFailed(Exception):
@@ -126,10 +144,10 @@ class Cancelled(Exception):
     """The rollback was closed while a step was running."""
 
 
-def environment(service: Path) -> dict[str, str]:
+def environment(service: str) -> dict[str, str]:
     """What a child may know. HOME: libpq looks there for the certificates that `sslmode=verify-full` needs."""
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    return {"PGSERVICEFILE": str(service), "LC_ALL": "C", "PATH": "/usr/bin:/bin", **home}
+    return {"PGSERVICEFILE": service, "LC_ALL": "C", "PATH": "/usr/bin:/bin", **home}
 
 
 def _go_on(cancelled: Callable[[], bool]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 from core import pgtools, postgres, scratch_extensions, scratch_server, trial
+from core.backups.dump import archive_of
 from core.pgtools import Tools
 from core.runbook import Work
 from core.scratch_server import Fit
@@ -39,15 +38,16 @@ def scratch_url(work: Work) -> str:
 @contextmanager
 def copy(work: Work, fit: Fit) -> Iterator[str]:
     """A scratch database with the target's schema and no rows."""
-    programs, source = tools(work), work.target.database_url.get_secret_value()
-    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "schema.dump"
+    programs, source, archive = tools(work), work.target.database_url.get_secret_value(), archive_of(work)
+    archive.prepare()
+    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, archive.room() as folder:
+        file = folder / "schema.dump"
         try:
             wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds() * 1000:.0f}"  # ms
             programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
             options = [
                 *ownership(without_owners(work)),
-                *scratch_extensions.only(programs, file, fit.lacking, Path(folder)),
+                *scratch_extensions.only(programs, file, fit.lacking, folder),
             ]
             programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
         except pgtools.ToolFailed as error:

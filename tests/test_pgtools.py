@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from core.pgtools import Cancelled, ToolFailed, Tools, service_file
 from demo.postgres import Server
@@ -74,3 +75,14 @@ def test_a_plain_address_is_written_in_words_that_clients_of_every_major_know(ap
     known = {"host", "port", "dbname", "user", "connect_timeout", "sslmode", "sslcompression"}
     keys = {line.partition("=")[0] for line in service_file(app).splitlines()[1:]}
     assert {"host", "dbname", "user"} <= keys <= known
+
+
+def test_a_password_reaches_the_program_and_no_file_has_it_that_could_outlive_us(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    one = tools(tmp_path, "pg_dump", f'ls {tmp_path}/tmp; for n in 1 2; do grep password "$PGSERVICEFILE"; done')
+    told: list[bytes] = []
+    one.pour("pg_dump", [], make_conninfo(server.url(), password="Kept-9-Secret"), told.append)
+    assert b"".join(told).splitlines() == [b"password=Kept-9-Secret"] * 2
