@@ -75,9 +75,9 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
         return listener
 
     app.command("/rollback")(on(commands.handle))
-    for action, handler in {**decisions.actions(), "rb.ask": commands.ask}.items():
+    for action, handler in {**decisions.actions(), **commands.glass.actions(), "rb.ask": commands.ask}.items():
         app.action(action)(on(handler))
-    for callback, handler in decisions.submissions().items():
+    for callback, handler in {**decisions.submissions(), **commands.glass.submissions()}.items():
         app.view_submission(callback)(on(handler))
     app.view_closed(ANY)(acknowledged)
     app.view_submission(ANY)(acknowledged)

@@ -1,4 +1,4 @@
-"""APScheduler: expire and remind every second, look at holds twice and for drills once a minute, clean up every hour.
+"""APScheduler: expire, count down and remind every second, look at holds twice and for drills once a minute, clean up every hour.
 
 Schedules live in the settings and what was done lives in the ledger, so the scheduler's own memory may be lost: a
 reminder is found by asking which period is due, and claimed in the ledger, once per period whatever happens.
@@ -14,6 +14,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from bot.glass import Countdown
 from bot.people import People
 from core import hold, keeping, schedule
 from core.desk import Desk
@@ -38,6 +39,7 @@ def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> Backgroun
         return [people.person(user).name for user in found]
 
     clock.add_job(guarded(desk.expire), "interval", seconds=1, id="expire")
+    clock.add_job(guarded(Countdown(desk).look), "interval", seconds=1, id="countdown")
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")

@@ -13,11 +13,12 @@ from slack_bolt.response import BoltResponse
 from bot import messages
 from bot.context import context_of
 from bot.decisions import Decisions, delivery
+from bot.glass import Glass
 from bot.guard import place
 from bot.people import AWAY, People
 from bot.reply import Reply
 from bot.witness import Reader
-from core import doctor, grammar, hold, survey
+from core import doctor, glass, grammar, hold, survey
 from core.desk import Desk
 from core.errors import Problem, Refused
 from core.grammar import Command
@@ -34,12 +35,13 @@ class Commands:
     def __init__(self, desk: Desk, people: People, pool: Executor, decisions: Decisions) -> None:
         self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
         self.settings, self.ledger = desk.settings, desk.ledger
+        self.glass = Glass(decisions)
 
     def handle(self, body: Json, reply: Reply) -> BoltResponse:
         """The listener of the command."""
         command = grammar.parse(str(body.get("text") or ""))
         person = self.people.person(str(body["user_id"]), str(body.get("user_name", "")))
-        verb = getattr(self, f"do_{command.verb}", None)
+        verb = getattr(self, f"do_{command.verb.replace('-', '_')}", None)
         if verb is None:
             where = "is in the shell only" if command.verb in grammar.AVAILABLE else "is not in this version"
             raise Refused("E-USAGE", f"`{command.verb}` {where}.", "`/rollback help` lists what is here.")
@@ -153,8 +155,8 @@ class Commands:
             return self.do_show(command, person, body, reply)
 
         def work() -> messages.Message:
-            runs = self.ledger.open_runs()
-            links = {run.id: link for run in runs if (link := self.people.link(self.ledger, run.id))}
+            runs, owed = self.ledger.open_runs(), glass.owed(self.ledger)
+            links = {run.id: link for run in (*runs, *owed) if (link := self.people.link(self.ledger, run.id))}
             held = survey.held(self.ledger)
             now = [
                 messages.TargetNow(
@@ -166,7 +168,7 @@ class Commands:
                 )
                 for one in survey.targets(self.settings)
             ]
-            return messages.status(runs, now, self.ledger.head()[1], links)
+            return messages.status(runs, now, self.ledger.head()[1], links, owed)
 
         return self.looking(work, reply, "Looking.")
 
@@ -203,7 +205,8 @@ class Commands:
         last = None
         if ended and ended[0].last:
             last = (ended[0].id, ended[0].last.digest, self.people.link(self.ledger, ended[0].id))
-        return messages.audit(verdict.events, verdict.head, "; ".join(verdict.faults[:3]), last, held, why)
+        faults = "; ".join(verdict.faults[:3])
+        return messages.audit(verdict.events, verdict.head, faults, last, held, why, verdict.remarks)
 
     def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return reply.tell(messages.help_(command.args[0] if command.args else None))
@@ -214,7 +217,8 @@ class Commands:
         targets = self.settings.targets.values()
         ask = [target.name for target in targets if allowed(partial(self.people.may_ask, person, target))]
         approve = [t.name for t in targets if allowed(partial(self.people.among_approvers, person, t))]
-        return reply.tell(messages.whoami(person, ask, approve))
+        alone = [t.name for t in targets if allowed(partial(self.people.may_break, person, t))]
+        return reply.tell(messages.whoami(person, ask, approve, alone))
 
     # -- ways back -----------------------------------------------------------------------------------------
 
@@ -281,6 +285,9 @@ class Commands:
     def do_approve(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return self.decisions.review(self.run(command), person, reply)
 
+    def do_break_glass(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.glass.form(self.run(command), person, reply)
+
     def do_deny(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)
         if not command.text:
@@ -295,7 +302,7 @@ class Commands:
 
     def do_stop(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)
-        self.people.may_handle(person, run, self.settings.target(run.target))
+        self.decisions.may_stop(run, person)
         run = self.decisions.stop(run, person, f"command {body['trigger_id']}")
         asking = "I ask the database first; the card tells." if run.is_open else "Nothing was changed."
         return reply.tell(noted(f"{run.id} is stopped. {asking}" if not run.is_open else asking))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bot import messages
 from bot.people import People
+from core import glass
+from core.errors import Refused
 from core.ledger import Ledger
-from core.model import Run
+from core.model import Run, State
 from core.settings import Target
 
 
@@ -13,6 +15,7 @@ def context_of(
     run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = ()
 ) -> messages.Context:
     """Mentions, link and estimates, as of now."""
+    waits = run.state is State.WAITING and bool(target.break_glass.people)
     return messages.Context(
         approvers_mention=people.mention(target.approvers),
         approvers_text=people.called(target.approvers),
@@ -24,7 +27,17 @@ def context_of(
         changed=run.changed,
         asked=asked,
         origin=people.link(ledger, run.request.origin) if run.request.origin else None,
+        may_break=waits and breakable(run, target, people, ledger),
     )
+
+
+def breakable(run: Run, target: Target, people: People, ledger: Ledger) -> bool:
+    """Could somebody who is named break the glass now?"""
+    try:
+        glass.possible(run, target, people.alone(run, target), ledger.clock())
+    except Refused:
+        return False
+    return True
 
 
 def estimates(run: Run, ledger: Ledger) -> dict[str, float]:

@@ -48,7 +48,7 @@ class Decisions:
             "rb.withdraw": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.unapprove": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.notme": self.deed(lambda run, who, key: desk.not_me(run.id, who, key), self.may_approve),
-            "rb.stop": self.deed(self.stop, self.may_handle),
+            "rb.stop": self.deed(self.stop, self.may_stop),
             "rb.resume": self.deed(lambda run, who, key: desk.resume(run.id, who, key), self.may_handle),
             "rb.verify": self.deed(lambda run, who, key: desk.verify_again(run.id, who, key), self.may_handle),
             "rb.keep": self.deed(lambda run, who, key: desk.keep(run.id, who, key), self.may_handle),
@@ -232,6 +232,11 @@ class Decisions:
 
     def may_approve(self, run: Run, person: Person) -> None:
         self.people.may_approve(person, run, self.settings.target(run.target))
+
+    def may_stop(self, run: Run, person: Person) -> None:
+        """Whoever has passed the guard may stop what goes on without a second person. Raises Refused."""
+        if not (run.broken and run.state in (State.WAITING, State.APPROVED)):
+            self.may_handle(run, person)
 
     def may_handle(self, run: Run, person: Person) -> None:
         self.people.may_handle(person, run, self.settings.target(run.target))

@@ -16,7 +16,17 @@ from core.ledger import Ledger
 from core.model import Event, Run, State
 from core.settings import Settings
 
-DECIDED = {"approved", "denied", "withdrawn", "expired", "stopped", "executing", "plan_changed", "unapproved"}
+DECIDED = {
+    "approved",
+    "denied",
+    "withdrawn",
+    "expired",
+    "stopped",
+    "executing",
+    "plan_changed",
+    "unapproved",
+    "countdown_over",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
         yield from in_thread("call", call, run, ledger, settings, broadcast=True)
     if event.kind == "opened" and run.state is State.WAITING:
         yield from ask_approvers(run, ctx, people, settings, ledger)
+    if event.kind == "glass_broken":
+        yield from tell_approvers(event, run, ctx, people, settings)
     if event.kind in DECIDED:
         yield from direct_updates(event, run, ctx, ledger)
 
@@ -152,6 +164,26 @@ def ask_approvers(
             yield from in_thread("no approvers", call, run, ledger, settings, broadcast=True)
 
 
+def tell_approvers(
+    event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings
+) -> Iterator[Delivery]:
+    """Break-glass: a direct message to each approver, also to those who have said that they cannot look."""
+    try:
+        told = people.reachable(run, settings.target(run.target))
+    except Refused:
+        return  # Slack does not tell who is in the group; the mention in the channel reaches them
+    for user in told:
+        yield Delivery(f"dm {user}", messages.direct_broken(run, event, ctx), user=user)
+
+
+def broken_updates(broken: list[Event], run: Run, ctx: messages.Context, ledger: Ledger) -> Iterator[Delivery]:
+    """The announcement of a break-glass loses its button once nothing can be stopped any more."""
+    for event in broken:
+        for post in ledger.posts("event = ? AND place = 'call' AND ts IS NOT NULL", (event.id,)):
+            message = messages.broken(run, event, ctx)
+            yield Delivery(f"edit {event.id} call", message, channel=post["channel"], update=post["ts"])
+
+
 def reminders(
     event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
 ) -> Iterator[Delivery]:
@@ -177,10 +209,15 @@ def direct_updates(event: Event, run: Run, ctx: messages.Context, ledger: Ledger
     """The moment it is decided: every copy loses its buttons; the approver's own can still be taken back."""
     mine = {approval.person.id for approval in run.approvals}
     again = run.state is State.WAITING
+    broken = [one for one in ledger.events(run.id) if one.kind == "glass_broken"]
+    counting = {one.id: one for one in broken if messages.counts(run, one)}
+    yield from broken_updates(broken, run, ctx, ledger)
     for post in ledger.posts("run = ? AND place LIKE 'dm %' AND ts IS NOT NULL", (run.id,)):
         user = post["place"].removeprefix("dm ")
         own = user in mine
         message = messages.direct(run, ctx) if again and not own else messages.direct_decided(run, ctx, own, user)
+        if post["event"] in counting:
+            message = messages.direct_broken(run, counting[post["event"]], ctx)
         yield Delivery(f"edit {post['event']} {post['place']}", message, channel=post["channel"], update=post["ts"])
     if event.kind in ("unapproved", "plan_changed"):
         for user in voided(event, ledger):

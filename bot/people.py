@@ -188,6 +188,24 @@ class People:
                 "Your click was not counted.",
             )
 
+    def may_break(self, person: Person, target: Target) -> None:
+        """The people named for break-glass. Nobody passes while Slack does not answer: it could not be told. Raises Refused."""
+        self.may_act(person.id)
+        if not self._among(person.id, target.break_glass.people):
+            named = self.called(target.break_glass.people) if target.break_glass.people else "Nobody"
+            raise Refused(
+                "E-NOT-ALLOWED",
+                f"You may not start a rollback on *{target.name}* without a second person. Nothing was started.",
+                f"{named} may.",
+            )
+
+    def alone(self, run: Run, target: Target) -> bool:
+        """Is there no approver who could be asked? False where Slack does not tell."""
+        try:
+            return not self.reachable(run, target)
+        except Refused:
+            return False
+
     def may_handle(self, person: Person, run: Run, target: Target) -> None:
         """Requesters and approvers: stop, execute again, check again, keep. Raises Refused."""
         if person.id == run.requester.id:

@@ -33,11 +33,12 @@ def link(previous: str, row: Sequence[Any]) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What walking the chain found. `faults` holds one sentence each, at most 20."""
+    """What walking the chain found. `faults` and `remarks` hold one sentence each, at most 20."""
 
     events: int
     head: str
     faults: tuple[str, ...]
+    remarks: tuple[str, ...] = ()  # what a reader of the trail should know, and is no fault
 
     @property
     def unbroken(self) -> bool:
@@ -51,6 +52,7 @@ def verify(conn: Rows) -> Verdict:
     only against the digests that were posted in the channel.
     """
     faults: list[str] = []
+    remarks: list[str] = []
     head, count, expected = GENESIS, 0, 1
     try:
         for row in conn.execute(f"SELECT {', '.join(COLUMNS)}, prev, digest FROM events ORDER BY id"):  # noqa: S608
@@ -65,9 +67,17 @@ def verify(conn: Rows) -> Verdict:
             del faults[20:]
             head, expected = digest, number + 1
         faults += _outside(conn, expected - 1)
+        remarks += _broken_open(conn)
     except (sqlite3.DatabaseError, TypeError) as error:
         faults.append(f"after event {expected - 1} the file cannot be read: {error}")
-    return Verdict(count, head, tuple(faults[:20]))
+    return Verdict(count, head, tuple(faults[:20]), tuple(remarks[:20]))
+
+
+def _broken_open(conn: Rows) -> Iterator[str]:
+    """Which runs were executed by break-glass, newest first; not a fault, and never hidden."""
+    for run, by, reviewer, given, needed in conn.execute(WITHOUT_SECOND):
+        ended = f"reviewed by {reviewer}" if reviewer else "not reviewed"
+        yield f"{run} was executed by break-glass of {by}, with {given} of {needed} approvals; {ended}"
 
 
 def _outside(conn: Rows, newest: int) -> Iterator[str]:
@@ -94,13 +104,34 @@ def _outside(conn: Rows, newest: int) -> Iterator[str]:
             yield f"a message was posted for event {post}, which is missing"
 
 
-UNAPPROVED = """
+BROKEN_OPEN = """
+    SELECT 1 FROM events b
+      JOIN events o ON o.run = b.run AND o.kind = 'countdown_over' AND o.id > b.id AND o.id < x.id
+     WHERE b.run = r.id AND b.kind = 'glass_broken' AND json_extract(o.data, '$.broken') = b.id
+       AND json_extract(o.actor, '$.id') = json_extract(b.actor, '$.id') AND o.at >= json_extract(b.data, '$.starts_at')
+       AND json_extract(b.data, '$.digest') = (SELECT json_extract(p.data, '$.digest') FROM events p WHERE p.id =
+           (SELECT max(id) FROM events WHERE run = r.id AND kind = 'opened' AND id < x.id))
+       AND NOT EXISTS (SELECT 1 FROM events v WHERE v.run = r.id AND v.id > o.id AND v.id < x.id
+                       AND v.state IN ('waiting', 'planning'))"""
+"""Was the execution `x` of the run `r` let through by a break-glass of its plan, whose countdown had passed?"""
+WITHOUT_SECOND = f"""
+    SELECT r.id, json_extract(c.actor, '$.name'),
+           (SELECT json_extract(v.actor, '$.name') FROM events v WHERE v.run = r.id AND v.kind = 'reviewed'),
+           (SELECT count(DISTINCT json_extract(a.actor, '$.id')) FROM events a
+             WHERE a.run = r.id AND a.kind = 'approved' AND a.id < x.id),
+           (SELECT json_extract(q.data, '$.needed') FROM events q WHERE q.run = r.id AND q.kind = 'asked')
+      FROM rollbacks r
+      JOIN events x ON x.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'executing')
+      JOIN events c ON c.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'countdown_over' AND id < x.id)
+     WHERE EXISTS ({BROKEN_OPEN}) ORDER BY c.id DESC"""  # noqa: S608 - a query of ours
+UNAPPROVED = f"""
     SELECT r.id, count(DISTINCT json_extract(a.actor, '$.id')) AS given, json_extract(q.data, '$.needed') AS needed
       FROM rollbacks r
       JOIN events q ON q.run = r.id AND q.kind = 'asked'
       JOIN events x ON x.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'executing')
       LEFT JOIN events a ON a.run = r.id AND a.kind = 'approved' AND a.id < x.id
-     GROUP BY r.id HAVING given < needed"""
+     WHERE NOT EXISTS ({BROKEN_OPEN})
+     GROUP BY r.id HAVING given < needed"""  # noqa: S608 - a query of ours
 STRAY = """
     SELECT p.event FROM posts p JOIN events e ON e.id = p.event
      WHERE p.place <> 'told' AND p.run IS NOT e.run ORDER BY p.event LIMIT 5"""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import timedelta
 from difflib import get_close_matches
 
 from core.address import address
-from core.settings import Backup, Services, Settings, SlackSettings, Target
+from core.settings import Backup, BreakGlass, Services, Settings, SlackSettings, Target
 
 Say = Callable[[tuple[str, ...], str], None]
 OF_KIND = {
@@ -35,6 +36,7 @@ NAMES = {
     "kubernetes": r"((deployment|deploy|statefulset|sts)/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
 }
 """What each kind's names are made of. None begins with a dash: they are words of a command."""
+SHORTEST_COUNTDOWN = timedelta(seconds=10)  # to read a message and to click
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 
 
@@ -51,6 +53,7 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _services(target.services, ("targets", target.name, "services"), say)
         _backup(target.backup, ("targets", target.name, "backup"), say)
         _encrypt(target, say)
+        _break_glass(target, say)
         if check_paths and not target.migrations.is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
@@ -125,6 +128,20 @@ def _encrypt(target: Target, say: Say) -> None:
             say((*path, "encrypt", key), "is missing; without it nothing can be encrypted and read again")
     if target.backup.name == "directory":
         say((*path, "backup", "format"), 'must be "custom" where `encrypt` is set: pg_dump writes a directory in plain')
+
+
+def _break_glass(target: Target, say: Say) -> None:
+    path, glass = ("targets", target.name, "break_glass"), target.break_glass
+    if glass == BreakGlass():
+        return
+    if not glass.people:
+        say((*path, "people"), "is missing; without it break-glass is off")
+    if glass.people and not target.approvals:
+        say((*path, "people"), "has no effect where `approvals` is 0")
+    if glass.countdown < SHORTEST_COUNTDOWN:
+        say((*path, "countdown"), "must be at least 10 s: people need time to stop it")
+    if glass.wait + glass.countdown >= target.approval_expires:
+        say((*path, "wait"), "and `countdown` must be shorter together than `approval_expires`, or it expires first")
 
 
 def _slack(slack: SlackSettings, say: Say) -> None:

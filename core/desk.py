@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from core import grammar
+from core import glass, grammar
 from core.config import Settings, Target
 from core.errors import Refused
 from core.ledger import Ledger, Lost, Transaction
@@ -217,6 +217,29 @@ class Desk:
             t.move(run, State.DONE, "kept", {"partly": True} if run.half_done else {}, who)
 
         return self._decide(run_id, write, delivery)
+
+    def break_glass(
+        self,
+        run_id: str,
+        who: Person,
+        shown: tuple[int, str],
+        words: tuple[str, str],
+        alone: bool = False,
+        delivery: str = "",
+    ) -> Run:
+        """A named person starts the countdown (core/glass.py). `shown`: revision and digest; `words`: typed, and why."""
+        target = self.settings.target(self.ledger.run(run_id).target)
+        return self._decide(
+            run_id, lambda t, run: glass.write_broken(t, run, target, who, shown, words, alone), delivery
+        )
+
+    def countdown_over(self, run_id: str, event: int) -> Run:
+        """Nobody has stopped the break-glass of that event: the gate opens, once its time by the ledger's clock has come."""
+        return self._decide(run_id, lambda t, run: glass.write_over(t, run, event), "")
+
+    def review(self, run_id: str, who: Person, text: str, delivery: str = "") -> Run:
+        """An approver closes the review that a break-glass owes; never who asked for it or broke it."""
+        return self._decide(run_id, lambda t, run: glass.write_reviewed(t, run, who, self.same, text), delivery)
 
     def not_me(self, run_id: str, who: Person, delivery: str = "") -> Run:
         """An approver asks not to be reminded of this one."""

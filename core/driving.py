@@ -32,6 +32,10 @@ class Nobody:
         """Nobody approves here."""
         raise Refused("E-NOT-APPROVER", "No approval is needed here.")
 
+    def may_break(self, person: Person, target: Target) -> None:
+        """Nor is there a gate to break open."""
+        raise Refused("E-NOT-ALLOWED", "No approval is needed here.")
+
 
 def agree(desk: Desk, target: Target) -> None:
     """Raises Refused(E-CONFIG) where the running bot goes by another policy: a settings file of one's own is no way in."""

@@ -22,7 +22,7 @@ from core import keeping, postgres
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
-from core.model import Json, Kind, Person, Run, State
+from core.model import Approval, Broken, Json, Kind, Person, Run, State
 from core.pgtools import Cancelled
 from core.runbook import Gate, Runbook, Step, Work
 from core.settings import Settings, Target
@@ -41,6 +41,9 @@ class Rights(Protocol):
 
     def may_approve(self, person: Person, run: Run, target: Target) -> None:
         """Raises Refused."""
+
+    def may_break(self, person: Person, target: Target) -> None:
+        """Raises Refused where that person may not start a run without a second person."""
 
     def forget(self) -> None:
         """What was learnt before does not count: the next answers are as of now."""
@@ -297,7 +300,7 @@ class Engine:
         """
         people = {approval.person.id for approval in run.approvals if approval.digest == run.digest}
         faults = list(self.ledger.verify().faults)
-        if len(people) < run.needed:
+        if len(people) < run.needed and not run.without_second:
             faults.append(f"{run.id} is marked approved with {len(people)} of {run.needed} approvals of this plan")
         if not faults:
             return True
@@ -311,26 +314,32 @@ class Engine:
         return False
 
     def _still_right(self, run: Run, target: Target) -> bool:
-        """Right before the point of no return: is every approval still worth something?"""
+        """Right before the point of no return: is every approval, and every break-glass, still worth something?"""
         self.rights.forget()
-        for approval in run.approvals:
+        all_given: list[Approval | Broken] = [*run.approvals, *([run.broken] if run.broken else [])]
+        for given in all_given:
             try:
-                if self.ledger.age(approval, approval.at) > target.approval_valid:
-                    if not self.ledger.passing.settled():
-                        log.warning("the clock was set", run=run.id)
-                        time.sleep(1)  # a wrong time that is mended soon voids nothing
-                        return False
-                    raise Refused("E-EXPIRED", "The approval is too old to start on.", "Approve again.")
-                self.rights.may_approve(approval.person, run, target)
+                self._still_given(given, run, target)
             except Refused as no:
-                if no.code == "E-CANNOT-CHECK":
-                    log.warning("rights unknown", run=run.id)
-                    time.sleep(1)  # Slack is away: ask again, do not void what was given in good faith
+                if no.code == "E-CANNOT-CHECK" or (no.code == "E-EXPIRED" and not self.ledger.passing.settled()):
+                    log.warning("rights unknown", run=run.id, code=no.code)
+                    time.sleep(1)  # Slack is away, or the clock was set: do not void what was given in good faith
                     return False
-                data = {"why": no.message, "person": approval.person.id, "by_rule": True}
-                self._move(run, State.WAITING, "unapproved", data, actor=approval.person)
+                data = {"why": no.message, "person": given.person.id, "by_rule": True}
+                data |= {"broken": given.event} if isinstance(given, Broken) else {}
+                self._move(run, State.WAITING, "unapproved", data, actor=given.person)
                 return False
         return True
+
+    def _still_given(self, given: Approval | Broken, run: Run, target: Target) -> None:
+        """Raises Refused where it was given too long ago, or by somebody who may no longer."""
+        since = given.starts_at if isinstance(given, Broken) else given.at
+        if self.ledger.age(given, since) > target.approval_valid:
+            raise Refused("E-EXPIRED", "It was given too long ago to start on.", "Approve again.")
+        if isinstance(given, Broken):
+            self.rights.may_break(given.person, target)
+        else:
+            self.rights.may_approve(given.person, run, target)
 
     def _closed(self, run: Run) -> bool:
         """Was the rollback closed or replanned while a proof was running?"""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from core.model import Approval, Event, Json, Person, Request, Run, State
+from core.model import Approval, Broken, Event, Json, Person, Request, Run, State
 
 
 def moment(text: str | None) -> datetime | None:
@@ -68,6 +69,8 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         stopped=told.stopped,
         dropped_old=told.dropped_old,
         cleaned=told.cleaned,
+        broken=told.broken,
+        reviewed=told.reviewed,
     )
 
 
@@ -75,6 +78,13 @@ def approval(person: Person, item: Event) -> Approval:
     """An event `approved`."""
     data = item.data
     return Approval(person, item.at, data.get("note", ""), data.get("revision", 1), data.get("digest", ""))
+
+
+def broken(person: Person, item: Event) -> Broken:
+    """An event `glass_broken`."""
+    data = item.data
+    starts_at = datetime.fromisoformat(data["starts_at"])
+    return Broken(person, data["reason"], data["revision"], data["digest"], starts_at, data["countdown"], item.id)
 
 
 class Told:
@@ -98,11 +108,14 @@ class Told:
         self.stopped: Json | None = None
         self.dropped_old = False
         self.cleaned = False
+        self.broken: Broken | None = None
+        self.reviewed: Event | None = None
 
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
         if item.state:
             self.ending, self.held_up, self.part = item, (), None
+            self.keep_broken(item)
         match item.kind:
             case "step_started":
                 self.running, self.continuing = item.data["step"], False
@@ -140,7 +153,19 @@ class Told:
                 self.released = True
             case "reapplied" | "restored":
                 self.released, self.way_back = True, item.data["by"]
+            case "glass_broken" if item.actor:
+                self.broken = broken(item.actor, item)
+            case "reviewed":
+                self.reviewed = item
             case "interrupted":
                 self.running, self.partly = None, None
             case "checking_again":
                 self.evidence.pop("verify", None)
+
+    def keep_broken(self, item: Event) -> None:
+        """Break-glass counts for one wait at the gate: approvals that suffice, or a way back to it, end it."""
+        one = self.broken
+        if item.kind == "countdown_over" and one and item.data["broken"] == one.event and item.at >= one.starts_at:
+            self.broken = replace(one, over=True)
+        elif item.kind == "approved" or item.state in (State.WAITING, State.PLANNING):
+            self.broken = None

@@ -191,7 +191,19 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
     if verb in ("deny", "withdraw"):
         _at_least_a_run(verb, rest)
         return replace(command, run=run_id(rest[0]), text=_text(" ".join(rest[1:])))
-    if verb in ("approve", "stop", "resume", "verify", "keep", "show", "report", "reapply", "restore", "release"):
+    if verb in (
+        "approve",
+        "break-glass",
+        "stop",
+        "resume",
+        "verify",
+        "keep",
+        "show",
+        "report",
+        "reapply",
+        "restore",
+        "release",
+    ):
         _at_least_a_run(verb, rest)
     if verb == "drill" and rest:
         return _drill(command, rest)

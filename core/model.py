@@ -122,6 +122,20 @@ class Approval:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A named person's word that this plan is to run without a second person, once its countdown has passed."""
+
+    person: Person
+    reason: str
+    revision: int
+    digest: str  # of the plan that was shown
+    starts_at: datetime  # by the ledger's clock; not before
+    countdown: float  # seconds
+    event: int  # the number of `glass_broken`
+    over: bool = False  # the countdown has passed, nobody stopped it, and the gate is open by it
+
+
+@dataclass(frozen=True)
 class Run:
     """One rollback as the ledger knows it: the present state and everything that was learnt.
 
@@ -160,6 +174,8 @@ class Run:
     stopped: Json | None = None  # of a restore: what ran before the services were stopped, name -> how many
     dropped_old: bool = False  # of a restore: the old database that it had set aside is gone
     cleaned: bool = False  # its backup and saved rows are not kept any more
+    broken: Broken | None = None  # the break-glass that counts now
+    reviewed: Event | None = None  # what an approver said of it afterwards
 
     @property
     def kind(self) -> Kind:
@@ -176,6 +192,17 @@ class Run:
     def half_done(self) -> bool:
         """Is it known that a part of it took effect and the rest did not?"""
         return self.state is S.NEEDS_A_PERSON and bool(self.ending and self.ending.data.get("code") == "E-PARTLY")
+
+    @property
+    def without_second(self) -> bool:
+        """Is the gate open by break-glass, for exactly this plan?"""
+        one = self.broken
+        return one is not None and one.over and (one.revision, one.digest) == (self.revision, self.digest)
+
+    @property
+    def owes_review(self) -> bool:
+        """Has it taken effect without a second person, wholly or partly, and no approver has closed its review?"""
+        return self.state in (S.DONE, S.REAPPLIED, S.RESTORED) and self.without_second and self.reviewed is None
 
     @property
     def is_open(self) -> bool:

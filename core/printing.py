@@ -63,10 +63,11 @@ def what(run: Run) -> str:
 def line_of(run: Run) -> str:
     """One run in one line."""
     who = f"asked by {run.requester.name}"
-    by = ", ".join(a.person.name for a in run.approvals)
+    by, alone = ", ".join(a.person.name for a in run.approvals), run.without_second
     return (
         f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {run.target}  {run.state.replace('_', ' '):<15} {what(run)}; {who}"
         + (f", approved by {by}" if by else "")
+        + (f", BREAK-GLASS by {run.broken.person.name}" if alone and run.broken else "")
     )
 
 
@@ -80,8 +81,10 @@ def status(
     bot: bool,
     trail: tuple[int, str],
     held: Mapping[str, Sequence[Run]],
+    owed: Sequence[Run] = (),
 ) -> list[str]:
     lines = [line_of(run) for run in runs] or ["Nothing is open."]
+    lines += [f"review owed: {line_of(run)}" for run in owed]
     lines += [
         f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}"
         for t in targets
@@ -120,6 +123,7 @@ def audit(verdict: Verdict, held: Held | None = None) -> list[str]:
         lines = [f"{verdict.events} events, chain unbroken", f"head {verdict.head}"]
     else:
         lines = [f"{verdict.events} events, the chain is BROKEN:", *[f"  {fault}" for fault in verdict.faults]]
+    lines += verdict.remarks
     if held:
         lines += witness(held, verdict.unbroken)
     elif verdict.unbroken:
@@ -200,6 +204,8 @@ def record(run: Run) -> Json:
         "expires_at": run.expires_at.isoformat() if run.expires_at else None,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "approvals": [{**vars(a.person), "at": a.at.isoformat(), "note": a.note} for a in run.approvals],
+        "without_second_person": run.without_second,
+        "owes_review": run.owes_review,
         "evidence": run.evidence,
         "failed": run.failed,
     }

@@ -50,6 +50,21 @@ class Drill:
 
 
 @dataclass(frozen=True)
+class BreakGlass:
+    """Who may start a run without a second person, and after how long. Off where nobody is named."""
+
+    people: tuple[str, ...] = put(
+        values.WHO, "who may start a run [without a second person](operating.md#break-glass); empty: nobody", ()
+    )
+    wait: timedelta = put(
+        WAIT, "how long approvers are waited for first; not at all where none of them can be asked", 9 * MIN
+    )
+    countdown: timedelta = put(
+        values.lasting(DAY), "how long everybody in the channel can stop it, before it starts; at least 10 s", MIN
+    )
+
+
+@dataclass(frozen=True)
 class Services:
     """What must not write while a backup is put back. Used by `restore` only."""
 
@@ -216,6 +231,7 @@ class Target:
     encrypt: Encrypt | None = field(default=None, metadata={"table": Encrypt})
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
+    break_glass: BreakGlass = field(default_factory=BreakGlass, metadata={"table": BreakGlass})
 
 
 @dataclass(frozen=True)
@@ -307,9 +323,14 @@ class Settings:
 
 
 def policy(settings: Settings) -> dict[str, Any]:
-    """What the bot and a shell on the same audit trail must agree on: who is who, and how many must approve."""
+    """What the bot and a shell on the same audit trail must agree on: who is who, how many must approve, who need not wait."""
     return {
         "approvals": {name: target.approvals for name, target in sorted(settings.targets.items())},
+        "break_glass": {
+            name: [*sorted(target.break_glass.people), str(target.break_glass.wait), str(target.break_glass.countdown)]
+            for name, target in sorted(settings.targets.items())
+            if target.break_glass.people
+        },
         "people": dict(sorted(settings.people.items())),
         "aliases": [list(group) for group in settings.aliases],
     }

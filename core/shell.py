@@ -41,7 +41,7 @@ class Shell:
         if command.verb in ("help", "form"):
             text = grammar.help_text(command.args[0] if command.args else None)
             return self.show([text], {"help": text}, 0 if command.verb == "help" else 2)
-        verb = getattr(self, f"do_{command.verb}", None)
+        verb = getattr(self, f"do_{command.verb.replace('-', '_')}", None)
         if verb is None:
             raise Refused("E-USAGE", f"`{command.verb}` is not in this version.", "`rollback help` lists what is.")
         code: int = verb(command)
@@ -103,13 +103,15 @@ class Shell:
     def do_status(self, command: Command) -> int:
         if command.run:
             return self.do_show(command)
-        from core import survey
+        from core import glass, survey
 
+        owed = glass.owed(self.ledger)
         runs, targets, held = self.ledger.open_runs(), survey.targets(self.settings), survey.held(self.ledger)
         bot = self.ledger.held("bot")
         data = {"open": [printing.record(run) for run in runs], "targets": [vars(t) for t in targets], "bot": bot}
         data["held"] = {name: [run.id for run in mine] for name, mine in held.items()}
-        return self.show(printing.status(runs, targets, bot, self.ledger.head(), held), data)
+        data["owed"] = [printing.record(run) for run in owed]
+        return self.show(printing.status(runs, targets, bot, self.ledger.head(), held, owed), data)
 
     def do_history(self, command: Command) -> int:
         from core.survey import history
@@ -138,6 +140,7 @@ class Shell:
         verdict = self.ledger.verify()
         held = self.ledger.held_against(said) if said else None
         data = {"events": verdict.events, "head": verdict.head, "faults": list(verdict.faults)}
+        data["remarks"] = list(verdict.remarks)
         data |= {"witness": printing.held(held)} if held else {}
         sound = verdict.unbroken and not (held and held.faults)
         return self.show(printing.audit(verdict, held), data, 0 if sound else 3)
@@ -162,6 +165,13 @@ class Shell:
         raise Refused("E-SHELL-APPROVE", "In the shell I cannot prove who you are.", "Decide in Slack.")
 
     do_deny = do_approve
+
+    def do_break_glass(self, command: Command) -> int:
+        raise Refused(
+            "E-SHELL-APPROVE",
+            "In the shell nobody could stop it, and I cannot prove who you are.",
+            "Break the glass in Slack.",
+        )
 
     def do_withdraw(self, command: Command) -> int:
         run = self.desk.withdraw(named(command), self.person, command.text)

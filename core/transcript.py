@@ -151,8 +151,17 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "approved" | "denied" | "withdrawn":
             why = data.get("note") or data.get("reason") or ""
             return [f"    {event.kind:<14} {who}   {at}" + (f"   {plain(why)}" if why else "")]
+        case "glass_broken":
+            return [
+                f"    BREAK-GLASS by {who}: starts without a second person in {seconds(data['countdown'])}, anyone can stop it",
+                f"                   {plain(data['reason'])}",
+            ]
+        case "countdown_over":
+            return [f"    nobody stopped the break-glass of {who}   {at}"]
         case "unapproved":
-            return [f"    approval of {who} no longer counts: {plain(data.get('why') or 'taken back')}"]
+            return [
+                f"    {'break-glass' if 'broken' in data else 'approval'} of {who} no longer counts: {plain(data.get('why') or 'taken back')}"
+            ]
         case "plan_changed":
             return [f"    the plan changed: {plain('; '.join(data['what']))}"]
         case "executing":

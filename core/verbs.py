@@ -9,6 +9,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "plan": ("plan MIGRATION | latest | to MIGRATION  [--on TARGET] [--only]", "only show what would happen"),
     "approve": ("approve RUN", "agree to a plan; a second person does"),
+    "break-glass": (
+        "break-glass RUN",
+        "in Slack only: start without a second person, where a target names people for it; the channel can stop it",
+    ),
     "deny": ("deny RUN TEXT", "say no to a plan, and why"),
     "withdraw": ("withdraw RUN [TEXT]", "take back your request or your approval"),
     "stop": ("stop RUN", "stop a run before it changes the database"),

@@ -10,6 +10,7 @@ from typing import Any
 import messages_story as s
 
 from bot import messages as m
+from core import fold
 from core.errors import NeedsAPerson, Refused, StepFailed
 from core.model import Person, Request, State
 from core.witness import Held, Posted, Witness
@@ -101,6 +102,19 @@ BEGAN = s.run(
 )  # fmt: skip
 PART_DONE = s.event(2104, "part_done", 112)
 PART_DONE = replace(PART_DONE, data={"part": 1, "of": 2, "about": PARTS[0]["about"], "seconds": 1.4})
+GLASS = s.event(
+    2107, "glass_broken", 548, s.ANA, reason="No approver answered for 9 minutes; payments are down; runbook DB-7 step 4",
+    revision=1, digest=s.DIGEST, countdown=60.0, starts_at=s.at(608),
+)  # fmt: skip
+BROKEN = fold.broken(s.ANA, GLASS)
+COUNTING = s.run(S.WAITING, GLASS, evidence=s.PROVEN, broken=BROKEN)
+OVER = s.event(2108, "countdown_over", 608, s.ANA, broken=2107, revision=1, digest=s.DIGEST)
+ALONE = s.run(S.APPROVED, OVER, evidence=s.PROVEN, broken=replace(BROKEN, over=True))
+OWED = replace(DONE, approvals=(), broken=ALONE.broken)
+VOID = s.event(2109, "unapproved", 640, s.ANA, why="Ana Diaz may not", person="U0ANA", by_rule=True, broken=2107)
+REVIEWED = s.event(
+    2160, "reviewed", 40_000, s.CHEN, text="Right to do so: nobody of us was reachable. The pager is fixed."
+)
 DENIED = s.run(S.DENIED, s.event(2100, "denied", 76, s.BOB, reason="wait for the replica to catch up"))
 TYPED = {
     "latest": Request("latest"),
@@ -157,6 +171,17 @@ CARDS = {
         ),
         s.CTX,
     ),
+    "card_waiting_break_glass": (s.run(S.WAITING, evidence=s.PROVEN), replace(s.CTX, may_break=True)),
+    "card_counting_down": (COUNTING, s.CTX),
+    "card_approved_break_glass": (ALONE, s.CTX),
+    "card_done_review_owed": (OWED, s.CTX),
+    "card_done_reviewed": (replace(OWED, reviewed=REVIEWED, last=REVIEWED), s.CTX),
+    "card_reapplied_review_owed": (
+        replace(
+            OWED, state=S.REAPPLIED, ending=s.event(2114, "reapplied", 700, s.BOB, by="RB-M4TQ"), way_back="RB-M4TQ"
+        ),
+        s.CTX,
+    ),
     "card_approved": (APPROVED, s.ESTIMATED),
     "card_executing": (
         s.run(S.EXECUTING, s.event(2102, "executing", 108), approvals=s.YES, evidence=s.PROVEN),
@@ -195,6 +220,8 @@ CARDS = {
     "card_needs_a_person": (LOST, s.CTX),
     "card_half_done": (HALF_DONE, s.CTX),
     "card_left_half_done": (LEFT, s.CTX),
+    "card_left_half_done_review_owed": (replace(LEFT, approvals=(), broken=OWED.broken), s.CTX),
+    "card_waiting_break_glass_void": (s.run(S.WAITING, VOID), s.CTX),
     "card_waiting_in_parts": (replace(WAITING, evidence={**s.PLAN, "rehearse": IN_PARTS["rehearse"]}), s.CTX),
     "card_executing_in_parts": (BEGAN, s.CTX),
     "card_executing_held_up": (
@@ -312,6 +339,8 @@ THREAD = {
     "thread_old_dropped": (RESTORED_RUN, s.event(2150, "old_dropped", 9000, s.ANA, name="app_before_rb_w8ze_20261110")),
     "thread_checking_again": (DECIDE, s.event(2106, "checking_again", 200, s.ANA)),
     "thread_unapproved": (WAITING, s.event(2101, "unapproved", 90, s.BOB, why="Bob Lee took it back")),
+    "thread_reviewed": (replace(OWED, reviewed=REVIEWED), REVIEWED),
+    "thread_unapproved_break_glass": (WAITING, VOID),
     "thread_plan_changed": (WAITING, s.event(2101, "plan_changed", 90, what=["`013_refunds` was applied"])),
     "thread_denied": (DENIED, DENIED.ending),
     "thread_expired": (s.run(S.EXPIRED), s.event(2108, "expired", 908)),
@@ -325,6 +354,12 @@ THREAD = {
     "thread_notme": (WAITING, s.event(2097, "notme", 60, s.CHEN)),
 }
 CALLS = {
+    "break_glass": (COUNTING, GLASS),
+    "break_glass_stopped": (s.run(S.STOPPED, s.event(2108, "stopped", 570, s.CHEN, by_person=True)), GLASS),
+    "break_glass_void": (s.run(S.WAITING, VOID), GLASS),
+    "break_glass_executing": (replace(ALONE, state=S.EXECUTING), GLASS),
+    "break_glass_over": (ALONE, OVER),
+    "attention_done_review_owed": (OWED, OWED.ending),
     "attention_done": (DONE, DONE.ending),
     "attention_not_verified": (DECIDE, DIFFER),
     "thread_step_failed": (STOPPED, FAIL),
@@ -374,6 +409,14 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
     "dm_approver": lambda: m.direct(WAITING, s.CTX),
     "dm_reminder": lambda: m.direct(WAITING, s.CTX, reminder=True),
+    "dm_break_glass": lambda: m.direct_broken(COUNTING, GLASS, s.CTX),
+    "dm_decided_break_glass": lambda: m.direct_decided(replace(ALONE, state=S.EXECUTING), s.CTX, own=False),
+    "status_owed": lambda: m.status([], TARGETS, "d" * 64, {"RB-7K3M": s.LINK}, [OWED]),
+    "audit_remarks": lambda: m.audit(
+        2106, "3" * 64, remarks=["RB-7K3M was executed by break-glass of Ana Diaz, with 0 of 1 approvals; not reviewed"]
+    ),
+    "whoami_break_glass": lambda: m.whoami(s.ANA, ["production"], [], ["production"]),
+    "help_break_glass": lambda: m.help_("break-glass"),
     "dm_restore": lambda: m.direct(RESTORING, s.CTX),
     "planning_reapply": lambda: m.planning(s.way_back("reapply", S.PLANNING, evidence={})),
     "status_held": lambda: m.status([], [m.TargetNow("production", True, "010_rate_limits", held=(DONE,))], "d" * 64),
@@ -420,6 +463,18 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "restore_form": lambda: m.restore_form(DONE),
     "full_plan_reapply": lambda: m.full_plan(REAPPLYING, 1),
     "reason": lambda: m.reason(WAITING),
+    "break_glass_form": lambda: m.break_glass_form(s.run(S.WAITING), timedelta(seconds=60)),
+    "owed_form": lambda: m.owed_form(OWED),
+    "home_owed": lambda: m.home(
+        [],
+        [COUNTING],
+        [OWED],
+        [],
+        ["production"],
+        {"RB-7K3M": s.LINK},
+        [OWED, replace(OWED, id="RB-9X2P")],
+        frozenset({"RB-9X2P"}),
+    ),
     "refused": lambda: m.refused(
         Refused("E-STALE", "The plan changed while you read it.", "Review revision 2."), "RB-7K3M"
     ),
@@ -459,12 +514,22 @@ def of_run(run: Any) -> dict[str, Any]:
             told = replace(happened, data={**happened.data, "step": step, "evidence": run.evidence[step]})
             made[f"thread {kind} {step}"] = m.thread(run, told, ctx)
             made[f"call {kind} {step}"] = m.broadcast(replace(run, ending=told), told, ctx)
+    alone = replace(
+        run,
+        broken=replace(
+            BROKEN, person=run.requester, reason=run.reason, revision=run.revision, digest=run.digest, over=True
+        ),
+    )
+    made |= {f"card {state} alone": m.card(replace(alone, state=state), ctx) for state in S}
+    glass = replace(one, id=BROKEN.event, kind="glass_broken", data={**GLASS.data, "reason": run.reason})
+    made |= {"glass": m.broadcast(alone, glass, ctx), "glass dm": m.direct_broken(alone, glass, ctx)}
     made["plan"] = m.plan_private(run, ctx)
     made["dm"], made["void"] = m.direct(run, ctx), m.direct_void(run, one, ctx)
     made |= {f"decided {state}": m.direct_decided(replace(run, state=state), ctx, own=True) for state in S}
     made["history"], made["timeline"] = m.history([run] * 20, run.target), m.timeline(run, [one] * 90)
     made["refusal"] = m.refusal(Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20))
     made["status"] = m.status([run] * 20, [m.TargetNow(run.target, True, run.reason, run.reason)] * 50, "d" * 64)
+    made["owed"] = m.status([], [], "d" * 64, {}, [alone] * 30)
     made["whoami"] = m.whoami(Person(run.reason, run.reason), [run.target] * 20, [run.target])
     made["migrations"] = m.migrations([m.MigrationRow(run.reason, None, False)] * 90, run.target, s.NOON)
     return {name: said for name, said in made.items() if said}
@@ -473,8 +538,11 @@ def of_run(run: Any) -> dict[str, Any]:
 def views_of(run: Any) -> dict[str, Any]:
     """Every view of one run."""
     refusal = Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20)
-    home = m.home([run] * 30, [run] * 30, [run] * 30, [run.target], [run.target])
+    alone = replace(run, state=S.DONE, broken=replace(BROKEN, person=run.requester, reason=run.reason))
+    home = m.home([run] * 30, [run] * 30, [run] * 30, [run.target], [run.target], None, [alone] * 30)
     return {
+        "break glass": m.break_glass_form(run, timedelta(days=1)),
+        "owed": m.owed_form(alone),
         "review": m.review(run, s.CTX),
         "reason": m.reason(run),
         "home": home,

@@ -175,6 +175,10 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
         ("keep = nan", "keep` must be a duration"),
         ("drill = { timezone = 'UTC' }", "drill.schedule` is missing"),
         ("services = { kind = 'compose' }", "services.names` is missing"),
+        ("break_glass = { people = ['U0ANA'], countdown = '9 s' }", "break_glass.countdown` must be at least 10 s"),
+        ("break_glass = { countdown = '2 min' }", "break_glass.people` is missing; without it break-glass is off"),
+        ("break_glass = { people = ['U0ANA'], wait = '14 min' }", "or it expires first"),
+        ("break_glass = { people = ['ana'] }", "break_glass.people` must be Slack user ids"),
         ("migrations = ''", "migrations` must be a text"),
         ('migrations = "a\\u0000b"', "migrations` must be a text on one line"),
         (

@@ -22,10 +22,22 @@ from bot.messages.blocks import Context, Message, section
 from bot.messages.card import card, planning
 from bot.messages.direct import direct, direct_decided, direct_void
 from bot.messages.full_plan import full_plan, page_of, pages
+from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
 from bot.messages.refusals import refusal
 from bot.messages.thread import broadcast, thread
-from bot.messages.views import confirm_word, home, loading, reapply_form, reason, refused, restore_form, review
+from bot.messages.views import (
+    break_glass_form,
+    confirm_word,
+    home,
+    loading,
+    owed_form,
+    reapply_form,
+    reason,
+    refused,
+    restore_form,
+    review,
+)
 
 __all__ = [
     "Context",
@@ -33,10 +45,14 @@ __all__ = [
     "MigrationRow",
     "TargetNow",
     "audit",
+    "break_glass_form",
     "broadcast",
+    "broken",
     "card",
     "confirm_word",
+    "counts",
     "direct",
+    "direct_broken",
     "direct_decided",
     "direct_void",
     "drill_due",
@@ -46,6 +62,7 @@ __all__ = [
     "home",
     "loading",
     "migrations",
+    "owed_form",
     "page_of",
     "pages",
     "plan_private",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.messages import buttons
+from bot.messages import buttons, glass
 from bot.messages.blocks import (
     Context,
     Message,
@@ -92,18 +92,27 @@ _PROVEN = ((1, "Identify", "identify"), (2, "Rehearse", "rehearse"))
 
 
 def status(
-    runs: Sequence[Run], targets: Sequence[TargetNow], head: str, links: Mapping[str, str] | None = None
+    runs: Sequence[Run],
+    targets: Sequence[TargetNow],
+    head: str,
+    links: Mapping[str, str] | None = None,
+    owed: Sequence[Run] = (),
 ) -> Message:
-    """What is open now, and where each target stands. `links`: run id to the card's permalink."""
+    """What is open now, what owes a review, and where each target stands. `links`: run id to the card's permalink."""
     lines = [_open_line(run, (links or {}).get(run.id)) for run in runs] or ["Nothing is open."]
     busy = {run.target for run in runs}
     shown = [_target_line(one, one.name in busy) for one in targets]
-    blocks = in_batches(lines, 20, "*Open now*") + in_batches(shown, 40, "*Targets*")
+    blocks = in_batches(lines, 20, "*Open now*")
+    if owed:
+        rows = [glass.owed_line(run, (links or {}).get(run.id)) for run in owed[:20]]
+        blocks += in_batches(rows, 20, f"*Owed reviews ({len(owed)})*, on the Home tab of the approvers")
+    blocks += in_batches(shown, 40, "*Targets*")
     first = f"{runs[0].id} on {data(runs[0].target, 60)}, {state_words(runs[0])}." if runs else ""
     open_ones = (
         f"{plural(len(runs), 'rollback')} {'is' if len(runs) == 1 else 'are'} open:" if runs else "Nothing is open."
     )
     rest = [f"{data(one.name, 40)}: {_newest(one)}." for one in targets[:3]]
+    open_ones += f" {plural(len(owed), 'review')} owed." if owed else ""
     return message(say(f"{open_ones} {first}".strip(), " ".join(rest), ""), [*blocks[:48], _head(head)])
 
 
@@ -163,6 +172,7 @@ def _history_line(run: Run) -> str:
     people += [f"approved {listed([name(one.person) for one in run.approvals])}"] if run.approvals else []
     if run.ending and run.state in (State.DENIED, State.STOPPED) and run.ending.actor:
         people.append(f"{word} {name(run.ending.actor)}")
+    people += [glass.words(run, rich=False)] if run.without_second else []
     what = f"{code(main_name(run))}{others} on *{data(run.target, 60)}*"
     return f"{mark} `{run.id}` {day(run.created_at)}, {word}{took}: {what}. {', '.join(people)}"
 
@@ -187,16 +197,20 @@ def audit(
     last: tuple[str, str, str | None] | None = None,
     held: Held | None = None,
     not_held: str = "",
+    remarks: Sequence[str] = (),
 ) -> Message:
     """`audit verify`. `broken` says where the chain fails; `last`: run, its head, the card's permalink.
 
-    `held`: what was posted, held against the ledger; `not_held`: why it could not be.
+    `held`: what was posted, held against the ledger; `not_held`: why it could not be. `remarks`: what an auditor should
+    know besides.
     """
+    notes = in_batches([f":rotating_light: {data(one, 300)}" for one in remarks], 20)
     if not broken and held:
-        return _contradicted(held, head) if held.faults else _witnessed(events, head, held)
+        return _contradicted(held, head, notes) if held.faults else _witnessed(events, head, held, notes)
     if broken:
         said = f"The audit trail is broken: {data(broken, 250)}. Keep the file as it is and compare it with Slack."
-        return message(said, [section(f":rotating_light: *The audit trail is broken*\n{data(broken)}"), _head(head)])
+        head_line = section(f":rotating_light: *The audit trail is broken*\n{data(broken)}")
+        return message(said, [head_line, *notes, _head(head)])
     compare = ""
     if last:
         card = link(last[2], "look at the card")
@@ -211,10 +225,10 @@ def audit(
     text = (
         f"Audit trail: {plural(events, 'event')}, chain unbroken, head {head[:16]}. Compare it with the heads in Slack."
     )
-    return message(text, [section(rich), small])
+    return message(text, [section(rich), *notes, small])
 
 
-def _witnessed(events: int, head: str, held: Held) -> Message:
+def _witnessed(events: int, head: str, held: Held, notes: Sequence[Json]) -> Message:
     newest, since = (
         held.newest,
         f"{plural(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain",
@@ -227,16 +241,17 @@ def _witnessed(events: int, head: str, held: Held) -> Message:
         rich += f"\n{posts} that I posted in {_places(held)} agree; the newest is of event {number(newest.number)}"
         rich += (f" — {where}" if where else "") + (f"; {since}" if held.since else ", the head")
         text = say(text, f"{posts} that I posted agree; {since if held.since else 'the newest is the head'}.", "")
-    return message(text, [section(rich), context(*_not_counted(held))])
+    return message(text, [section(rich), *notes, context(*_not_counted(held))])
 
 
-def _contradicted(held: Held, head: str) -> Message:
+def _contradicted(held: Held, head: str, notes: Sequence[Json]) -> Message:
     faults = [data(one, 400) for one in held.faults]
     lines = [f"• {one}" for one in faults[:5]] + ([f"• and {len(faults) - 5} more"] if len(faults) > 5 else [])
     sound = f"\nUp to event {number(held.sound)} it is as it was posted." if held.sound else ""
     rich = f":rotating_light: *The audit trail is not what I posted in {_places(held)}*\n" + "\n".join(lines) + sound
     text = say("The audit trail is not what I posted:", faults[0], "Keep the file as it is, and its older copies.")
-    return message(text, [section(rich), context("Keep the file as it is", *_not_counted(held)), _head(head)])
+    small = context("Keep the file as it is", *_not_counted(held))
+    return message(text, [section(rich), *notes, small, _head(head)])
 
 
 def _places(held: Held) -> str:
@@ -253,11 +268,13 @@ def _not_counted(held: Held) -> list[str]:
     return [posted, edited, *[f"Not read: {prose(one, 150)}" for one in held.said.unread[:5]]]
 
 
-def whoami(person: Person, ask: Sequence[str], approve: Sequence[str]) -> Message:
-    """What a person may ask for and approve, by target."""
+def whoami(person: Person, ask: Sequence[str], approve: Sequence[str], alone: Sequence[str] = ()) -> Message:
+    """What a person may ask for and approve, and start without a second person, by target."""
     may_ask = listed([f"*{data(one, 60)}*" for one in ask]) or "no target"
     may_approve = listed([f"*{data(one, 60)}*" for one in approve]) or "no target"
     rich = f"You are *{name(person)}* (`{data(person.id, 60)}`).\n• you may ask on {may_ask}\n• you may approve on {may_approve}"
+    if alone:
+        rich += f"\n• you may break the glass on {listed([f'*{data(one, 60)}*' for one in alone])}"
     plain = [listed([data(one, 40) for one in some]) or "no target" for some in (ask, approve)]
     text = say(f"You are {name(person)}.", f"You may ask on {plain[0]} and approve on {plain[1]}.", "")
     return message(text, [section(rich), context("Nobody approves what they asked for themselves")])

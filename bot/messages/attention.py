@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.messages import buttons, half_done
+from bot.messages import buttons, glass, half_done
 from bot.messages.blocks import (
     Context,
     Message,
@@ -38,16 +38,18 @@ def _call(run: Run, event: Event, text: str, *blocks: Json) -> Message:
 
 def _done(run: Run, event: Event, ctx: Context) -> Message:
     said = f"in {took(run, ctx)}: {became(run)}."
+    alone = f"\n:rotating_light: {ctx.approvers_mention} {glass.ran(run)}." if run.without_second else ""
     head = f":white_check_mark: {_people(run)} *{run.id} is done and verified* {said}"
     them = "it" if len(undo(run)) == 1 else "them"
     after = f"Next: deploy code that does not need {them}." if run.kind == "rollback" else ""
+    after = f"It ran {glass.words(run, rich=False)}. {after}".strip() if alone else after
     text = say(f"{noun(run)} is done and verified in {took(run, ctx)}: {became(run, rich=False)}.", "", after)
     small = context(
         f"Audit head `{event.digest[:16]}`",
         link(ctx.link, "Card with the ways back" if run.kind == "rollback" else "Card"),
     )
     then = f" {next_deploy(run)}" if run.kind == "rollback" else ""
-    return _call(run, event, text, section(f"{head}{then}"), small)
+    return _call(run, event, text, section(f"{head}{then}{alone}"), small)
 
 
 def _differs(run: Run, event: Event, ctx: Context) -> Message:
@@ -199,6 +201,8 @@ def _applied_again(run: Run, event: Event, ctx: Context) -> Message:
 
 CALLS: Mapping[str, Call] = {
     "applied_again": _applied_again,
+    "glass_broken": glass.broken,
+    "countdown_over": glass.over,
     "done": _done,
     "differs": _differs,
     "step_failed": _step_failed,

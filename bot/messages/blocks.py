@@ -30,6 +30,7 @@ class Context:
     card's permalink. `estimates` are seconds by step. `changed` lists what moved since the last revision
     (default: what the run knows), `asked` are the people who were asked,
     `reading` those who have the review open now. `origin` is the permalink of the rollback that a way back undoes.
+    `may_break`: somebody who is named may start it without a second person now.
     """
 
     approvers_mention: str
@@ -43,6 +44,7 @@ class Context:
     asked: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     origin: str | None = None
+    may_break: bool = False
 
 
 def mrkdwn(text: str) -> Json:

@@ -35,12 +35,34 @@ def timeline(run: Run) -> Json:
     return button("Timeline", "rb.timeline", value(run), f"Show the timeline of {run.id}, only to you")
 
 
-def gate(run: Run) -> list[Json]:
-    """What can be decided while a run waits."""
+def gate(run: Run, may_break: bool = False) -> list[Json]:
+    """What can be decided while a run waits, or counts down without a second person."""
+    if run.broken:
+        return [review(run), deny(run), *plan_of(run), stop_broken(run)]
     told = f"Nothing has run on {data(run.target, 60)}. *{run.id}* is closed and the approvers are told."
     ask = confirm("Withdraw this request?", told, "Withdraw request", "Keep it")
     withdraw = button("Withdraw", "rb.withdraw", value(run), f"Withdraw request {run.id}", ask=ask)
-    return [review(run), deny(run), *plan_of(run), withdraw]
+    glass = [break_glass(run)] if may_break else []
+    return [review(run), deny(run), *plan_of(run), withdraw, *glass]
+
+
+def break_glass(run: Run) -> Json:
+    """Opens `break_glass_form`; for the people named for it."""
+    label = f"Start {WORDS[run.kind].lower()} {run.id} without a second person, for those named for it"
+    return button("Break glass…", "rb.breakglass", value(run), label, style="danger")
+
+
+def stop_broken(run: Run) -> Json:
+    """For everyone in the channel."""
+    told = f"Anyone may. {data(run.target, 60)} has not been changed. Starting again needs a new request."
+    ask = confirm(f"Stop {WORDS[run.kind].lower()} {run.id}?", told, "Stop it", "Let it go on", danger=True)
+    label = f"Stop break-glass {WORDS[run.kind].lower()} {run.id}"
+    return button("Stop it", "rb.stop", value(run), label, style="danger", ask=ask)
+
+
+def close_review(run: Run) -> Json:
+    """Opens `owed_form`; for an approver who neither asked nor broke the glass."""
+    return button("Review…", "rb.owed", value(run), f"Review the break-glass of {run.id}, and close it")
 
 
 def approved(run: Run) -> list[Json]:

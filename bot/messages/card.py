@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.messages import buttons, ending, open_end
+from bot.messages import buttons, ending, glass, open_end
 from bot.messages.blocks import (
     Context,
     Message,
@@ -23,10 +23,11 @@ from bot.messages.blocks import (
 from bot.messages.facts import applied, approvals_missing, inner, migrations, noun, target, title, unchanged, untouched
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
 from bot.messages.steps import how, of_all, place, proven, step_name, step_section, under_way
-from bot.messages.text import bare, clock, clock_secs, code, data, listed, prose, utc
+from bot.messages.text import bare, clock, clock_secs, code, data, listed, moment, prose, utc
 from bot.messages.ways_back import price, price_section
 from core.model import Event, Json, Run, State
 
+ALONE = "without a second person"
 _ARROWS = ":arrows_counterclockwise:"
 
 
@@ -85,11 +86,16 @@ def _waiting_title(run: Run, ctx: Context) -> str:
         who = f"Approved by {_approved_by(run)}. {who}"
     if run.ending and run.ending.kind == "unapproved":
         why = prose(str(run.ending.data.get("why") or "taken back"), 200)
-        who += f"\n:leftwards_arrow_with_hook: An approval no longer counts: {why}  ·  ~Approved~ → Waiting"
+        what = "The break-glass" if "broken" in run.ending.data else "An approval"
+        who += f"\n:leftwards_arrow_with_hook: {what} no longer counts: {why}  ·  ~Approved~ → Waiting"
     if ctx.reading:
         verb = "is" if len(ctx.reading) == 1 else "are"
         who += f"\n:eyes: {listed([data(one, 60) for one in ctx.reading])} {verb} reading the plan."
-    return f":hourglass_flowing_sand: *{noun(run)} — {state}*\n{title(run)}.\n{who}"
+    mark = ":hourglass_flowing_sand:"
+    if run.broken:
+        mark, state = ":rotating_light:", f"BREAK-GLASS, starts at {clock_secs(run.broken.starts_at)} {ALONE}"
+        who = f"{mention(run.broken.person)} broke the glass: {data(run.broken.reason, 300)}\nAnyone here can stop it. {who}"
+    return f"{mark} *{noun(run)} — {state}*\n{title(run)}.\n{who}"
 
 
 def _approved_by(run: Run) -> str:
@@ -131,7 +137,7 @@ def _waiting(run: Run, ctx: Context) -> Message:
         section(step_section(run, ctx)),
         *([section(sql_section(run))] if run.going else []),
         context(unchanged(run, yet=True), f"Plan `{run.digest[:12]}` revision {run.revision}", audit(run.last)),
-        actions(block_id(run, "gate"), *buttons.gate(run)),
+        actions(block_id(run, "gate"), *buttons.gate(run, ctx.may_break)),
     ]
     return message(_waiting_text(run), blocks, run=run.id, event=run.last)
 
@@ -142,6 +148,8 @@ def _waiting_text(run: Run) -> str:
     needs = f"{on} is proven and needs {missing}:" if proven(run) else f"{on} needs {missing}:"
     if run.revision > 1:
         needs = f"{on}: the plan changed. Revision {run.revision} needs {missing}:"
+    if run.broken:
+        needs = f"{on}: BREAK-GLASS by {name(run.broken.person)}, starts at {moment(run.broken.starts_at):%H:%M:%S} UTC {ALONE}:"
     expires = f" Expires {utc(run.expires_at)}." if run.expires_at else ""
     asked = f"{name(run.requester)}: {data(run.reason, 200)}." if run.reason else f"{name(run.requester)} asks."
     what = deletes(run) if run.kind == "rollback" else price(run)
@@ -152,6 +160,7 @@ def _waiting_text(run: Run) -> str:
 def _approved(run: Run, ctx: Context) -> Message:
     starts = "starts now" if proven(run) else "starts when the proofs are complete"
     state = f"approved, {starts}" if run.needed else f"no approval needed: throw-away target, {starts}"
+    state = f"BREAK-GLASS, {ALONE}, {starts}" if run.without_second else state
     ends = "  ·  ~Waiting~ → Approved" if run.needed else ""
     blocks = [
         section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}{ends}"),
@@ -162,6 +171,7 @@ def _approved(run: Run, ctx: Context) -> Message:
     ]
     by = listed([name(one.person) for one in run.approvals])
     given = f"is approved by {by}" if by else "needs no approval (throw-away target)"
+    given = f"goes {glass.words(run, rich=False)}" if run.without_second else given
     now = "" if proven(run) else f" (now: {step_name(run, under_way(run)).lower()})"
     text = f"{noun(run)} on {data(run.target, 60)} {given} and {starts}{now}. {untouched(run)[:-1]} yet."
     return message(text, blocks, run=run.id, event=run.last)
@@ -169,7 +179,11 @@ def _approved(run: Run, ctx: Context) -> Message:
 
 def _people(run: Run) -> list[str]:
     approved = [f"Approved by {_approved_by(run)}"] if run.approvals else []
-    return [f"Asked by {mention(run.requester)}", *approved]
+    return [
+        f"Asked by {mention(run.requester)}",
+        *approved,
+        *([f"Goes {glass.words(run)}"] if run.without_second else []),
+    ]
 
 
 def _updated(event: Event | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages import buttons
+from bot.messages import buttons, glass
 from bot.messages.blocks import Context, Message, actions, block_id, context, link, mention, message, name, say, section
 from bot.messages.blocks import who as who_of
 from bot.messages.facts import WORDS, inner, noun, untouched
@@ -83,6 +83,12 @@ def _outcome(run: Run) -> tuple[str, str, str]:
         rich_by, plain_by = (f" by {who_of(actor)}", f" by {name(actor)}") if by else ("", "")
         at = f" at {utc(run.ending.at)}" if run.ending and by else ""
         return f"{mark} *{run.id}* {words}{rich_by}.", f"{noun(run)} {words}{plain_by}{at}.", ""
+    if run.without_second:
+        return (
+            f":rotating_light: *{run.id}* goes {glass.words(run)}.",
+            f"{noun(run)} goes {glass.words(run, rich=False)}.",
+            "",
+        )
     last = run.approvals[-1] if run.approvals else None
     if last is None:
         return f"*{run.id}* went on without an approval.", f"{noun(run)} went on without an approval.", ""
@@ -94,11 +100,12 @@ def direct_void(run: Run, event: Event, ctx: Context) -> Message:
     """Tell the giver of an approval that it no longer counts, and why."""
     told = event.data.get("what") or [event.data.get("why") or "taken back"]
     lines = "\n".join(f"• {prose(str(one), 300)}" for one in told[:8] if one)
+    what = "break-glass" if "broken" in event.data else "approval"
     blocks = [
-        section(f":warning: *Your approval of {run.id} no longer counts.* {untouched(run)}\n{lines}".rstrip()),
+        section(f":warning: *Your {what} of {run.id} no longer counts.* {untouched(run)}\n{lines}".rstrip()),
         context(clock(event.at), link(ctx.link, "Open the card")),
     ]
     text = say(
-        f"Your approval of {WORDS[run.kind].lower()} {run.id} no longer counts.", bare(str(told[0])), untouched(run)
+        f"Your {what} of {WORDS[run.kind].lower()} {run.id} no longer counts.", bare(str(told[0])), untouched(run)
     )
     return message(text, blocks, run=run.id, event=event)

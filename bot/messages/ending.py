@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages import buttons, half_done
+from bot.messages import buttons, glass, half_done
 from bot.messages.blocks import (
     Context,
     Message,
@@ -50,7 +50,8 @@ def done(run: Run, ctx: Context) -> Message:
     state = "done, kept as is, not verified" if kept else f"done in {took(run, ctx)}"
     mark = ":warning:" if kept else ":white_check_mark:"
     ends = "~Decide~ → Done" if kept else "~Executing~ → Done"
-    held = [buttons.release(run)] if hold_words(run) else []
+    held = [*([buttons.release(run)] if hold_words(run) else []), *glass.owes(run)]
+    state += f", {glass.words(run, rich=False)}" if run.without_second else ""
     blocks = [
         section(f"{mark} *{noun(run)} — {state}*\n{became(run)}  ·  {ends}"),
         *(migrations(run) if len(names(run)) > 3 else []),
@@ -95,7 +96,8 @@ def _done_text(run: Run, ctx: Context, kept: bool) -> str:
     until = kept_until(run, ctx, rich=False)
     how = "kept as is, the verification differs" if kept else f"done in {took(run, ctx)}"
     backup = f" Saved rows and backup are kept until {until}." if until else ""
-    end = ("Not verified." if kept else "Verified.") + backup
+    alone = f" It ran {glass.words(run, rich=False)}." if run.without_second else ""
+    end = ("Not verified." if kept else "Verified.") + alone + backup
     before = f"{noun(run)} is {how}: {became(run, rich=False)}."
     return say(before, "", end)
 
@@ -107,8 +109,8 @@ def undone(run: Run, ctx: Context) -> Message:
     by = run.way_back or "another run"
     blocks = [
         section(f":white_check_mark: *Rollback {run.id} — {way} by {by}*  ·  ~Done~ → {ends}\n{title(run)}."),
-        context(f"Asked by {who(run.ending.actor if run.ending else None)}", _head(run)),
-        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run)),
+        context(f"Asked by {who(run.ending.actor if run.ending else None)}", glass.ran(run), _head(run)),
+        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run), *glass.owes(run)),
     ]
     said = f"Rollback {run.id} on {data(run.target, 60)} was undone by {by}: {way}."
     return message(said, blocks, run=run.id, event=run.last)
@@ -146,6 +148,9 @@ def backup_words(run: Run, ctx: Context) -> str:
 
 def _people(run: Run) -> str:
     approved = listed([mention(one.person) for one in run.approvals])
+    if run.without_second:
+        given = f", {approved} approved" if approved else ""
+        return f"{mention(run.requester)} asked{given}; {glass.words(run)}"
     return f"{mention(run.requester)} asked" + (f", {approved} approved" if approved else ", no approval needed")
 
 

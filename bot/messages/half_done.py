@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages import buttons
+from bot.messages import buttons, glass
 from bot.messages.blocks import (
     Context,
     Message,
@@ -74,8 +74,8 @@ def kept(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f":warning: *{noun(run)} — left half done by {by}*  ·  ~Needs a person~ → Done\n{title(run)}."),
         section(lists(run.partly or {})),
-        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run)),
-        context(audit(run.last)),
+        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run), *glass.owes(run)),
+        context(glass.ran(run), audit(run.last)),
     ]
     said = f"{noun(run)} on {data(run.target, 60)} was left half done."
     return message(said, blocks, run=run.id, event=run.last)

@@ -32,6 +32,10 @@ VERBS = {
         "approve RUN",
         "Opens the review. The requester cannot approve; nothing is approved by the command alone.",
     ),
+    "break-glass": (
+        "break-glass RUN",
+        "Opens the form to start without a second person, for those whom the target names for it. Anyone can stop it.",
+    ),
     "deny": ("deny RUN REASON", "Ends the run. Everyone in the channel sees the reason."),
     "withdraw": ("withdraw RUN", "Takes back what is yours: your request, or your approval until step 5 starts."),
     "stop": ("stop RUN", "Stops a run before it changes the target. `cancel` means the same."),

@@ -33,7 +33,7 @@ def state_words(run: Run) -> str:
     """approved, step 4 of 6, test restore; production is not changed yet."""
     word = STATES[run.state][1]
     if run.state is State.WAITING:
-        word = f"waiting for {approvals_missing(run)}"
+        word = "break-glass, counting down" if run.broken else f"waiting for {approvals_missing(run)}"
     if not run.is_open:
         return word
     name = data(run.target, 60)
@@ -52,7 +52,9 @@ def event_words(event: Event) -> str:
     told, kind = event.data, event.kind
     named = str(told.get("step", ""))
     step = next((names[named] for names in NAMES.values() if named in names), named).lower()
-    detail = str(told.get("reason") or told.get("note") or told.get("why") or told.get("message") or "")
+    detail = str(
+        told.get("reason") or told.get("note") or told.get("why") or told.get("message") or told.get("text") or ""
+    )
     tail = f": {prose(detail, 160)}" if detail else ""
     if kind == "step_done":
         seconds = told.get("evidence", {}).get("seconds")
@@ -95,5 +97,8 @@ _KINDS = {
     "reapplied": "re-applied",
     "restored": "its full backup was restored",
     "old_dropped": "dropped the database of before",
+    "glass_broken": "broke the glass: it starts without a second person",
+    "countdown_over": "broke the glass, and nobody stopped it",
+    "reviewed": "reviewed the break-glass",
     "files_removed": "backup and saved rows are not kept any more",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.messages import attention
+from bot.messages import attention, glass
 from bot.messages.blocks import Context, Message, audit, context, mention, message, name, say, section, who
 from bot.messages.evidence import thread_words
 from bot.messages.facts import unchanged, untouched
@@ -65,8 +65,9 @@ def _unapproved(run: Run, event: Event, ctx: Context) -> Message:
     why = str(event.data.get("why") or "taken back")
     by = f" of {name(event.actor)}" if event.actor else ""
     rich_by = f" of {who(event.actor)}" if event.actor else ""
-    said = f"{run.id}: the approval{by} no longer counts:"
-    rich = f":leftwards_arrow_with_hook: *{run.id}*: the approval{rich_by} no longer counts: {prose(why)}"
+    what = "break-glass" if "broken" in event.data else "approval"
+    said = f"{run.id}: the {what}{by} no longer counts:"
+    rich = f":leftwards_arrow_with_hook: *{run.id}*: the {what}{rich_by} no longer counts: {prose(why)}"
     return _line(run, event, say(said, bare(why), untouched(run)), rich, unchanged(run, yet=True))
 
 
@@ -192,4 +193,5 @@ _LINES: Mapping[str, Line] = {
     "reapplied": _way_back,
     "restored": _way_back,
     "old_dropped": _old_dropped,
+    "reviewed": glass.reviewed,
 }

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
-from bot.messages import buttons
+from bot.messages import buttons, glass
 from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
 from bot.messages.facts import WORDS, inner, migrations, oldest, saved_words, target, title
 from bot.messages.plan import data_goes, loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
 from bot.messages.said import STATES, state_words
 from bot.messages.steps import done_words, place, step_name
-from bot.messages.text import clock, cut, data, day, listed, plural
+from bot.messages.text import clock, cut, data, day, duration, listed, plural
 from bot.messages.ways_back import forward_again, lost, price_section, two_ways
+from core.glass import SHORTEST_REASON, SHORTEST_REVIEW, word
 from core.model import STEPS, Json, Run
 
-__all__ = ["confirm_word", "home", "loading", "reapply_form", "reason", "refused", "restore_form", "review"]
+__all__ = [
+    "break_glass_form", "confirm_word", "home", "loading", "owed_form", "reapply_form", "reason", "refused", "restore_form",
+    "review",
+]  # fmt: skip
 
 
 def confirm_word(run: Run) -> str | None:
@@ -132,6 +137,41 @@ def reason(run: Run) -> Json:
     return _modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
 
 
+def break_glass_form(run: Run, countdown: timedelta, *more: Json) -> Json:
+    """Start without a second person: what that means, what goes, why, and the migration, typed. `more`: further inputs."""
+    span, typed = duration(countdown.total_seconds()), word(run)
+    warning = (
+        f":rotating_light: *{run.id} would run without a second person.* The channel and every approver are told now, "
+        f"anyone can stop it for {span}, and an approver must review it within 24 h."
+    )
+    named = "target's name" if run.kind == "restore" else "migration"
+    confirm = _input("confirm", f"Type the {named} to confirm: {data(typed, 100)}")
+    confirm["element"] = {"type": "plain_text_input", "action_id": "v", "max_length": max(64, min(len(typed), 3000))}
+    return _modal(
+        "rb.breakglass",
+        {"run": run.id, "rev": run.revision, "digest": run.digest},
+        "Break the glass?",
+        [
+            section(warning),
+            section(f"{_loss_first(run)}\n{title(run)}."),
+            _input("reason", f"Why can it not wait? At least {SHORTEST_REASON} characters.", least=SHORTEST_REASON),
+            confirm,
+            *more,
+        ],
+        submit=f"Start in {span}",
+        close="Back",
+    )
+
+
+def owed_form(run: Run) -> Json:
+    """Close the review of a run that nobody else had agreed to."""
+    why = f"\n>{data(run.broken.reason)}" if run.broken else ""
+    told = f"*{run.id}*, asked by {mention(run.requester)}, ran {glass.words(run)}: {inner(run)}{why}"
+    ask = _input("text", "What did you find? Everyone in the channel sees this.", least=SHORTEST_REVIEW)
+    private = {"run": run.id, "rev": run.revision}
+    return _modal("rb.owed", private, f"Review {run.id}", [section(told), ask], submit="Close the review", close="Back")
+
+
 def reapply_form(run: Run) -> Json:
     """Ask for the first way back: its price in one sentence, and why."""
     saved = saved_words(run.evidence["execute"]["saved"]) or "no rows"
@@ -174,15 +214,22 @@ def home(
     ask: Sequence[str],
     approve: Sequence[str],
     links: Mapping[str, str] | None = None,
+    owed: Sequence[Run] = (),
+    own: frozenset[str] = frozenset(),
 ) -> Json:
-    """The Home tab of one person: what waits for him, what runs, the last runs, his rights (names of targets)."""
+    """The Home tab of one person: what waits for him, what runs, the last runs, his rights (names of targets).
+
+    `owed`: runs whose review is owed; those of `own` (their ids) somebody else must close.
+    """
     cards = links or {}
+    reviews = [glass.owed_row(run, cards.get(run.id), run.id in own) for run in owed[:20]]
     may = f"You may *ask* on {_targets(ask)}, and *approve* on {_targets(approve)}."
     blocks: list[Json] = [
         {"type": "header", "text": plain("Rollback Bot", 150)},
         section(f"*Waiting for you ({len(waiting)})*" + ("" if waiting else "\nNothing waits for you.")),
         *[_waiting_row(run, cards.get(run.id), first=nth == 0) for nth, run in enumerate(waiting[:20])],
         *_more(len(waiting) - 20),
+        *([section(f"*Owed reviews ({len(owed)})*"), *reviews, *_more(len(owed) - 20)] if owed else []),
         section(
             "\n".join(
                 [f"*Running ({len(running)})*", *([_row(run, cards) for run in running[:10]] or ["Nothing runs."])]
