@@ -129,7 +129,9 @@ UNAPPROVED = f"""
       FROM rollbacks r
       JOIN events q ON q.run = r.id AND q.kind = 'asked'
       JOIN events x ON x.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'executing')
+      LEFT JOIN events o ON o.id = (SELECT max(id) FROM events WHERE run = r.id AND kind = 'opened' AND id < x.id)
       LEFT JOIN events a ON a.run = r.id AND a.kind = 'approved' AND a.id < x.id
+       AND (json_extract(a.data, '$.totp') IS NOT NULL OR json_extract(o.data, '$.coded') IS NOT 1)
      WHERE NOT EXISTS ({BROKEN_OPEN})
      GROUP BY r.id HAVING given < needed"""  # noqa: S608 - a query of ours
 STRAY = """

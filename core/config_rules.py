@@ -82,6 +82,8 @@ def _people(target: Target, settings: Settings, say: Say) -> None:
     if target.approvals and not target.approvers:
         say(path, "names nobody; say who may approve, or set `approvals` to 0 for a throw-away target")
         return
+    if target.approval_totp and not target.approvals:
+        say(("targets", target.name, "approval_totp"), "has no effect where `approvals` is 0")
     groups = [who for who in target.approvers if who.startswith(("S", "@"))]
     people = {settings.one_person(who) for who in target.approvers}
     if not groups and len(people) < target.approvals:

@@ -15,6 +15,7 @@ from core.errors import Refused
 from core.ledger import Ledger, Lost, Transaction
 from core.model import Json, Person, Request, Run, State
 from core.refusals import Duplicate, WayBack, busy, closed, expired, goes, stale, too_late
+from core.second_factor import Code, SecondFactor
 
 STARTED = frozenset({State.EXECUTING, State.VERIFYING, State.DECIDE, State.NEEDS_A_PERSON})
 
@@ -24,6 +25,7 @@ class Desk:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.ledger, self.settings = ledger, settings
+        self.factor = SecondFactor(ledger, settings)
 
     def ask(
         self,
@@ -101,10 +103,27 @@ class Desk:
         """The database that a restore had set aside is gone."""
         return self._decide(run_id, lambda t, run: t.append(run.id, "old_dropped", {"name": name}, who), "")
 
-    def approve(self, run_id: str, who: Person, revision: int, digest: str, note: str = "", delivery: str = "") -> Run:
-        """One person's yes to exactly the plan that they were shown. Enough of them: approved."""
+    def needs_code(self, run: Run) -> bool:
+        """Does a yes to it need a code of the approver's authenticator?"""
+        target = self.settings.targets.get(run.target)
+        return run.coded or bool(target and target.approval_totp)
 
-        def write(t: Transaction, run: Run) -> None:
+    def approve(
+        self,
+        run_id: str,
+        who: Person,
+        revision: int,
+        digest: str,
+        note: str = "",
+        delivery: str = "",
+        code: Code | None = None,
+    ) -> Run:
+        """One person's yes to exactly the plan that they were shown. Enough of them: approved.
+
+        `code`: of the authenticator; it is looked at last, and used up in the same transaction.
+        """
+
+        def write(t: Transaction, run: Run) -> Refused | None:
             self.may_decide(run, who)
             if any(self.same(a.person, who) for a in run.approvals):
                 raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
@@ -112,10 +131,16 @@ class Desk:
                 raise stale(run, revision)
             complete = len(run.approvals) + 1 >= run.needed
             data: Json = {"note": note.strip(), "complete": complete, "revision": revision, "digest": digest}
+            if code or self.needs_code(run):
+                proof = self.factor.prove(t, who, code or Code(""), run.id)
+                if isinstance(proof, Refused):
+                    return proof
+                data |= proof
             if complete:
                 t.move(run, State.APPROVED, "approved", data, who)
             else:
                 t.append(run.id, "approved", data, who)
+            return None
 
         return self._decide(run_id, write, delivery)
 
@@ -130,14 +155,18 @@ class Desk:
         if self.waited_out(run):
             raise expired(run)
 
-    def deny(self, run_id: str, who: Person, reason: str, delivery: str = "") -> Run:
-        """One denial ends the run."""
+    def deny(self, run_id: str, who: Person, reason: str, delivery: str = "", code: Code | None = None) -> Run:
+        """One denial ends the run. Only the shell asks for a code."""
         if len(reason.strip()) < 3:
             raise Refused("E-REASON", "Say why, in at least 3 characters: everyone in the channel sees it.")
 
-        def write(t: Transaction, run: Run) -> None:
+        def write(t: Transaction, run: Run) -> Refused | None:
             self.may_decide(run, who)
-            t.move(run, State.DENIED, "denied", {"reason": reason.strip()}, who)
+            proof = self.factor.prove(t, who, code, run.id) if code else {}
+            if isinstance(proof, Refused):
+                return proof
+            t.move(run, State.DENIED, "denied", {"reason": reason.strip(), **proof}, who)
+            return None
 
         return self._decide(run_id, write, delivery)
 
@@ -308,9 +337,13 @@ class Desk:
         try:
             with self.ledger.transaction() as t:
                 self._new(t, delivery)
-                write(t, t.run(run_id))
+                no = write(t, t.run(run_id))
+                if isinstance(no, Refused):
+                    t.forget(delivery)
         except Lost as lost:
             raise closed(lost.run, None) from None
+        if isinstance(no, Refused):
+            raise no  # after the commit: the wrong try stays written down
         return self.ledger.run(run_id)
 
     def _new(self, t: Transaction, delivery: str | None) -> None:

@@ -114,7 +114,8 @@ class Engine:
         if self.confirm and not self.confirm(run):
             self._move(run, State.WITHDRAWN, "withdrawn", {"reason": "not confirmed"}, run.requester)
             return
-        self._move(run, state, "opened", {"digest": digest, "expires_at": until}, plan_digest=digest, expires_at=until)
+        data = {"digest": digest, "expires_at": until, **({"coded": True} if target.approval_totp else {})}
+        self._move(run, state, "opened", data, plan_digest=digest, expires_at=until)
 
     def _take(self, run: Run, step: Step) -> None:
         """One step: intent, act, outcome."""
@@ -298,7 +299,8 @@ class Engine:
 
         Somebody with a SQLite shell can write "approved" into a row. Then nothing runs, and the trail keeps saying why.
         """
-        people = {approval.person.id for approval in run.approvals if approval.digest == run.digest}
+        given = [a for a in run.approvals if a.digest == run.digest and (a.totp is not None or not run.coded)]
+        people = {approval.person.id for approval in given}
         faults = list(self.ledger.verify().faults)
         if len(people) < run.needed and not run.without_second:
             faults.append(f"{run.id} is marked approved with {len(people)} of {run.needed} approvals of this plan")
@@ -339,6 +341,8 @@ class Engine:
         if isinstance(given, Broken):
             self.rights.may_break(given.person, target)
         else:
+            if target.approval_totp and given.totp is None:
+                raise Refused("E-TOTP", "It was given without a code, and now one is needed.", "Approve again.")
             self.rights.may_approve(given.person, run, target)
 
     def _closed(self, run: Run) -> bool:

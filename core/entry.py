@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -66,6 +66,10 @@ class Transaction:
             "INSERT INTO seen (key, at) VALUES (?, ?) ON CONFLICT DO NOTHING", [key, stamp(self.now)]
         )
         return done.rowcount == 1
+
+    def forget(self, key: str) -> None:
+        """This delivery was refused for what was typed: the same form may be sent off again."""
+        self._db.execute("DELETE FROM seen WHERE key = ?", [key])
 
     def create(self, row: Mapping[str, Any], actor: Person) -> Event:
         """A new rollback in state planning, with its first event."""
@@ -149,11 +153,20 @@ class Transaction:
         )
         return done.rowcount == 1
 
+    def told(self, where: str, values: Sequence[Any]) -> list[Event]:
+        """Events that fit, newest first."""
+        return told(self._db, where, values)
+
 
 def head(db: Database) -> tuple[int, str]:
     """Number and digest of the newest event."""
     row = db.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
     return (int(row[0]), str(row[1])) if row else (0, chain.GENESIS)
+
+
+def told(db: Database, where: str, values: Sequence[Any]) -> list[Event]:
+    """Events that fit, newest first."""
+    return [fold.event(row) for row in db.table("events").rows_where(where, list(values), order_by="id desc")]
 
 
 def read_run(db: Database, run_id: str) -> Run:

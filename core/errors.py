@@ -29,6 +29,7 @@ EXIT: dict[str, int] = {
     "E-TOO-LATE": 3,
     "E-TYPED": 3,
     "E-SHELL-APPROVE": 3,
+    "E-TOTP": 3,
     "E-CANNOT-CHECK": 3,
     "E-NO-APPROVERS": 3,
     "E-NOT-APPLIED": 3,

@@ -58,6 +58,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         ending=told.ending,
         last=events[-1] if events else None,
         opened_at=told.opened_at,
+        coded=told.coded,
         changed=told.changed,
         executions=told.executions,
         partly=told.partly,
@@ -77,7 +78,8 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
 def approval(person: Person, item: Event) -> Approval:
     """An event `approved`."""
     data = item.data
-    return Approval(person, item.at, data.get("note", ""), data.get("revision", 1), data.get("digest", ""))
+    revision, digest = data.get("revision", 1), data.get("digest", "")
+    return Approval(person, item.at, data.get("note", ""), revision, digest, data.get("totp"))
 
 
 def broken(person: Person, item: Event) -> Broken:
@@ -97,6 +99,7 @@ class Told:
         self.approvals: list[Approval] = []
         self.ending: Event | None = None
         self.opened_at: datetime | None = None
+        self.coded = False
         self.changed: tuple[str, ...] = ()
         self.executions = 0
         self.partly: Json | None = None
@@ -125,7 +128,7 @@ class Told:
             case "step_failed":
                 self.failed, self.running = item.data, None
             case "opened":
-                self.opened_at = item.at
+                self.opened_at, self.coded = item.at, bool(item.data.get("coded"))
             case "approved" if item.actor:
                 self.approvals.append(approval(item.actor, item))
             case "unapproved" if item.actor:

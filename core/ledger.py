@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from core import chain, fold, witness
-from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, unwritable
+from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, told, unwritable
 from core.errors import Refused
 from core.holds import Holds
 from core.model import OPEN, Event, Json, Person, Run
@@ -156,6 +156,11 @@ class Ledger(Holds):
         """Events in order, of one rollback or of all."""
         where, values = ("id > ?", (after,)) if run_id is None else ("run = ? AND id > ?", (run_id, after))
         return [fold.event(row) for row in self._rows("events", where, values, order_by="id", limit=limit)]
+
+    def told(self, where: str, values: Sequence[Any]) -> list[Event]:
+        """Events that fit, newest first."""
+        with unwritable():
+            return told(self.db, where, values)
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""

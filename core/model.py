@@ -119,6 +119,7 @@ class Approval:
     note: str = ""
     revision: int = 1
     digest: str = ""  # of the plan that was shown
+    totp: int | None = None  # the step of the code that it was given with
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ class Run:
     ending: Event | None = None  # the event that led to the present state
     last: Event | None = None  # the newest event of this run
     opened_at: datetime | None = None  # when the approval opened
+    coded: bool = False  # the plan was shown with the rule that approvals need a code
     executions: int = 0  # how often step 5 was begun
     changed: tuple[str, ...] = ()  # what made this revision differ from the one before
     partly: Json | None = None  # {"message", "done", "left"} where it was found half done

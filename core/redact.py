@@ -11,8 +11,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote
+
+from core.errors import Problem
+from core.secrets_file import SecretsFile
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,6 +32,7 @@ SHAPES = (
     re.compile(r"(?i)\b(?:ssl)?password\s*=\s*(?:'(?:\\.|[^'\\])*'|[^\s'&]+)"),
     re.compile(r"\bxox[a-z](?:\.xox[a-z])?-[\w-]+|\bxapp-[\w-]+"),
     re.compile(r"https://hooks\.slack\.com/\S+"),
+    re.compile(r"(?i)\botpauth://[^\s\"'<>|]+"),
 )
 PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@:]*:([^@]*)@")
 INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # blank, although Unicode calls them letters or marks
@@ -80,6 +85,8 @@ class Redactor:
             for url in (target.database_url, target.scratch_url):
                 secrets += passwords(url.get_secret_value() if url is not None else "")
             secrets += passwords(target.health_url or "")
+        with suppress(Problem):  # who needs one of them will say what is wrong with the file
+            secrets += SecretsFile(settings.ledger).read().values()
         return cls(secrets)
 
     def redact(self, text: str) -> str:

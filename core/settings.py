@@ -188,6 +188,11 @@ class Target:
     approvers: tuple[str, ...] = put(
         values.WHO, "who may approve: Slack user ids (U…), group ids (S…) or a group's @handle", ()
     )
+    approval_totp: bool = put(
+        values.SWITCH,
+        "approving needs a code of the approver's authenticator too: [second-factor.md](second-factor.md)",
+        False,
+    )
     requesters: tuple[str, ...] = put(values.WHO, "who may ask; empty: everyone in the channel", ())
     reason: Literal["optional", "required"] = put(
         values.choice("optional", "required"), "`required`: nobody is asked before a reason stands there", "optional"
@@ -323,12 +328,15 @@ class Settings:
 
 
 def policy(settings: Settings) -> dict[str, Any]:
-    """What the bot and a shell on the same audit trail must agree on: who is who, how many must approve, who need not wait."""
+    """What the bot and a shell on the same audit trail must agree on: who is who, how many must approve and how, who need not wait."""
+    targets = sorted(settings.targets.items())
     return {
-        "approvals": {name: target.approvals for name, target in sorted(settings.targets.items())},
+        "approvals": {name: target.approvals for name, target in targets},
+        "approvers": {name: sorted(target.approvers) for name, target in targets},
+        "approval_totp": {name: target.approval_totp for name, target in targets},
         "break_glass": {
             name: [*sorted(target.break_glass.people), str(target.break_glass.wait), str(target.break_glass.countdown)]
-            for name, target in sorted(settings.targets.items())
+            for name, target in targets
             if target.break_glass.people
         },
         "people": dict(sorted(settings.people.items())),

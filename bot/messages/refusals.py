@@ -19,6 +19,7 @@ _CLICK = frozenset(
         "E-EXPIRED",
         "E-TOO-LATE",
         "E-TYPED",
+        "E-TOTP",
     }
 )
 _LOOKS_ONLY = frozenset({"E-UNKNOWN", "E-BUG", "E-RUN-UNKNOWN"})
