@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         set_up(settings)
         if words == ["--healthy"]:
             return healthy(settings)
+        if words[:1] == ["--may-approve"] and len(words) == 3:
+            return may_approve(settings, *words[1:])
         return Bot(settings, told).run()
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -74,6 +76,17 @@ def healthy(settings: Settings) -> int:
     """0 where a bot holds the ledger and its heart beats."""
     ledger = Ledger(settings.ledger)
     return 0 if ledger.held("bot") and ledger.beaten("bot") < 15 else 1
+
+
+def may_approve(settings: Settings, user: str, run_id: str) -> int:
+    """For the shell, which does not know Slack: 0 where it says yes, else why not as JSON on stdout."""
+    try:
+        people, run = People(client_of(settings, Vitals()), settings), Ledger(settings.ledger).run(run_id)
+        people.may_approve(people.person(user), run, settings.target(run.target))
+    except Problem as no:
+        print(json.dumps({"code": no.code, "message": no.message}))
+        return no.exit
+    return 0
 
 
 def read_back(files: list[str]) -> int:

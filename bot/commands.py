@@ -280,6 +280,19 @@ class Commands:
         run = deed(run.id, person, f"command {body['trigger_id']}")
         return reply.tell(noted(f"{run.id} is {run.state.replace('_', ' ')} now. The card tells."))
 
+    def do_totp(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        if command.args == ("confirm",):
+            self.desk.factor.confirm(person, command.text)
+            return reply.tell(noted("Confirmed: from now on the codes of your authenticator count."))
+        if command.args != ("status",):
+            raise Refused(
+                "E-USAGE", "Authenticators come and go in the shell only.", f"`rollback totp {command.args[0]}`"
+            )
+        mine = self.desk.factor.of(person.id)
+        state = "none" if mine is None else "one that counts" if mine.confirmed else "one that is not confirmed yet"
+        others = " ".join(f"<@{one.person}>" for one in self.desk.factor.everybody() if one.confirmed) or "nobody"
+        return reply.tell(noted(f"You have enrolled {state}. Authenticators that count: {others}."))
+
     # -- deciding, typed -----------------------------------------------------------------------------------
 
     def do_approve(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:

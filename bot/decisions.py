@@ -21,6 +21,7 @@ from core.engine import Engine
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
 from core.refusals import WayBack, goes
+from core.second_factor import Code
 
 log = structlog.get_logger()
 SHOWN = "plan-"
@@ -76,7 +77,10 @@ class Decisions:
         self.desk.may_decide(run, person)
         if any(self.desk.same(given.person, person) for given in run.approvals):
             raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
-        return reply.open(messages.review(run, self.context(run)))
+        coded = self.desk.needs_code(run)
+        if coded:
+            self.desk.factor.counts(person.id)
+        return reply.open(messages.review(run, self.context(run), coded))
 
     def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
         """The reason form of a denial."""
@@ -116,8 +120,14 @@ class Decisions:
         if word and values.get("confirm", "").strip() != word:
             wrong = f"Type {word} exactly. Nothing was approved. (E-TYPED)"
             return reply.ack(response_action="errors", errors={"confirm": wrong})
-        note = values.get("note", "")
-        self.desk.approve(run.id, person, shown["rev"], shown["digest"], note, f"view {body['view']['id']}")
+        note, key = values.get("note", ""), f"view {body['view']['id']}"
+        code = Code(values["code"]) if "code" in values else None
+        try:
+            self.desk.approve(run.id, person, shown["rev"], shown["digest"], note, key, code)
+        except Refused as no:
+            if no.code != "E-TOTP" or code is None:
+                raise
+            return reply.ack(response_action="errors", errors={"code": f"{no.text} ({no.code})"})
         return reply.ack(response_action="clear")
 
     def deny(self, body: Json, reply: Reply) -> BoltResponse:

@@ -56,6 +56,9 @@ class Delivery:
 
 def deliveries(event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """Everything that is to be sent for one event, in order. Read lazily: a thread line needs the card's address."""
+    if event.kind.startswith("totp_"):
+        yield from authenticators(event, settings, people)
+        return
     if run is None:
         if event.kind == "drill_due":
             target = settings.target(event.data["target"])
@@ -91,6 +94,25 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
         yield from tell_approvers(event, run, ctx, people, settings)
     if event.kind in DECIDED:
         yield from direct_updates(event, run, ctx, ledger)
+
+
+def authenticators(event: Event, settings: Settings, people: People) -> Iterator[Delivery]:
+    """In the channel of every target and to its person, so that nobody's authenticator is changed unseen."""
+    person = str(event.data["person"])
+    if event.kind == "totp_wrong":
+        if event.data["locks"]:
+            yield Delivery("totp person", messages.tried(event), user=person)
+        return
+    message = messages.authenticator(event)
+    names = dict.fromkeys(target.channel for target in settings.targets.values() if target.channel)
+    channels = dict.fromkeys(people.channel_id(name) for name in names)
+    for channel in channels:
+        if channel and message:
+            yield Delivery(f"totp {channel}", message, channel=channel)
+    pending = event.kind == "totp_enrolled" and not event.data["replaces"]
+    direct = messages.confirm_yours(event) if pending else message
+    if direct:
+        yield Delivery("totp person", direct, user=person)
 
 
 def card_of(ledger: Ledger, run_id: str) -> tuple[str, str] | None:

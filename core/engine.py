@@ -114,7 +114,7 @@ class Engine:
         if self.confirm and not self.confirm(run):
             self._move(run, State.WITHDRAWN, "withdrawn", {"reason": "not confirmed"}, run.requester)
             return
-        data = {"digest": digest, "expires_at": until, **({"coded": True} if target.approval_totp else {})}
+        data = {"digest": digest, "expires_at": until, "coded": target.approval_totp}
         self._move(run, state, "opened", data, plan_digest=digest, expires_at=until)
 
     def _take(self, run: Run, step: Step) -> None:

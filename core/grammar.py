@@ -48,8 +48,8 @@ TEXT_FLAGS = frozenset({"reason", "incident"})
 class Command:
     """One line, understood. `verb` is a key of VERBS, or `form` for an empty line.
 
-    `text` is the text of deny, withdraw and `drill skip`; `args` the word after audit, drill and help, and
-    `drop-old` of restore; `count` the
+    `text` is the text of deny, withdraw and `drill skip`, and the word of `totp confirm`; `args` the word after audit,
+    drill, totp and help, and `drop-old` of restore; `count` the
     number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
     `audit verify --witness`, empty where Slack is to be read.
     """
@@ -207,6 +207,8 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         _at_least_a_run(verb, rest)
     if verb == "drill" and rest:
         return _drill(command, rest)
+    if verb == "totp":
+        return _totp(command, rest)
     if len(rest) > 1 or (rest and verb in ("migrations", "check", "whoami", "doctor")):
         raise _usage(f"`{verb}` takes no {_shown(rest[-1])}.", f"It is typed: `{VERBS[verb][0]}`.")
     if command.witness is not None and [word.lower() for word in rest] not in ([], ["verify"]):
@@ -266,6 +268,16 @@ def _drill(command: Command, rest: list[str]) -> Command:
     if word == "snooze" and len(rest) == 2:
         return replace(command, args=(word,), count=_number(rest[1], 1, 366))
     raise _usage(f"`drill` is typed: `{VERBS['drill'][0]}`.")
+
+
+def _totp(command: Command, rest: list[str]) -> Command:
+    word, more = (rest[0].lower() if rest else "status"), rest[1:]
+    word = "enroll" if word == "enrol" else word
+    if (word in ("status", "enroll") and not more) or (word == "confirm" and len(more) == 1):
+        return replace(command, args=(word,), text="".join(more))
+    if word == "remove" and len(more) < 2:
+        return replace(command, args=(word,), by=more[0].removeprefix("@") if more else None)
+    raise _usage(f"`totp` is typed: `{VERBS['totp'][0]}`.")
 
 
 def _number(word: str, low: int, high: int) -> int:

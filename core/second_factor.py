@@ -91,13 +91,14 @@ class SecondFactor:
 
     def locked(self, user: str, book: Book | None = None) -> datetime | None:
         """Until when no code of this person is looked at; None where codes are."""
-        wrong = (book or self.ledger).told(
-            "kind = 'totp_wrong' AND json_extract(data, '$.person') = ?", [self.settings.one_person(user)]
-        )[:TRIES]
-        if len(wrong) < TRIES or wrong[0].at - wrong[-1].at >= SPAN:
-            return None
-        until = wrong[0].at + SPAN
-        return until if self.ledger.clock() < until else None
+        tries = self.tries(user, book or self.ledger)
+        until = tries[0].at + SPAN if tries and tries[0].data["locks"] else None
+        return until if until and self.ledger.clock() < until else None
+
+    def tries(self, user: str, book: Book) -> list[Event]:
+        """The wrong ones, newest first."""
+        where = "kind = 'totp_wrong' AND json_extract(data, '$.person') = ?"
+        return book.told(where, [self.settings.one_person(user)])
 
     def prove(self, t: Transaction, who: Person, code: Code, run: str | None = None) -> Json | Refused:
         """Data of the event that uses up the code; or the refusal, to be raised once the wrong try is written down.
@@ -122,13 +123,16 @@ class SecondFactor:
 
     def wrong(self, t: Transaction, who: Person, why: str, door: str, run: str | None) -> Refused:
         """A wrong try, written down; never what was typed."""
-        t.append(run, "totp_wrong", {"person": self.settings.one_person(who.id), "why": why, "door": door}, who)
+        before = self.tries(who.id, t)[: TRIES - 1]
+        locks = len(before) == TRIES - 1 and t.now - before[-1].at < SPAN
+        person = self.settings.one_person(who.id)
+        t.append(run, "totp_wrong", {"person": person, "why": why, "door": door, "locks": locks}, who)
         said = "This code was used already." if why == "used" else "That code is wrong, or its time is over."
         hint = (
             "Each counts once: wait for the next." if why == "used" else "Take the newest; is your phone's clock right?"
         )
-        if until := self.locked(who.id, t):
-            hint = f"That was the {TRIES}th wrong one: I look at none until {until:%H:%M} UTC."
+        if locks:
+            hint = f"That was the {TRIES}th wrong one: I look at none until {t.now + SPAN:%H:%M} UTC."
         return Refused("E-TOTP", f"{said} Nothing was approved.", hint)
 
     def used(self, user: str, book: Book) -> int:

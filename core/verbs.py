@@ -42,6 +42,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "audit [RUN | verify [--witness [FILE]] | export]",
         "the audit trail: look at it, verify its chain, export it (`--witness`: hold it against what was posted in Slack)",
     ),
+    "totp": (
+        "totp [status | enroll | confirm WORD | remove [PERSON]]",
+        "your authenticator: enroll and remove it in the shell, confirm it in Slack",
+    ),
     "whoami": ("whoami", "what you may ask and approve"),
     "doctor": ("doctor", "is everything in place?"),
     "help": ("help [VERB]", "this text"),

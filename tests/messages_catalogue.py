@@ -404,6 +404,13 @@ EVENTS = [
 ROWS = [m.MigrationRow("012_stripe_events", s.NOON, True), m.MigrationRow("001_init", None, False)]
 PRIVATE = s.run(S.PLANNING, id="")
 
+YOURS: dict[str, Any] = {"person": "U0BOB", "account": "bob", "fingerprint": "5" * 64}
+TOTP = {
+    "enrolled": s.event(2001, "totp_enrolled", 0, s.BOB, replaces=False, **YOURS),
+    "replaced": s.event(2001, "totp_enrolled", 0, s.BOB, replaces=True, **YOURS),
+    "confirmed": s.event(2002, "totp_confirmed", 0, s.BOB, person="U0BOB"),
+    "removed": s.event(2004, "totp_removed", 0, s.CHEN, person="U0BOB"),
+}
 ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "planning": lambda: m.planning(s.run(S.PLANNING, evidence={})),
     "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
@@ -451,9 +458,13 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "witness": lambda: m.witness(s.event(2107, "files_removed", 0, files=3)),
     "whoami": lambda: m.whoami(s.ANA, ["production", "staging"], ["staging"]),
     "migrations": lambda: m.migrations(ROWS, "production", s.NOON),
+    **{f"authenticator_{name}": lambda one=one: m.authenticator(one) for name, one in TOTP.items()},
+    "confirm_yours": lambda: m.confirm_yours(TOTP["enrolled"]),
+    "tried": lambda: m.tried(s.event(2003, "totp_wrong", 0, s.BOB, person="U0BOB", why="wrong", locks=True)),
 }
 VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "review": lambda: m.review(WAITING, s.CTX),
+    "review_totp": lambda: m.review(WAITING, s.CTX, coded=True),
     "review_no_data": lambda: m.review(_latest(), s.CTX),
     "review_reapply": lambda: m.review(
         s.way_back("reapply", S.WAITING, evidence={"identify": s.REDO, "rehearse": MISFITS}), BACK_CTX
@@ -543,7 +554,7 @@ def views_of(run: Any) -> dict[str, Any]:
     return {
         "break glass": m.break_glass_form(run, timedelta(days=1)),
         "owed": m.owed_form(alone),
-        "review": m.review(run, s.CTX),
+        "review": m.review(run, s.CTX, coded=True),
         "reason": m.reason(run),
         "home": home,
         "refused": m.refused(refusal, run.id),

@@ -25,10 +25,10 @@ from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
 from bot.messages.refusals import refusal
+from bot.messages.second_factor import authenticator, confirm_yours, tried
 from bot.messages.thread import broadcast, thread
 from bot.messages.views import (
     break_glass_form,
-    confirm_word,
     home,
     loading,
     owed_form,
@@ -38,6 +38,7 @@ from bot.messages.views import (
     restore_form,
     review,
 )
+from core.confirming import confirm_word
 
 __all__ = [
     "Context",
@@ -45,11 +46,12 @@ __all__ = [
     "MigrationRow",
     "TargetNow",
     "audit",
-    "break_glass_form",
+    "authenticator",
     "broadcast",
     "broken",
     "card",
     "confirm_word",
+    "confirm_yours",
     "counts",
     "direct",
     "direct_broken",
@@ -78,6 +80,7 @@ __all__ = [
     "status",
     "thread",
     "timeline",
+    "tried",
     "unwritten",
     "whoami",
     "witness",

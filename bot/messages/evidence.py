@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bot.messages.facts import back_words, oldest, one_row, saved_words, undo
+from bot.messages.facts import back_words, one_row, saved_words, undo
 from bot.messages.text import code, cut_marked, data, duration, listed, number, plural, prose, size
+from core.confirming import oldest
 from core.model import Json, Run
 
 

@@ -53,12 +53,6 @@ def names(run: Run) -> list[str]:
     return [str(one["name"]) for one in undo(run)]
 
 
-def oldest(run: Run) -> str:
-    """The version of the oldest migration that goes: "before" is before this one."""
-    gone = undo(run)
-    return str(gone[-1]["version"]) if gone else run.request.migration or ""
-
-
 def one_row(run: Run) -> str:
     """What becomes of a history table that has one row, the current version; empty where each migration has a row."""
     found = run.evidence.get("identify", {})

@@ -40,6 +40,10 @@ VERBS = {
     "withdraw": ("withdraw RUN", "Takes back what is yours: your request, or your approval until step 5 starts."),
     "stop": ("stop RUN", "Stops a run before it changes the target. `cancel` means the same."),
     "audit": ("audit [RUN | verify]", "`verify` walks the whole chain of events and shows its head."),
+    "totp": (
+        "totp [status] | totp confirm WORD",
+        "Who has an authenticator; confirms yours. It is enrolled in the shell: `rollback totp enroll`.",
+    ),
     "whoami": ("whoami", "What you may ask for and what you may approve."),
     "doctor": ("doctor", "Is everything in place? Each fault with its remedy."),
     "help": ("help [VERB]", "This text, or one verb."),

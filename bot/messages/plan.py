@@ -6,8 +6,9 @@ from datetime import datetime
 
 from bot.messages.blocks import at_most
 from bot.messages.evidence import aside_lines, holder
-from bot.messages.facts import oldest, undo
+from bot.messages.facts import undo
 from bot.messages.text import bare, clock, code, data, duration, fence, listed, number, plural, prose, size, sql_text
+from core.confirming import data_goes, oldest
 from core.model import Json, Run
 
 IN_PLAN = "the rest in *Full plan*"
@@ -19,13 +20,6 @@ def losses(run: Run) -> list[Json]:
     found = run.evidence.get("rehearse", {}).get("losses", [])
     rank = {"table": 0, "column": 1}
     return sorted(found, key=lambda one: (rank.get(one["kind"], 2), -int(one.get("rows") or 0)))
-
-
-def data_goes(run: Run) -> bool:
-    """Do rows or values go? An estimate of zero is no proof of an empty table."""
-    return any(
-        one["kind"] in ("table", "column", "rows") and (one.get("rows") != 0 or one.get("about")) for one in losses(run)
-    )
 
 
 def loss_words(run: Run) -> str:

@@ -100,5 +100,6 @@ _KINDS = {
     "glass_broken": "broke the glass: it starts without a second person",
     "countdown_over": "broke the glass, and nobody stopped it",
     "reviewed": "reviewed the break-glass",
+    "totp_wrong": "typed a wrong code",
     "files_removed": "backup and saved rows are not kept any more",
 }

@@ -54,11 +54,22 @@ def _approved(run: Run, event: Event, ctx: Context) -> Message:
     missing = max(run.needed - len(run.approvals), 0)
     more = f" {plural(missing, 'more approval')} needed." if missing and not event.data.get("complete") else ""
     rich = (
-        f":ballot_box_with_check: *{run.id} approved* by {who(event.actor)}, "
+        f":ballot_box_with_check: *{run.id} approved* by {who(event.actor)}{_proved(event)}, "
         f"exactly plan `{run.digest[:12]}` revision {run.revision}.{more}"
     )
-    text = say(f"{run.id} approved by {name(event.actor)}: {exactly}.{more}", f"Note: {data(note)}" if note else "", "")
+    text = say(
+        f"{run.id} approved by {name(event.actor)}{_proved(event)}: {exactly}.{more}",
+        f"Note: {data(note)}" if note else "",
+        "",
+    )
     return _line(run, event, text, rich + (f"\n>{data(note)}" if note else ""))
+
+
+def _proved(event: Event) -> str:
+    """With a code, and where it was not Slack that said who it is."""
+    if "totp" not in event.data:
+        return ""
+    return " in the shell, with a code" if event.data.get("door") == "shell" else " with a code"
 
 
 def _unapproved(run: Run, event: Event, ctx: Context) -> Message:
@@ -83,8 +94,8 @@ def _plan_changed(run: Run, event: Event, ctx: Context) -> Message:
 
 def _denied(run: Run, event: Event, ctx: Context) -> Message:
     reason = str(event.data.get("reason", ""))
-    rich = f":no_entry_sign: {mention(run.requester)} *{run.id} was denied* by {who(event.actor)}: {data(reason)}"
-    text = say(f"{run.id} was denied by {name(event.actor)}:", data(reason, 250), untouched(run))
+    rich = f":no_entry_sign: {mention(run.requester)} *{run.id} was denied* by {who(event.actor)}{_proved(event)}: {data(reason)}"
+    text = say(f"{run.id} was denied by {name(event.actor)}{_proved(event)}:", data(reason, 250), untouched(run))
     return _line(run, event, text, rich, unchanged(run, yet=False))
 
 

@@ -8,34 +8,27 @@ from datetime import timedelta
 
 from bot.messages import buttons, glass
 from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
-from bot.messages.facts import WORDS, inner, migrations, oldest, saved_words, target, title
-from bot.messages.plan import data_goes, loss_section, loss_words, sql_section, warnings
+from bot.messages.facts import WORDS, inner, migrations, saved_words, target, title
+from bot.messages.plan import loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
 from bot.messages.said import STATES, state_words
 from bot.messages.steps import done_words, place, step_name
 from bot.messages.text import clock, cut, data, day, duration, listed, plural
 from bot.messages.ways_back import forward_again, lost, price_section, two_ways
+from core.confirming import confirm_word, data_goes
 from core.glass import SHORTEST_REASON, SHORTEST_REVIEW, word
 from core.model import STEPS, Json, Run
 
 __all__ = [
-    "break_glass_form", "confirm_word", "home", "loading", "owed_form", "reapply_form", "reason", "refused", "restore_form",
-    "review",
+    "break_glass_form", "home", "loading", "owed_form", "reapply_form", "reason", "refused", "restore_form", "review",
 ]  # fmt: skip
 
 
-def confirm_word(run: Run) -> str | None:
-    """What must be typed to approve: the version of the oldest migration that goes; of a restore the target's name.
+def review(run: Run, ctx: Context, coded: bool = False) -> Json:
+    """Review and approve: the loss first, then who and why, the order, the proofs, the SQL, what it is bound to.
 
-    None where no data goes.
+    `coded`: a code of the approver's authenticator is asked for.
     """
-    if run.kind == "restore":
-        return run.target
-    return oldest(run) if run.kind == "rollback" and data_goes(run) else None
-
-
-def review(run: Run, ctx: Context) -> Json:
-    """Review and approve: the loss first, then who and why, the order, the proofs, the SQL, what it is bound to."""
     notes = warnings(run)
     why = f"\n>{data(run.reason)}" if run.reason else "\nreason: none given"
     bound = (
@@ -54,6 +47,7 @@ def review(run: Run, ctx: Context) -> Json:
         *([section(sql_section(run))] if run.going else []),
         section(bound),
         *([_confirm_input(run, word)] if word else []),
+        *([_code_input()] if coded else []),
         _input("note", "Note for the channel and the audit trail", optional=True),
     ]
     return _modal(
@@ -99,6 +93,19 @@ def _confirm_input(run: Run, word: str) -> Json:
         "action_id": "v",
         "max_length": max(64, min(len(word), 3000)),
         "placeholder": plain(shown, 150),
+    }
+    return made
+
+
+def _code_input() -> Json:
+    made = _input("code", "Code from your authenticator")
+    # one more than six: authenticators show `123 456`
+    made["element"] = {
+        "type": "plain_text_input",
+        "action_id": "v",
+        "min_length": 6,
+        "max_length": 7,
+        "placeholder": plain("123456", 150),
     }
     return made
 
