@@ -37,15 +37,19 @@ class Nobody:
         raise Refused("E-NOT-ALLOWED", "No approval is needed here.")
 
 
-def agree(desk: Desk, target: Target) -> None:
-    """Raises Refused(E-CONFIG) where the running bot goes by another policy: a settings file of one's own is no way in."""
-    if not desk.ledger.held("bot"):
+def agree(desk: Desk, target: Target, always: bool = False) -> None:
+    """Raises Refused(E-CONFIG) where the running bot goes by another policy: a settings file of one's own is no way in.
+
+    `always`: also where none is running; then that of the last one counts.
+    """
+    if not (always or desk.ledger.held("bot")):
         return
     told, mine = desk.ledger.declared("bot"), policy(desk.settings)
     if told and told != mine:
         raise Refused(
             "E-CONFIG",
-            f"The running bot has other settings than this shell, so I start nothing on *{target.name}*.",
+            f"The {'running' if desk.ledger.held('bot') else 'last'} bot has other settings than this shell, "
+            f"so I start nothing on *{target.name}*.",
             "Use the bot's own file: ROLLBACK_CONFIG names it. After a change, restart the bot.",
         )
 

@@ -80,7 +80,7 @@ class SecondFactor:
         """The person's authenticator. Raises Refused(E-TOTP) where there is none that counts, with the way to one."""
         found = self.of(user, book)
         if found is None:
-            raise Refused("E-TOTP", "You have no authenticator enrolled here.", f"{ENROLL} Nothing was approved.")
+            raise Refused("E-TOTP", "You have no authenticator enrolled here.", f"Nothing was approved. {ENROLL}")
         if not found.confirmed:
             raise Refused(
                 "E-TOTP",
@@ -234,5 +234,5 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-ENROLL = "On the bot's machine: `rollback totp enroll`."
+ENROLL = "Enroll one on the bot's machine: `rollback totp enroll`."
 LOST = "Lost it? Another enrolled person types `rollback totp remove PERSON`."

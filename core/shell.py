@@ -7,6 +7,8 @@ import os
 import pwd
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,7 +75,7 @@ class Shell:
     @property
     def person(self) -> Person:
         """The operating system account, as the person whom the settings name for it."""
-        account = account_name()
+        account = account_name(self.settings.ledger)
         return Person(self.settings.people.get(account, f"shell:{account}"), account)
 
     def show(self, lines: list[str], data: dict[str, Any], code: int = 0) -> int:
@@ -162,9 +164,19 @@ class Shell:
     # -- deciding ------------------------------------------------------------------------------------------
 
     def do_approve(self, command: Command) -> int:
-        raise Refused("E-SHELL-APPROVE", "In the shell I cannot prove who you are.", "Decide in Slack.")
+        from core import deciding
 
-    do_deny = do_approve
+        return deciding.approve(self, named(command))
+
+    def do_deny(self, command: Command) -> int:
+        from core import deciding
+
+        return deciding.deny(self, named(command), command.text)
+
+    def do_totp(self, command: Command) -> int:
+        from core import deciding
+
+        return deciding.authenticator(self, command)
 
     def do_break_glass(self, command: Command) -> int:
         raise Refused(
@@ -285,12 +297,20 @@ class Shell:
             )
 
 
-def account_name() -> str:
-    """Who runs this, from the system's own list: variables like LOGNAME say whatever one likes."""
+def account_name(ledger: Path | None = None) -> str:
+    """Who runs this, from the system's own list: variables like LOGNAME say whatever one likes.
+
+    As the account that owns the ledger, through sudo, it is who called sudo, which tells in SUDO_UID whatever the caller
+    has set (sudo(8), "ENVIRONMENT"). Only that account is believed: it could write the ledger without asking us.
+    """
+    user, caller = os.getuid(), os.environ.get("SUDO_UID", "")
+    with suppress(OSError):  # no ledger yet: nothing to be somebody else for
+        if ledger and caller.isdecimal() and ledger.stat().st_uid == user:
+            user = int(caller)
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's arbitrary user id
-        return str(os.getuid())
+        return pwd.getpwuid(user).pw_name
+    except (KeyError, OverflowError):  # a container's arbitrary user id
+        return str(user)
 
 
 def asked(command: Command) -> Request:

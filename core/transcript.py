@@ -124,12 +124,28 @@ def plan(run: Run, target: Target) -> list[str]:
         f"  locks            {locks}",
         f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
     ]
+    lines += scripts(run)
+    who = f"{target.approvals} approval by {', '.join(target.approvers)}" if target.approvals else "no approval"
+    return [*lines, "", f"Nothing was started. It would need {who}. Plan {run.digest[:12]}."]
+
+
+def scripts(run: Run) -> list[str]:
+    """The SQL that runs, file by file."""
+    lines = []
     for item in run.going:
         script = item["script"]
         lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
         lines += [visible(statement["sql"]) + ";" for statement in script["statements"]]
-    who = f"{target.approvals} approval by {', '.join(target.approvers)}" if target.approvals else "no approval"
-    return [*lines, "", f"Nothing was started. It would need {who}. Plan {run.digest[:12]}."]
+    return lines
+
+
+def review(run: Run) -> list[str]:
+    """What an approval in the shell is given to."""
+    why = f"  reason           {visible(run.reason) or 'none given'}"
+    asks = f"  asked by         {visible(run.requester.name)}, {run.requester.id}"
+    bound = f"You approve exactly plan {run.digest[:12]}, revision {run.revision}. If scripts, database or history change, it is void."
+    first, *rest = head(run)
+    return [first, asks, why, *rest, *scripts(run), "", bound]
 
 
 def step_lines(event: Event, run: Run, target: Target) -> list[str]:

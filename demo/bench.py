@@ -30,7 +30,7 @@ class Bench:
     """One bot with a world of its own below `folder`. `database` is the URL of the target.
 
     `settings` are lines of TOML for the target, after the defaults of the sample. `account` is the operating system's
-    account that is mapped to Ana.
+    account that is mapped to Ana; `people` maps more of them.
     """
 
     folder: Path
@@ -42,6 +42,7 @@ class Bench:
     workspace: Workspace = field(default_factory=Workspace)
     env: dict[str, str] = field(default_factory=dict)
     account: str = field(default_factory=account_name)
+    people: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,9 @@ class Bench:
         text = "".join(f"{key} = {value!r}\n".replace("'", '"') for key, value in lines.items() if key not in own)
         self.file.write_text(
             f'default_target = "production"\npg_bin = "{self.server.bin_dir}"\n{self.top}\n'
-            f'[people]\n"{self.account}" = "U0ANA"\n[targets.production]\n{text}{self.settings}\n'
+            f'[people]\n"{self.account}" = "U0ANA"\n'
+            + "".join(f'"{account}" = "{user}"\n' for account, user in self.people.items())
+            + f"[targets.production]\n{text}{self.settings}\n"
         )
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import subprocess
 import sys
 import traceback
@@ -13,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from core import second_factor, totp
+from core import grammar, second_factor, totp
+from core.config import load
 from core.desk import Desk
 from core.engine import Engine
-from core.errors import Refused
+from core.errors import Problem, Refused
 from core.ledger import Ledger, stamp
 from core.model import Person, Request, Run, State
 from core.redact import Redactor, SecretStr
@@ -24,6 +27,7 @@ from core.refusals import Duplicate
 from core.runbook import Gate, Runbook, Step
 from core.second_factor import Code
 from core.settings import Settings, Target, policy
+from core.shell import account_name
 from demo.bench import ROOT
 from tests.engine_stand import Anybody
 
@@ -346,3 +350,52 @@ def test_an_approval_with_a_code_runs_and_one_from_before_the_rule_is_given_agai
     walked.later(seconds=30)
     walked.approve(run, BOB, walked.code(BOB))
     assert walked.walk(run).state is State.DONE and walked.ledger.verify().unbroken
+
+
+def test_who_called_sudo_is_believed_only_as_the_account_that_owns_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, nobody, me = tmp_path / "ledger.db", pwd.getpwnam("nobody"), account_name()
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    assert account_name(ledger) == me, "there is no ledger yet"
+    ledger.touch()
+    assert (account_name(ledger), account_name()) == ("nobody", me)
+    for text in ("", "-1", "nobody", "0x10", " 1"):
+        monkeypatch.setenv("SUDO_UID", text)
+        assert account_name(ledger) == me, text
+    monkeypatch.setenv("SUDO_UID", "9" * 30)
+    assert account_name(ledger) == "9" * 30, "nobody whom [people] would map"
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    if os.geteuid() == 0:
+        os.chown(ledger, nobody.pw_uid, -1)
+    else:
+        ledger = Path("/etc/passwd")
+    assert account_name(ledger) == me
+
+
+def test_the_words_of_totp_are_understood_or_refused() -> None:
+    for line, args, text, by in (
+        ("totp", "status", "", None),
+        ("totp Enrol", "enroll", "", None),
+        ("totp confirm 3f9a1c07", "confirm", "3f9a1c07", None),
+        ("totp remove", "remove", "", None),
+        ("totp remove @U0BOB", "remove", "", "U0BOB"),
+    ):
+        command = grammar.parse(line)
+        assert (command.verb, command.args, command.text, command.by) == ("totp", (args,), text, by), line
+    for line in (
+        "totp confirm",
+        "totp confirm a b",
+        "totp remove a b",
+        "totp enroll bob",
+        "totp 123456",
+        "totp --on x",
+    ):
+        with pytest.raises(Refused, match="E-USAGE"):
+            grammar.parse(line)
+
+
+def test_a_code_where_nobody_need_agree_is_a_fault_of_the_settings() -> None:
+    env = {"DATABASE_URL": "postgresql:///app", "ROLLBACK_APPROVALS": "0", "ROLLBACK_APPROVAL_TOTP": "true"}
+    with pytest.raises(Problem, match="has no effect where `approvals` is 0"):
+        load(None, {**env, "HOME": "/nowhere"}, check_paths=False)
