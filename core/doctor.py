@@ -14,6 +14,8 @@ from core import layouts, pgtools, postgres, scratch_server, script
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.redact import pg_error
+from core.second_factor import ENROLL, SecondFactor
+from core.secrets_file import SecretsFile
 from core.services import services_for
 from core.settings import Settings, Target
 from core.steps.verify import ask
@@ -35,6 +37,8 @@ def examine(settings: Settings) -> list[Finding]:
         *look("audit trail", lambda: ledger(settings)),
         *look("backup folder", lambda: backup_folder(settings.backup_dir)),
     ]
+    if SecretsFile(settings.ledger).path.exists() or any(t.approval_totp for t in settings.targets.values()):
+        found += look("second factor", lambda: authenticators(settings))
     for target in settings.targets.values():
         found += look(f"{target.name}: database", lambda t=target: database(t))  # type: ignore[misc]
         found += look(f"{target.name}: migrations", lambda t=target: scripts(t))  # type: ignore[misc]
@@ -67,6 +71,23 @@ def ledger(settings: Settings) -> str:
     if not verdict.unbroken:
         raise Refused("E-LEDGER", f"The chain is broken: {verdict.faults[0]}.", "Keep the file as evidence.")
     return f"{verdict.events} events, chain unbroken, {bot}"
+
+
+def authenticators(settings: Settings) -> str:
+    """The file of secrets is whole and nobody else's to read; where codes are needed, somebody has an authenticator."""
+    trail = Ledger(settings.ledger)
+    try:
+        factor = SecondFactor(trail, settings)
+        secrets = factor.file.read()
+        count = sum(one.confirmed and one.fingerprint in secrets for one in factor.everybody())
+    finally:
+        trail.close()
+    wanted = [target.name for target in settings.targets.values() if target.approval_totp]
+    if wanted and not count:
+        raise Refused(
+            "E-TOTP", f"Nobody has an authenticator that counts, but {', '.join(wanted)} needs codes.", ENROLL
+        )
+    return f"authenticators that count: {count}"
 
 
 def backup_folder(folder: Path) -> str:

@@ -18,6 +18,7 @@ import pytest
 from core import grammar, second_factor, totp
 from core.config import load
 from core.desk import Desk
+from core.doctor import authenticators, look
 from core.engine import Engine
 from core.errors import Problem, Refused
 from core.ledger import Ledger, stamp
@@ -113,6 +114,7 @@ def test_each_code_counts_once_and_none_before_it_also_after_a_restart(office: O
     assert "used already" in office.refused(other, BOB_TOO, code), "an alias is the same person"
     assert office.approve(other, BOB_TOO, office.code(BOB, 1)).approvals
     assert office.approve(run, CHEN, office.code(CHEN)).state is State.APPROVED, "codes of others are others"
+    assert "used already" in office.refused(other, CHEN, office.code(CHEN))
 
 
 def test_a_plan_that_needs_codes_takes_no_approval_without_one(office: Office) -> None:
@@ -226,7 +228,11 @@ def test_a_secret_that_the_ledger_does_not_vouch_for_proves_nothing(office: Offi
     assert "damaged" in office.refused(run, BOB, office.code(BOB))
     path.chmod(0o640)
     assert "Others can read" in office.refused(run, BOB, office.code(BOB))
+    assert [(f.ok, "Others can read" in f.text) for f in look("", lambda: authenticators(office.settings))] == [
+        (False, True)
+    ]
     path.unlink()
+    assert "Nobody has" in next(iter(look("", lambda: authenticators(office.settings)))).text
     assert "not in the bot's file" in office.refused(run, BOB, office.code(BOB))
     assert office.kinds() == ["totp_enrolled", "totp_confirmed"], "nobody is locked out by a lost file"
     office.enrolled(BOB)
