@@ -18,9 +18,10 @@ from core import glass
 from core.desk import Desk
 from core.errors import Refused
 from core.model import Json, Person, Run, State
+from core.second_factor import Code
 
 log = structlog.get_logger()
-FIELDS = {"E-TYPED": "confirm", "E-REASON": "reason"}
+FIELDS = {"E-TYPED": "confirm", "E-REASON": "reason", "E-TOTP": "code"}
 """Refusals that belong to a field of the form."""
 
 
@@ -48,7 +49,10 @@ class Glass:
         alone = self.may_break(run, person)
         target = self.settings.target(run.target)
         glass.possible(run, target, alone, self.ledger.clock())
-        return reply.open(messages.break_glass_form(run, target.break_glass.countdown))
+        coded = self.desk.needs_code(run)
+        if coded:
+            self.desk.factor.counts(person.id)
+        return reply.open(messages.break_glass_form(run, target.break_glass.countdown, coded))
 
     def break_glass(self, body: Json, reply: Reply) -> BoltResponse:
         """The form, sent off: the countdown begins. The announcer tells the channel and every approver."""
@@ -56,10 +60,11 @@ class Glass:
         person = self.people.person(who(body))
         alone = self.may_break(run, person)
         plan, words = (shown["rev"], shown["digest"]), (values.get("confirm", ""), values.get("reason", ""))
+        code = Code(values["code"]) if "code" in values else None
         try:
-            self.desk.break_glass(run.id, person, plan, words, alone, f"view {body['view']['id']}")
+            self.desk.break_glass(run.id, person, plan, words, alone, f"view {body['view']['id']}", code)
         except Refused as no:
-            if no.code not in FIELDS:
+            if FIELDS.get(no.code) not in values:
                 raise
             return reply.ack(response_action="errors", errors={FIELDS[no.code]: f"{no.text} ({no.code})"})
         return reply.ack(response_action="clear")

@@ -109,8 +109,10 @@ BROKEN_OPEN = """
       JOIN events o ON o.run = b.run AND o.kind = 'countdown_over' AND o.id > b.id AND o.id < x.id
      WHERE b.run = r.id AND b.kind = 'glass_broken' AND json_extract(o.data, '$.broken') = b.id
        AND json_extract(o.actor, '$.id') = json_extract(b.actor, '$.id') AND o.at >= json_extract(b.data, '$.starts_at')
-       AND json_extract(b.data, '$.digest') = (SELECT json_extract(p.data, '$.digest') FROM events p WHERE p.id =
-           (SELECT max(id) FROM events WHERE run = r.id AND kind = 'opened' AND id < x.id))
+       AND EXISTS (SELECT 1 FROM events p WHERE p.id =
+                   (SELECT max(id) FROM events WHERE run = r.id AND kind = 'opened' AND id < x.id)
+                   AND json_extract(b.data, '$.digest') = json_extract(p.data, '$.digest')
+                   AND (json_extract(b.data, '$.totp') IS NOT NULL OR json_extract(p.data, '$.coded') IS NOT 1))
        AND NOT EXISTS (SELECT 1 FROM events v WHERE v.run = r.id AND v.id > o.id AND v.id < x.id
                        AND v.state IN ('waiting', 'planning'))"""
 """Was the execution `x` of the run `r` let through by a break-glass of its plan, whose countdown had passed?"""

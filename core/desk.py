@@ -255,12 +255,25 @@ class Desk:
         words: tuple[str, str],
         alone: bool = False,
         delivery: str = "",
+        code: Code | None = None,
     ) -> Run:
-        """A named person starts the countdown (core/glass.py). `shown`: revision and digest; `words`: typed, and why."""
+        """A named person starts the countdown (core/glass.py). `shown`: revision and digest; `words`: typed, and why.
+
+        `code`: as for `approve`.
+        """
         target = self.settings.target(self.ledger.run(run_id).target)
-        return self._decide(
-            run_id, lambda t, run: glass.write_broken(t, run, target, who, shown, words, alone), delivery
-        )
+
+        def write(t: Transaction, run: Run) -> Refused | None:
+            data = glass.broken(t.now, run, target, shown, words, alone)
+            if code or self.needs_code(run):
+                proof = self.factor.prove(t, who, code or Code(""), run.id)
+                if isinstance(proof, Refused):
+                    return proof
+                data |= proof
+            t.append(run.id, "glass_broken", data, who)
+            return None
+
+        return self._decide(run_id, write, delivery)
 
     def countdown_over(self, run_id: str, event: int) -> Run:
         """Nobody has stopped the break-glass of that event: the gate opens, once its time by the ledger's clock has come."""

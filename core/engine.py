@@ -302,7 +302,8 @@ class Engine:
         given = [a for a in run.approvals if a.digest == run.digest and (a.totp is not None or not run.coded)]
         people = {approval.person.id for approval in given}
         faults = list(self.ledger.verify().faults)
-        if len(people) < run.needed and not run.without_second:
+        alone = run.without_second and run.broken and (run.broken.totp is not None or not run.coded)
+        if len(people) < run.needed and not alone:
             faults.append(f"{run.id} is marked approved with {len(people)} of {run.needed} approvals of this plan")
         if not faults:
             return True
@@ -338,11 +339,11 @@ class Engine:
         since = given.starts_at if isinstance(given, Broken) else given.at
         if self.ledger.age(given, since) > target.approval_valid:
             raise Refused("E-EXPIRED", "It was given too long ago to start on.", "Approve again.")
+        if target.approval_totp and given.totp is None:
+            raise Refused("E-TOTP", "It was given without a code, and now one is needed.", "Approve again.")
         if isinstance(given, Broken):
             self.rights.may_break(given.person, target)
         else:
-            if target.approval_totp and given.totp is None:
-                raise Refused("E-TOTP", "It was given without a code, and now one is needed.", "Approve again.")
             self.rights.may_approve(given.person, run, target)
 
     def _closed(self, run: Run) -> bool:

@@ -86,7 +86,8 @@ def broken(person: Person, item: Event) -> Broken:
     """An event `glass_broken`."""
     data = item.data
     starts_at = datetime.fromisoformat(data["starts_at"])
-    return Broken(person, data["reason"], data["revision"], data["digest"], starts_at, data["countdown"], item.id)
+    plan = (data["revision"], data["digest"])
+    return Broken(person, data["reason"], *plan, starts_at, data["countdown"], item.id, data.get("totp"))
 
 
 class Told:

@@ -70,18 +70,17 @@ def check_words(run: Run, typed: str, reason: str) -> str:
     return reason
 
 
-def write_broken(
-    t: Transaction, run: Run, target: Target, who: Person, shown: tuple[int, str], words: tuple[str, str], alone: bool
-) -> None:
-    """The glass is broken: `shown` are revision and digest on the form, `words` what was typed and why. Raises Refused."""
-    possible(run, target, alone, t.now)
+def broken(
+    now: datetime, run: Run, target: Target, shown: tuple[int, str], words: tuple[str, str], alone: bool
+) -> Json:
+    """Data of `glass_broken`: `shown` are revision and digest on the form, `words` what was typed and why. Raises Refused."""
+    possible(run, target, alone, now)
     if (run.revision, run.digest) != shown:
         raise stale(run, shown[0])
     reason = check_words(run, *words)
     countdown = target.break_glass.countdown
     data: Json = {"reason": reason, "revision": run.revision, "digest": run.digest}
-    data |= {"countdown": countdown.total_seconds(), "starts_at": stamp(t.now + countdown)}
-    t.append(run.id, "glass_broken", data, who)
+    return {**data, "countdown": countdown.total_seconds(), "starts_at": stamp(now + countdown)}
 
 
 def write_over(t: Transaction, run: Run, event: int) -> None:

@@ -133,6 +133,7 @@ class Broken:
     starts_at: datetime  # by the ledger's clock; not before
     countdown: float  # seconds
     event: int  # the number of `glass_broken`
+    totp: int | None = None  # the step of the code that was given
     over: bool = False  # the countdown has passed, nobody stopped it, and the gate is open by it
 
 

@@ -96,7 +96,10 @@ class Tools:
         stdout: int | IO[bytes] = subprocess.DEVNULL,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program while it runs; it ends with the block, at the latest. `url`: the database that it connects to."""
-        with unnamed(service_file(url) if url is not None else "") as (service, passed), tempfile.TemporaryFile() as err:
+        with (
+            unnamed(service_file(url) if url is not None else "") as (service, passed),
+            tempfile.TemporaryFile() as err,
+        ):
             words = [str(self.folder / program), *arguments, *(["-d", "service=rollback"] if url is not None else [])]
             child = subprocess.Popen(
                 words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service), pass_fds=passed

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.glass import Countdown
-from core import chain, glass
+from core import chain, glass, second_factor, totp
 from core.desk import Desk
 from core.driving import Nobody
 from core.engine import Engine
@@ -21,6 +21,7 @@ from core.ledger import Ledger
 from core.model import Person, Request, Run, State
 from core.redact import SecretStr
 from core.runbook import Gate, Runbook, Step, Work
+from core.second_factor import Code
 from core.settings import BreakGlass, Settings, Target, policy
 from core.shell import Shell
 from tests.messages_story import IDENTIFY, REDO
@@ -40,8 +41,10 @@ class Night:
         given = {"approvals": 1, "break_glass": GLASS, **more}
         self.target = Target("production", SecretStr("postgresql://"), approvers=("U0BOB", "U0CHEN"), **given)
         both = ("U0DEE", "U0DEE2")
-        self.settings = Settings(targets={"production": self.target}, aliases=(both,), backup_dir=folder / "backups")
-        self.ledger = Ledger(folder / "l.db", lambda: self.now)
+        self.settings = Settings(
+            targets={"production": self.target}, aliases=(both,), backup_dir=folder / "backups", ledger=folder / "l.db"
+        )
+        self.ledger = Ledger(self.settings.ledger, lambda: self.now)
         self.desk = Desk(self.ledger, self.settings)
         self.start()
         self.run_id = self.asks()
@@ -59,7 +62,7 @@ class Night:
         until = (self.now + self.target.approval_expires).isoformat()
         with self.ledger.transaction() as t:
             t.append(run_id, "step_done", {"step": "identify", "evidence": IDENTIFY})
-            opened = {"digest": digest, "expires_at": until}
+            opened = {"digest": digest, "expires_at": until, "coded": self.target.approval_totp}
             t.move(t.run(run_id), State.WAITING, "opened", opened, plan_digest=digest, expires_at=until)
 
     @property
@@ -319,6 +322,30 @@ def test_the_trail_accepts_no_execution_whose_break_glass_does_not_hold(
             verdict = chain.verify(file)
         assert any("executed with 0 of 1 approvals" in fault for fault in verdict.faults), edit
         assert verdict.remarks == (), edit
+
+
+def test_where_a_yes_needs_a_code_so_does_breaking_the_glass(night: Callable[..., Night]) -> None:
+    one, secret = night(approval_totp=True), totp.new_secret()
+
+    def code() -> Code:
+        return Code(totp.code(secret, totp.counter(one.now)))
+
+    assert not one.desk.factor.enroll(ANA, secret, code())
+    one.desk.factor.confirm(ANA, second_factor.fingerprint(secret)[: second_factor.SHOWN])
+    one.passes(minutes=9)
+    words = ("011_subscriptions", WHY)
+    for wrong in (None, Code("000000" if code().text != "000000" else "111111")):
+        no = refused(lambda w=wrong: one.desk.break_glass(one.run_id, ANA, SHOWN, words, code=w))  # type: ignore[misc]
+        assert no.code == "E-TOTP" and one.run.broken is None
+    one.desk.break_glass(one.run_id, ANA, SHOWN, words, code=code())
+    one.shown()
+    one.passes(seconds=62)
+    assert walks(one, Door())[1] == [one.run_id]
+    with sqlite3.connect(":memory:") as file, sqlite3.connect(one.ledger.path) as source:
+        source.backup(file)
+        file.execute("DROP TRIGGER events_no_update")
+        file.execute("UPDATE events SET data = json_remove(data, '$.totp') WHERE kind = 'glass_broken'")
+        assert any("executed with 0 of 1 approvals" in fault for fault in chain.verify(file).faults)
 
 
 def test_the_shell_leaves_it_to_slack_where_everybody_can_stop_it() -> None:

@@ -47,6 +47,7 @@ __all__ = [
     "TargetNow",
     "audit",
     "authenticator",
+    "break_glass_form",
     "broadcast",
     "broken",
     "card",

@@ -144,8 +144,8 @@ def reason(run: Run) -> Json:
     return _modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
 
 
-def break_glass_form(run: Run, countdown: timedelta, *more: Json) -> Json:
-    """Start without a second person: what that means, what goes, why, and the migration, typed. `more`: further inputs."""
+def break_glass_form(run: Run, countdown: timedelta, coded: bool = False) -> Json:
+    """Start without a second person: what that means, what goes, why, and the migration, typed. `coded`: and a code."""
     span, typed = duration(countdown.total_seconds()), word(run)
     warning = (
         f":rotating_light: *{run.id} would run without a second person.* The channel and every approver are told now, "
@@ -163,7 +163,7 @@ def break_glass_form(run: Run, countdown: timedelta, *more: Json) -> Json:
             section(f"{_loss_first(run)}\n{title(run)}."),
             _input("reason", f"Why can it not wait? At least {SHORTEST_REASON} characters.", least=SHORTEST_REASON),
             confirm,
-            *more,
+            *([_code_input()] if coded else []),
         ],
         submit=f"Start in {span}",
         close="Back",
