@@ -282,7 +282,7 @@ class Bot:
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
         app = build_app(self.client, self.desk, self.engine, self.people, self.pool, self.vitals, secret)
         if secret:
-            return HttpDoor(app, secret, slack.http_host, slack.http_port)
+            return HttpDoor(app, secret, slack.http_host, slack.http_port, self.ledger.first_time)
         token = slack.app_token.get_secret_value() if slack.app_token else None
         pings = min(5.0, self.settings.slack.silence.total_seconds() / 4)
         return SocketModeHandler(app, token, ping_interval=pings)

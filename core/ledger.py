@@ -136,6 +136,11 @@ class Ledger(Holds):
         with self.transaction() as t:
             return t.append(None, kind, data, actor)
 
+    def first_time(self, key: str) -> bool:
+        """Remember a request of Slack's, durably; False if it was seen before."""
+        with self.transaction() as t:
+            return t.first_time(key)
+
     # -- reading ---------------------------------------------------------------------------------------
 
     def run(self, run_id: str) -> Run:

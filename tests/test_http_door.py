@@ -6,9 +6,11 @@ import hashlib
 import hmac
 import http.client
 import logging
+import random
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -16,7 +18,10 @@ from slack_bolt import App
 from slack_sdk import WebClient
 from structlog.testing import capture_logs
 
+from bot import http as door_module
 from bot.http import LIMIT, HttpDoor
+from core.errors import Refused
+from core.ledger import Ledger
 from demo.workspace import Workspace
 
 INC = "C0INC418"
@@ -25,7 +30,7 @@ INC = "C0INC418"
 class Door:
     """A door with a small app behind it, a workspace that comes through it, and somebody who knocks by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.workspace = Workspace(delivery="http")
         self.workspace.start()
         client = WebClient(self.workspace.bot_token, base_url=self.workspace.api_url, retry_handlers=[])
@@ -39,9 +44,18 @@ class Door:
             ack(f"heard {command['text']}")
 
         self.secret = secret.encode()
-        self.door = HttpDoor(app, secret, "127.0.0.1", 0)
+        self.app, self.folder = app, folder
+        self.begin()
+
+    def begin(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.db")
+        self.door = HttpDoor(self.app, self.secret.decode(), "127.0.0.1", 0, self.ledger.first_time)
         self.door.connect()
         self.workspace.requests.request_url = f"http://127.0.0.1:{self.door.port}/slack/events"
+
+    def end(self) -> None:
+        self.door.close()
+        self.ledger.close()
 
     def signed(self, body: bytes, at: float | None = None) -> dict[str, str]:
         stamp = str(int(time.time() if at is None else at))
@@ -66,10 +80,10 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[Door]:
-    door = Door()
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    door = Door(tmp_path_factory.mktemp("door"))
     yield door
-    door.door.close()
+    door.end()
     door.workspace.stop()
 
 
@@ -96,7 +110,26 @@ def test_a_request_counts_once(door: Door) -> None:
     assert door.knock(BODY, headers) == (401, "not verified")
 
 
-@pytest.mark.parametrize(("seconds", "status"), [(-290, 200), (-310, 401), (2, 200), (60, 401), (10**9, 401)])
+def test_a_request_counts_once_also_after_a_restart(door: Door) -> None:
+    body = BODY + b"&restart=1"
+    headers = door.signed(body)
+    assert door.knock(body, headers)[0] == 200
+    door.end()
+    door.begin()
+    assert door.knock(body, headers) == (401, "not verified")
+
+
+def test_while_the_audit_trail_cannot_be_written_nothing_passes(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(key: str) -> bool:
+        raise Refused("E-LEDGER", "the disk is full")
+
+    monkeypatch.setattr(door.door, "first_time", full)
+    body, before = BODY + b"&full=1", len(door.heard)
+    assert door.knock(body, door.signed(body)) == (503, "try again")
+    assert len(door.heard) == before
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(-290, 200), (-310, 401), (2, 401), (60, 401), (10**9, 401)])
 def test_an_old_or_future_timestamp_is_refused(door: Door, seconds: int, status: int) -> None:
     body = BODY + f"&n={seconds}".encode()
     assert door.knock(body, door.signed(body, time.time() + seconds))[0] == status
@@ -160,6 +193,83 @@ def test_a_client_that_hangs_up_is_no_news(door: Door) -> None:
             link.sendall(data)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not FIN
     assert door.knock(BODY + b"&z=1", door.signed(BODY + b"&z=1"))[0] == 200
+
+
+@pytest.mark.parametrize("more", ["Transfer-Encoding: chunked", "Content-Length: 3", "Transfer-Encoding: identity"])
+def test_a_body_of_two_sizes_is_refused(door: Door, more: str) -> None:
+    answer = door.raw(f"POST / HTTP/1.1\r\nContent-Length: 5\r\n{more}\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".encode())
+    assert b" 413 " in answer.splitlines()[0]
+
+
+def test_who_dawdles_is_hung_up_on(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "LONGEST", 0.3)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", door.door.port), timeout=10) as link:
+        link.sendall(b"POST / HTTP/1.1\r\nContent-Length: 500\r\n\r\n")
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 8:
+                link.sendall(b"x")
+                if link.recv(1000).startswith(b"HTTP"):
+                    raise ConnectionResetError
+    assert time.monotonic() - began < 5
+
+
+def test_a_crowd_does_not_keep_the_door_for_ever(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "MOST", 3)
+    monkeypatch.setattr(door_module, "LONGEST", 0.5)
+    address = ("127.0.0.1", door.door.port)
+    crowd = [socket.create_connection(address, timeout=10) for _ in range(3)]
+    with socket.create_connection(address, timeout=10) as link:
+        assert link.recv(10) == b""  # one too many: hung up on at once
+    door.workspace.wait_for(lambda: not door.door.server.since, 10)
+    for one in crowd:
+        one.close()
+    body = BODY + b"&crowd=1"
+    assert door.knock(body, door.signed(body))[0] == 200
+
+
+SECRET_WORDS = "canary-of-a-body"
+
+
+def test_two_thousand_forged_requests_get_a_no_and_leave_no_trace(
+    door: Door, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chance, before = random.Random(418), len(door.heard)  # noqa: S311 - noise, the same each time
+    base = BODY + b"&note=" + SECRET_WORDS.encode()
+    statuses = set()
+    with capture_logs() as said:
+        for number in range(2000):
+            headers, body = forged(chance, door, base + str(number).encode())
+            statuses.add(door.door.answer(door.app, headers, body)[0])
+    assert statuses == {401} and len(door.heard) == before
+    out = capfd.readouterr()
+    assert SECRET_WORDS not in f"{said}{out.out}{out.err}"
+
+
+def forged(chance: random.Random, door: Door, body: bytes) -> tuple[dict[str, str], bytes]:
+    """A request of Slack's, with one thing changed."""
+    headers, noise = (
+        door.signed(body),
+        "".join(chr(chance.choice([*range(32, 127), 0, 9, 0xB2, 0x661, 0x20AC, 0xD800])) for _ in range(9)),
+    )
+    name = chance.choice(["X-Slack-Signature", "X-Slack-Request-Timestamp"])
+    text = headers[name]
+    at = chance.randrange(1, len(text))
+    match chance.randrange(6):
+        case 0:
+            headers[name] = text[:at] + noise + text[at:]
+        case 1:
+            headers[name] = text[:at]
+        case 2:
+            headers[name] = noise
+        case 3:
+            del headers[name]
+        case 4:
+            cut = chance.randrange(len(body))
+            body = body[:cut] + bytes([body[cut] ^ (1 << chance.randrange(8))]) + body[cut + 1 :]
+        case _:
+            headers = door.signed(body, time.time() + chance.choice([-400, -(10**6), 30, 10**9]))
+    return headers, body
 
 
 def test_other_methods_are_refused(door: Door) -> None:
