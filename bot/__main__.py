@@ -34,6 +34,7 @@ from bot.watchdog import Watchdog
 from bot.witness import Reader, from_file
 from bot.worker import Worker
 from core import ask_witness, config
+from core.cli import bug
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused
@@ -70,6 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return problem.exit
+    except Exception as error:
+        if structlog.is_configured():
+            log.error("bug", exc_info=error)
+        print(bug(error), file=sys.stderr)
+        return 1
 
 
 def healthy(settings: Settings) -> int:

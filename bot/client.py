@@ -1,4 +1,4 @@
-"""Slack's Web API as all of the bot calls it: every call is counted, and a no for good is noticed wherever it is said."""
+"""Slack's Web API as all of the bot calls it: what leaves passes the funnel, calls are counted, a no for good is noticed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
 from bot.vitals import Vitals
+from core.redact import clean_all
 
 FOR_GOOD = {
     "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "app_uninstalled",
@@ -22,7 +23,7 @@ AGAIN = {"ratelimited", "internal_error", "fatal_error", "service_unavailable", 
 
 
 class Client(WebClient):
-    """Sync, as all of us. `no_more` is called with Slack's error when it is one of FOR_GOOD."""
+    """Sync, as all of us. What it sends is cleaned of known secrets. `no_more` is called with Slack's error when it is one of FOR_GOOD."""
 
     def __init__(self, token: str, base_url: str, vitals: Vitals, timeout: int = 10) -> None:
         # no retries of its own: a post that was answered too late must not become two
@@ -32,6 +33,9 @@ class Client(WebClient):
 
     def api_call(self, api_method: str, **more: Any) -> SlackResponse:
         """One call. Raises SlackApiError, OSError, http.client.HTTPException."""
+        for name in ("json", "data", "params"):
+            if isinstance(more.get(name), dict):  # `token` among them is what the SDK makes its header of
+                more[name] = {key: one if key == "token" else clean_all(one) for key, one in more[name].items()}
         self.vitals.beat()
         outcome = "ok"
         try:

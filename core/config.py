@@ -18,7 +18,7 @@ from typing import Any
 from core.config_rules import check
 from core.errors import Refused
 from core.layers import Fault, FileLayer, Key, Raw, env_layer, flag_layer, leaves, settings_of
-from core.redact import Redactor, SecretStr, visible
+from core.redact import Redactor, SecretStr, install, visible
 from core.settings import Drill, Services, Settings, SlackSettings, Target, state_dir
 from core.toml_lines import line_of
 from core.values import spoken
@@ -72,6 +72,7 @@ def load(
         raise ConfigError(
             faults, "" if found else " No rollback.toml was found here; ROLLBACK_CONFIG names one elsewhere."
         )
+    install(Redactor.of(settings, env))
     for name in targets:
         reader.origins.setdefault(f"targets.{name}.database_url", "libpq's variables")
     return settings

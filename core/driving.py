@@ -12,6 +12,7 @@ from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
 from core.model import Person, Run, State
+from core.redact import clean_all
 from core.roll_back import RUNBOOKS
 from core.settings import Settings, Target, policy
 
@@ -123,7 +124,7 @@ def reason(target: Target, command: Command) -> str:
 
 def say(text: str, end: str = "\n") -> None:
     """Progress is for people: stderr."""
-    print(text, end=end, file=sys.stderr, flush=True)
+    print(clean_all(text), end=end, file=sys.stderr, flush=True)
 
 
 class Follower:

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 from core import chain, fold
 from core.errors import Refused
 from core.model import MOVES, OPEN, Event, Json, Person, Run, State
+from core.redact import clean, clean_all
 
 
 def now() -> datetime:
@@ -71,8 +72,13 @@ class Transaction:
         """This delivery was refused for what was typed: the same form may be sent off again."""
         self._db.execute("DELETE FROM seen WHERE key = ?", [key])
 
+    def forget_deliveries(self, before: datetime) -> int:
+        """Forget what was seen before that moment; how many. Slack repeats a request within the hour, or never."""
+        return int(self._db.execute("DELETE FROM seen WHERE at < ?", [stamp(before)]).rowcount)
+
     def create(self, row: Mapping[str, Any], actor: Person) -> Event:
         """A new rollback in state planning, with its first event."""
+        row = clean_all(row, clean)
         self._db.table("rollbacks").insert(
             {**row, "revision": 1, "state": State.PLANNING, "created_at": stamp(self.now), "last_event": 0}
         )
@@ -113,6 +119,8 @@ class Transaction:
     ) -> Event:
         """One more link of the chain."""
         number, previous = head(self._db)
+        # a step's evidence is what later steps work with: its sentences were cleaned where they were made
+        told = {name: value if name == "evidence" else clean_all(value, clean) for name, value in (data or {}).items()}
         row = {
             "id": number + 1,
             "at": stamp(self.now),
@@ -120,7 +128,7 @@ class Transaction:
             "kind": kind,
             "state": state,
             "actor": canonical({"id": actor.id, "name": actor.name}) if actor else None,
-            "data": canonical(data or {}),
+            "data": canonical(told),
             "prev": previous,
         }
         if any("\n" in str(value) for value in row.values()):

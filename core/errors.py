@@ -6,6 +6,8 @@ and what to do. It never holds a DSN, a password, a file system path or row cont
 
 from __future__ import annotations
 
+from core.redact import clean
+
 # Exit codes of the shell, by error code. 0 done is not an error.
 EXIT: dict[str, int] = {
     "E-USAGE": 2,
@@ -28,6 +30,7 @@ EXIT: dict[str, int] = {
     "E-EXPIRED": 4,
     "E-TOO-LATE": 3,
     "E-TYPED": 3,
+    "E-RATE": 3,
     "E-SHELL-APPROVE": 3,
     "E-TOTP": 3,
     "E-CANNOT-CHECK": 3,
@@ -74,8 +77,9 @@ class Problem(Exception):
     def __init__(self, code: str, message: str, hint: str = "", options: tuple[str, ...] = ()) -> None:
         if code not in EXIT:
             raise AssertionError(f"{code} is not a known code")
+        message, hint = clean(message), clean(hint)
         super().__init__(code, message, hint)
-        self.code, self.message, self.hint, self.options = code, message, hint, options
+        self.code, self.message, self.hint, self.options = code, message, hint, tuple(map(clean, options))
 
     @property
     def exit(self) -> int:
@@ -104,12 +108,12 @@ class NeedsAPerson(Problem):
 
     def __init__(self, code: str, message: str, hint: str = "", **lists: list[str]) -> None:
         super().__init__(code, message, hint)
-        self.lists = lists
+        self.lists = {name: [clean(line) for line in lines] for name, lines in lists.items()}
 
 
 class PlanChanged(Exception):
     """What was approved is not what would run now; `what` lists the changes, one sentence each."""
 
     def __init__(self, what: list[str]) -> None:
-        super().__init__("; ".join(what))
-        self.what = what
+        self.what = [clean(line) for line in what]
+        super().__init__("; ".join(self.what))

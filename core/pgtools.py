@@ -20,6 +20,7 @@ from typing import IO
 
 from core import children, pipes, postgres
 from core.errors import Refused, StepFailed
+from core.redact import clean, visible, without_values
 
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
 
@@ -182,8 +183,17 @@ def said(text: str) -> str:
         match = re.search(r"(?:error|fatal): *(.*)", line, re.IGNORECASE)
         if match:
             words = match.group(1).removeprefix("query failed: ERROR:").strip()
-            return re.sub(r'"(/[^"]*)"', "its file", words)[:200]
+            return visible(clean(re.sub(r'"(/[^"]*)"', "its file", without_rows(words))))[:200]
     return "it ended without a reason"
+
+
+def without_rows(words: str) -> str:
+    """What COPY says of a row that the server did not take may quote it: only what names objects stays."""
+    found = re.match(r"(COPY failed for table .*?): ERROR: *(.*)", words)
+    if not found:
+        return words
+    known = re.search(r"violates|No space left|permission denied|does not exist|cannot execute", found[2])
+    return f"{found[1]}: {without_values(found[2]) if known else 'a row was not taken'}"
 
 
 def service_file(url: str) -> str:

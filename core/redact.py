@@ -1,5 +1,9 @@
 """The funnel for everything that leaves the program: logs, channel, shell, audit trail.
 
+`install` gives it the secrets of the settings. `clean` is for sentences (errors, reasons, what programs print): by value
+and by shape. `clean_all` is for whole messages on their way out: by value alone, since a script that is to be approved
+could hide code behind a shape (`password=DROP…`).
+
 Secrets are taken out by value, in every spelling in which libraries print them, and by shape (`user:password@`,
 Slack's tokens), since a message may hold a secret that no setting names. Characters that deceive a reader are shown.
 """
@@ -10,9 +14,9 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
 from core.errors import Problem
@@ -27,13 +31,20 @@ MASK = "•••"
 SHORTEST = 4
 """Characters. A shorter secret is only taken out by shape: by value it would blot out ordinary words."""
 
+LEAST = 8
+"""Characters of a value that only its variable's name makes a secret: `…_TOKEN_CHECK=true` is none."""
+
 SHAPES = (
     re.compile(r"(?<=://)[^\s/@:]*:(?!\d+(?:[/\"',]|$))[^\s\"'<>|]*@"),
     re.compile(r"(?i)\b(?:ssl)?password\s*=\s*(?:'(?:\\.|[^'\\])*'|[^\s'&]+)"),
     re.compile(r"\bxox[a-z](?:\.xox[a-z])?-[\w-]+|\bxapp-[\w-]+"),
     re.compile(r"https://hooks\.slack\.com/\S+"),
     re.compile(r"(?i)\botpauth://[^\s\"'<>|]+"),
+    re.compile(r"\b[A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY)[A-Z0-9_]*=\S+"),
+    re.compile(r"(?i)[\"'](?:password|secret|token)[\"']\s*:\s*(?:\"[^\"]*\"|'[^']*')"),
 )
+SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|api_?key|access_?key")
+"""Variables of our environment whose value is nobody's business, whatever program put it there."""
 PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@:]*:([^@]*)@")
 INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # blank, although Unicode calls them letters or marks
 
@@ -71,31 +82,75 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """`secrets`: passwords and tokens; of a URL give `passwords(url)`."""
-        found = {form for secret in secrets for form in spellings(secret)}
+        self._secrets = tuple(secrets)
+        found = {form for secret in self._secrets for form in spellings(secret)}
         known = sorted((s for s in found if len(s) >= SHORTEST), key=lambda s: (-len(s), s))
         self._known = re.compile("|".join(re.escape(s) for s in known)) if known else None
 
     @classmethod
     def of(cls, settings: Settings, env: Mapping[str, str] = os.environ) -> Redactor:
-        """Every secret in the settings, and libpq's PGPASSWORD."""
+        """Every secret in the settings, and what our environment calls one (PGPASSWORD, AWS_SECRET_ACCESS_KEY)."""
         slack = settings.slack
         tokens = [s for s in (slack.bot_token, slack.app_token, slack.signing_secret) if s is not None]
-        secrets = [env.get("PGPASSWORD", ""), *(s.get_secret_value() for s in tokens)]
+        secrets = [env.get("PGPASSWORD", ""), *(s.get_secret_value() for s in tokens), *passwords(slack.api_url)]
+        for name, value in env.items():
+            if "://" in value:
+                secrets += passwords(value)
+            elif SECRET_NAME.search(name) and len(value) >= LEAST:
+                secrets.append(value)
         for target in settings.targets.values():
-            for url in (target.database_url, target.scratch_url):
+            for url in (target.database_url, target.scratch_url, target.admin_url):
                 secrets += passwords(url.get_secret_value() if url is not None else "")
             secrets += passwords(target.health_url or "")
         with suppress(Problem):  # who needs one of them will say what is wrong with the file
             secrets += SecretsFile(settings.ledger).read().values()
         return cls(secrets)
 
+    def holds(self, text: str) -> bool:
+        """Does a script hold a secret of ours? Words that might be names do not count."""
+        return any(not secret.isalpha() and len(secret) >= LEAST and secret in text for secret in self._secrets)
+
+    def known(self, text: str) -> str:
+        """The text without the secrets that we know."""
+        return self._known.sub(MASK, text) if self._known is not None else text
+
     def redact(self, text: str) -> str:
         """The text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        text = self.known(text)
         for shape in SHAPES:
             text = shape.sub(lambda m: MASK + ("@" if m[0].endswith("@") else ""), text)
         return text
+
+
+_funnel = Redactor()
+
+
+def install(funnel: Redactor) -> None:
+    """From now on these secrets leave by no way."""
+    global _funnel
+    _funnel = funnel
+
+
+def holds_secret(text: str) -> bool:
+    """Is there one of our own secrets in it?"""
+    return _funnel.holds(text)
+
+
+def clean(text: str) -> str:
+    """A sentence without secrets."""
+    return _funnel.redact(text)
+
+
+def clean_all(value: Any, one: Callable[[str], str] | None = None) -> Any:
+    """The same value, with every text in it passed through `one` (without it: known secrets are taken out)."""
+    one = one or _funnel.known
+    if isinstance(value, str):
+        return one(value)
+    if isinstance(value, Mapping):
+        return {key: clean_all(inner, one) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean_all(inner, one) for inner in value]
+    return value
 
 
 def passwords(url: str) -> list[str]:
@@ -153,22 +208,36 @@ def _named(ch: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def pg_error(exc: psycopg.Error) -> str:
+RAISED = ("exec_stmt_raise", "exec_stmt_assert")
+"""Where the server makes an error of PL/pgSQL's RAISE and ASSERT (src/pl/plpgsql/src/pl_exec.c): the text is the script's."""
+NOT_SHOWN = (
+    "an error that a script, function or trigger raises itself; its words are not shown, they may hold row content"
+)
+
+
+def pg_error(exc: psycopg.Error, statement: str = "") -> str:
     """`42P01 relation "plans" does not exist`: SQLSTATE and first line, at most 200 characters.
 
-    DETAIL and CONTEXT hold row content and are left out; so are the quoted values of data exceptions (class 22,
-    `invalid input syntax for type integer: "…"`). Where no server answered, the reason alone: libpq puts paths and
-    pieces of malformed URLs around it.
+    DETAIL and CONTEXT hold row content and are left out; so are the values of data exceptions (class 22,
+    `invalid input syntax for type integer: "…"`), and what PL/pgSQL raises unless `statement` has it word for word.
+    Where no server answered, the reason alone: libpq puts paths and pieces of malformed URLs around it.
     """
     state = exc.sqlstate or ""
     said = exc.diag.message_primary
     if not said:
         said = _unreachable(exc)
     line = next(iter(said.strip().splitlines()), "")
+    if exc.diag.source_function in RAISED and said.replace("'", "''") not in statement:
+        line = NOT_SHOWN
     if state.startswith("22"):
-        line = re.sub(r'".*"', '"…"', line)
-    line = visible(" ".join(f"{state} {line}".split()))
+        line = without_values(line)
+    line = clean(visible(" ".join(f"{state} {line}".split())))
     return line if len(line) <= 200 else line[:199] + "…"
+
+
+def without_values(line: str) -> str:
+    """A complaint about a value, without the value."""
+    return re.sub(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*", "…", re.sub(r'".*"', '"…"', line))
 
 
 def _unreachable(exc: psycopg.Error) -> str:

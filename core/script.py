@@ -18,6 +18,7 @@ from typing import Any
 from core import script_rules as rules
 from core.errors import Refused
 from core.model import Json
+from core.redact import holds_secret
 from core.standing_alone import Alone, alone
 
 LONGEST_EXPRESSION = 10_000
@@ -128,11 +129,16 @@ def _checked(name: str, data: bytes) -> bytes:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
         raise Refused("E-SCRIPT", f"`{name}`, line {line}: a NUL byte may not stand in a rollback script.", NOTHING)
     try:
-        raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         hint = f"Save the file as UTF-8. {NOTHING}"
         raise Refused("E-SCRIPT", f"`{name}`, line {line}: this is not UTF-8.", hint) from None
+    if holds_secret(text):
+        why = "a password or token of the settings stands in it, and scripts are shown in the channel."
+        raise Refused(
+            "E-SCRIPT", f"`{name}`: {why}", f"Take it out, and change it: the file is known to others. {NOTHING}"
+        )
     return raw
 
 

@@ -16,6 +16,7 @@ from core import grammar, printing, transcript
 from core.errors import EXIT, Refused
 from core.grammar import Command
 from core.model import Person, Request, Run, State
+from core.redact import clean_all
 
 if TYPE_CHECKING:  # a shell command must start fast: what a verb needs is imported when it asks for it
     from core.desk import Desk
@@ -28,7 +29,7 @@ CODES |= {State.NEEDS_A_PERSON: 7, State.INTERRUPTED: 7, State.STOPPED: 1, State
 
 def put(data: dict[str, Any]) -> None:
     """One object on stdout."""
-    print(json.dumps({"schema_version": 1, **data}, default=str, indent=2))
+    print(json.dumps(clean_all({"schema_version": 1, **data}), default=str, indent=2))
 
 
 class Shell:
@@ -83,7 +84,7 @@ class Shell:
         if self.command.json:
             put({"ok": code == 0, **data})
         else:
-            print("\n".join(lines))
+            print(clean_all("\n".join(lines)))
         return code
 
     # -- looking -------------------------------------------------------------------------------------------

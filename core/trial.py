@@ -279,7 +279,7 @@ def failed(code: str, sentence: str, file: str, statement: Json, error: psycopg.
     """Where, and what PostgreSQL said: SQLSTATE and first line."""
     return StepFailed(
         code,
-        f"{sentence}: `{file}`, line {statement['line']}: {pg_error(error)}.",
+        f"{sentence}: `{file}`, line {statement['line']}: {pg_error(error, statement['sql'])}.",
         "Mend the script and ask again. Production was not changed.",
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.redact import Redactor, SecretStr, passwords, pg_error, visible
+from core import pgtools, script
+from core.errors import Refused
+from core.redact import Redactor, SecretStr, clean_all, install, passwords, pg_error, visible
+from core.settings import Settings
 from demo import postgres
 
 PASSWORD = "s3kret/with 'odd' \"signs\" & ümlaut\\ %"
@@ -107,11 +112,115 @@ def test_row_content_stays_out_of_errors(url: str) -> None:
     assert pg_error(error_of(url, cast)) == '22P02 invalid input syntax for type integer: "…"'
 
 
+def test_what_a_function_raises_itself_stays_out(url: str) -> None:
+    raised = "DO $$ BEGIN RAISE EXCEPTION 'no room for %', 'ana@x' USING ERRCODE = '23505'; END $$"
+    for statement in (raised, "DO $$ BEGIN ASSERT false, 'ana' || '@x'; END $$"):
+        said = pg_error(error_of(url, statement), statement)
+        assert "ana" not in said and "its words are not shown" in said
+    plain = "DO $$ BEGIN RAISE EXCEPTION 'it''s still in use'; END $$"
+    assert pg_error(error_of(url, plain), plain) == "P0001 it's still in use"
+
+
+def test_bytes_of_a_row_stay_out_of_errors(url: str) -> None:
+    said = pg_error(error_of(url, "SELECT convert_from('\\xff41'::bytea, 'UTF8')"))
+    assert said == '22021 invalid byte sequence for encoding "…": …'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'pg_restore: error: COPY failed for table "t": ERROR:  invalid input syntax for type integer: "ana@x"',
+            'COPY failed for table "t": a row was not taken',
+        ),
+        (
+            'pg_restore: error: COPY failed for table "t": ERROR:  mail ana@x is taken',
+            'COPY failed for table "t": a row was not taken',
+        ),
+        (
+            'pg_restore: error: COPY failed for table "t": ERROR:  new row for relation "t" violates check constraint "c"',
+            'COPY failed for table "t": new row for relation "…"',
+        ),
+        ("pg_dump: error: query failed: ERROR:  permission denied for table x", "permission denied for table x"),
+    ],
+)
+def test_what_a_client_program_complains_of_holds_no_row(line: str, said: str) -> None:
+    assert pgtools.said(f"pg_restore: while it works\n{line}\nDETAIL: ana@x") == said
+
+
+def test_what_our_environment_calls_a_secret_is_one() -> None:
+    env = {
+        "AWS_SECRET_ACCESS_KEY": "wJalr-1", "SOME_TOKEN": "ghp-123456", "TOKEN_CHECK": "true",
+        "HTTPS_PROXY": "http://me:proxy-pw@proxy:3128",
+    }  # fmt: skip
+    funnel = Redactor.of(Settings(), env)
+    assert funnel.redact("ghp-123456 proxy-pw true") == "••• ••• true"
+    assert "wJalr" not in funnel.redact("env: AWS_SECRET_ACCESS_KEY=wJalr-1")
+    assert funnel.redact('{"password": "short"}') == "{•••}"
+
+
+def test_a_script_that_holds_a_secret_of_ours_is_refused() -> None:
+    install(Redactor(["s3cret-of-ours", "postgres"]))
+    try:
+        with pytest.raises(Refused, match="a password or token of the settings stands in it"):
+            script.read("x.sql", b"ALTER ROLE app PASSWORD 's3cret-of-ours'")
+        assert script.read("x.sql", b"ALTER TABLE t OWNER TO postgres").statements
+    finally:
+        install(Redactor())
+
+
+def test_a_shape_hides_no_code_from_who_approves() -> None:
+    assert clean_all({"sql": ["SET password=1;DROP TABLE t"]}) == {"sql": ["SET password=1;DROP TABLE t"]}
+
+
+LOGGED = r"""
+import logging, sys, threading, warnings
+import structlog
+from core.logs import set_up
+from core.redact import SecretStr
+from core.settings import Settings, SlackSettings
+hidden, words = sys.argv[2], "ana@" + "x"
+set_up(Settings(slack=SlackSettings(bot_token=SecretStr(hidden)), log_format=sys.argv[1], log_level="debug"))
+log, theirs = structlog.get_logger(), logging.getLogger("theirs")
+log.info("a", text=hidden, deep=[{"k": (hidden,)}], thing=Exception(hidden), forged="x\n2026-11-10 [info] approved")
+log.error("bug", exc_info=KeyError(hidden))
+try:
+    try:
+        int(words)
+    except ValueError:
+        raise RuntimeError(hidden)
+except RuntimeError as error:
+    log.error("bug", exc_info=error)
+    theirs.exception("theirs %s", hidden)
+theirs.info("%d", hidden)
+warnings.warn(hidden)
+thread = threading.Thread(target=int, args=(words,))
+thread.start()
+thread.join()
+class Falls:
+    def __del__(self):
+        raise TypeError(hidden)
+Falls()
+raise OSError(5, hidden)
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_whatever_is_logged_warned_of_or_not_caught_passes_the_funnel(form: str) -> None:
+    words = [sys.executable, "-c", LOGGED, form, "canary-of-the-log-1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "canary" not in done.stderr and "ana@x" not in done.stderr
+    assert done.stderr.count("bug") == 5 and "RuntimeError: •••" in done.stderr.replace("\\u2022", "•")
+    assert not [line for line in done.stderr.splitlines() if line.startswith("2026-11-10")]
+
+
 def test_a_long_or_deceiving_error_is_cut_and_shown(url: str) -> None:
-    long = pg_error(error_of(url, f"DO $$ BEGIN RAISE EXCEPTION '{'x' * 500}'; END $$"))
+    script = f"DO $$ BEGIN RAISE EXCEPTION '{'x' * 500}'; END $$"
+    long = pg_error(error_of(url, script), script)
     assert len(long) == 200 and long.startswith("P0001 xxx") and long.endswith("…")
-    odd = pg_error(error_of(url, "DO $$ BEGIN RAISE EXCEPTION E'a\u202eb\\nsecond line'; END $$"))
-    assert odd == "P0001 a\\u202eb"
+    odd = pg_error(error_of(url, 'SELECT "a\u202eb"'))
+    assert "\u202e" not in odd and "\\u202e" in odd
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 
 from core import children, pgtools, pipes
 from core.errors import Refused, StepFailed
-from core.redact import visible
+from core.redact import clean, visible
 from core.save.archive import Damaged
 from core.settings import Target
 
@@ -179,7 +179,7 @@ class Child:
         lines = [line for line in self.errors.read(100_000).decode(errors="replace").splitlines() if line.strip()]
         lines = [line for line in lines if TROUBLE.search(line.lower())] or lines or ["it gave no reason"]
         line = re.sub(rf"^(?:{self.tool}: |error: )*", "", lines[-1 if self.tool == "gpg" else 0])
-        return visible(re.sub(r"""["']?(?<![\w:/])/[^\s"':]+["']?""", "its file", line))[:200].rstrip(".")
+        return visible(clean(re.sub(r"""["']?(?<![\w:/])/[^\s"':]+["']?""", "its file", line)))[:200].rstrip(".")
 
     def failure(self) -> StepFailed:
         """Why nothing could be written."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from core import children
 from core.errors import Refused, StepFailed
 from core.pgtools import Cancelled
-from core.redact import visible
+from core.redact import clean, visible
 from core.services.runner import Runner
 from core.settings import Target
 from core.values import spoken
@@ -110,4 +110,4 @@ def old(age: timedelta) -> str:
 def last_line(target: Target, out: str) -> str:
     """The last line that is not empty, fit for a channel: no control characters, no secrets, not too long."""
     lines = [line for line in out.splitlines() if line.strip()]
-    return visible(Runner.of(target).redactor.redact(" ".join(lines[-1].split())))[:LONGEST] if lines else ""
+    return visible(clean(Runner.of(target).redactor.redact(" ".join(lines[-1].split()))))[:LONGEST] if lines else ""

@@ -16,7 +16,7 @@ from typing import TypeVar
 from core import children
 from core.children import Done
 from core.errors import StepFailed
-from core.redact import Redactor, passwords, visible
+from core.redact import Redactor, clean, passwords, visible
 from core.settings import Target
 from core.values import spoken
 
@@ -45,7 +45,11 @@ class Runner:
 
     @classmethod
     def of(cls, target: Target) -> Runner:
-        urls = [url.get_secret_value() for url in (target.database_url, target.scratch_url) if url is not None]
+        urls = [
+            url.get_secret_value()
+            for url in (target.database_url, target.scratch_url, target.admin_url)
+            if url is not None
+        ]
         secrets = [secret for url in urls for secret in passwords(url)]
         return cls(target.services.timeout.total_seconds(), Redactor(secrets))
 
@@ -93,7 +97,7 @@ class Runner:
         lines = [line for line in err.splitlines() if line.strip()]
         said = [line for line in lines if not NOISE.match(line)] or lines[-1:] or ["it gave no reason"]
         line = next((line for line in said if TROUBLE.search(line)), said[0])
-        line = PATH.sub("…", self.redactor.redact(visible(" ".join(line.split()))))
+        line = PATH.sub("…", self.redactor.redact(clean(visible(" ".join(line.split())))))
         return line.rstrip(".?!") if len(line) <= 200 else line[:199] + "…"
 
 

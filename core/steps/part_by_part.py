@@ -172,7 +172,7 @@ def by_itself(work: Work, part: Part) -> None:
         except psycopg.Error as error:
             raise StepFailed(
                 "E-EXECUTE",
-                f"`{file}`, line {statement['line']}: {pg_error(error)}.",
+                f"`{file}`, line {statement['line']}: {pg_error(error, statement['sql'])}.",
                 "Production was not changed.",
             ) from None
         if probe(conn, alone)[0] != "done":
