@@ -147,6 +147,8 @@ class Announcer:
             opened = self.calling(lambda: self.client.conversations_open(users=delivery.user))
             channel = opened["channel"]["id"] if opened else None
         answer = None
+        if channel and self.readable_outside(channel):
+            channel = None
         if channel:
             self.introduce(channel, run)
             self.pace.wait(channel)
@@ -173,6 +175,13 @@ class Announcer:
             self.remember(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
             self.notary.seen(event.id, place)
 
+    def readable_outside(self, channel: str) -> bool:
+        """Can another organisation read there? Nothing is posted then: plans hold SQL. Raises one of AWAY."""
+        shared = self.people.shared(channel)
+        if shared:
+            log.error("not posted: the channel is shared with another organisation", channel=channel)
+        return shared
+
     def introduce(self, channel: str, run: Run | None) -> None:
         """After a long silence, say once that what follows is late."""
         since, self._away = self._away, None
@@ -190,6 +199,11 @@ class Announcer:
         at, state, shown = self._shown.get(run.id, (0.0, None, None))
         if state is run.state and time.monotonic() - at < PROGRESS:
             return
+        try:
+            if self.readable_outside(posts[0]["channel"]):
+                return
+        except AWAY:
+            return  # the next turn asks again
         message = messages.card(run, context_of(run, self.settings.target(run.target), self.people, self.ledger))
         if message == shown:
             return

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from slack_bolt import Ack, App, BoltContext, Respond
+import structlog
+from slack_bolt import Ack, App, BoltContext, BoltRequest, Respond
 from slack_bolt.response import BoltResponse
 from slack_sdk import WebClient
 
 from bot.commands import Commands
 from bot.decisions import Decisions
-from bot.guard import Guard
+from bot.forms import Forms
+from bot.guard import Guard, who
 from bot.home import publish
 from bot.people import People
 from bot.reply import Reply
 from bot.vitals import Vitals
 from core.desk import Desk
 from core.engine import Engine
+from core.errors import Problem, Refused
 
+log = structlog.get_logger()
 ANY = re.compile("")
 Handler = Callable[[dict[str, Any], Reply], BoltResponse]
+
+
+class Steady(App):
+    """Bolt's app, which also answers what Bolt's own code stumbles over: Slack would show it as a fault, or send it again."""
+
+    def dispatch(self, req: BoltRequest) -> BoltResponse:
+        """As Bolt does; never raises."""
+        try:
+            return super().dispatch(req)
+        except Exception as error:  # noqa: BLE001 - a payload of another shape; Bolt's handler of errors reads it again
+            return failed(error, None)
 
 
 def build_app(
@@ -37,7 +53,7 @@ def build_app(
 ) -> App:
     """The Bolt app over one ledger. Asks Slack once who it is (auth.test)."""
     me = client.auth_test()
-    app = App(
+    app = Steady(
         client=client,
         logger=logging.getLogger("slack_bolt"),
         signing_secret=signing_secret or "",
@@ -45,14 +61,23 @@ def build_app(
         # a listener only writes one row: its answer may go out without a thread's detour
         process_before_response=True,
     )
-    guard = Guard(people, desk.ledger, me["team_id"], app_id_of(client, me.get("bot_id")), vitals.ending.is_set)
+    forms = Forms(str(client.token))
+    people.team_id = str(me["team_id"])
+    app_id = app_id_of(client, me.get("bot_id"))
+    guard = Guard(people, desk.ledger, people.team_id, app_id, forms, vitals.ending.is_set)
     decisions = Decisions(desk, engine, people, pool)
     commands = Commands(desk, people, pool, decisions)
 
     @app.middleware
     def gate(body: dict[str, Any], ack: Ack, respond: Respond, context: BoltContext, next: Callable[[], Any]) -> Any:
-        context["reply"] = Reply(body, ack, respond, client, vitals.refused)
+        context["reply"] = Reply(
+            body, ack, respond, client, lambda view: forms.sealed(view, who(body)), vitals.refused
+        )
         return guard(body, context["reply"], next)
+
+    @app.error
+    def broken(error: Exception, context: BoltContext) -> BoltResponse:
+        return failed(error, context.get("reply"))
 
     listen(app, commands, decisions)
 
@@ -84,14 +109,25 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
     app.action(ANY)(acknowledged)
 
 
+def failed(error: Exception, reply: Reply | None) -> BoltResponse:
+    """Whoever asked is answered, and not a word of what was sent is logged."""
+    if reply is None:  # of a shape that Bolt itself does not understand
+        log.info("refused", code="E-STALE", error=type(error).__name__)
+        return BoltResponse(status=200)
+    reference = os.urandom(3).hex()
+    log.error("bug", ref=reference, exc_info=error)
+    hint = "Look up the reference in the log of the bot."
+    return reply.refuse(Problem("E-BUG", f"Something broke on my side (ref {reference}).", hint))
+
+
 def acknowledged(ack: Ack) -> BoltResponse:
     """Nothing to do."""
     return ack()
 
 
-def app_id_of(client: WebClient, bot_id: str | None) -> str | None:
-    """The app that this token belongs to; None where Slack does not say."""
-    if not bot_id:
-        return None
-    app_id = client.bots_info(bot=bot_id)["bot"].get("app_id")
-    return str(app_id) if app_id else None
+def app_id_of(client: WebClient, bot_id: str | None) -> str:
+    """The app that this token belongs to. Raises Refused(E-SLACK) where Slack does not say: nothing could be checked."""
+    app_id = client.bots_info(bot=bot_id)["bot"].get("app_id") if bot_id else None
+    if not app_id:
+        raise Refused("E-SLACK", "Slack does not say which app this token belongs to.", "Use the bot token (xoxb-…).")
+    return str(app_id)

@@ -24,6 +24,7 @@ from core.model import Run
 from core.settings import Drill, Target
 
 log = structlog.get_logger()
+REMEMBERED = timedelta(days=7)  # how long a request of Slack's is known again
 LONGEST = timedelta(days=400)  # how far back a missed drill is looked for
 
 
@@ -68,6 +69,8 @@ def guarded(job: Callable[[], object]) -> Callable[[], None]:
 
 def tidy(desk: Desk) -> None:
     """Remove what is kept no longer."""
+    with desk.ledger.transaction() as t:
+        t.forget_deliveries(t.now - REMEMBERED)
     try:
         removed = keeping.clean(desk.ledger, desk.settings)
     except OSError as error:

@@ -100,7 +100,9 @@ class Decisions:
         view = body.get("view") or {}
         if view.get("type") == "modal":
             page = messages.page_of(str(body["actions"][0].get("block_id"))) or 1
-            reply.client.views_update(view_id=view["id"], hash=view.get("hash"), view=messages.full_plan(run, page))
+            reply.client.views_update(
+                view_id=view["id"], hash=view.get("hash"), view=reply.seal(messages.full_plan(run, page))
+            )
             return reply.ack()
         return reply.open(messages.full_plan(run, 1))
 
@@ -215,7 +217,7 @@ class Decisions:
         person = self.people.person(who(body))
         if not named.startswith(SHOWN):
             return self.ledger.run(grammar.run_id(named)), person
-        if named not in self.plans:
+        if named not in self.plans or self.plans[named].requester.id != person.id:
             raise Refused("E-STALE", "I do not keep this plan any more.", "Type the command again.")
         return self.plans[named], person
 

@@ -1,21 +1,30 @@
 """Who is this, may they: one gate before every listener, as Bolt's global middleware.
 
 Bolt dispatches requests of other teams and apps as readily as our own; button values and message ids come from outside
-and name things, they prove nothing.
+and name things, they prove nothing. A button's value is looked up in the audit trail and held against the message that
+it was clicked on; a form counts only as it was opened, for whom it was opened.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
+from bot.forms import Forms
 from bot.people import AWAY, People
+from bot.rate import Rate
 from bot.reply import Reply
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 
-HARMLESS = ("app_home_opened",)
+VALUE = re.compile(r"(RB-[0-9A-Z]{4}|plan-[0-9a-f]{1,12})\.([1-9]\d{0,5})", re.ASCII)
+"""What our buttons carry: a run, or a plan that was only shown, and its revision."""
+PERSON = re.compile(r"[UW][A-Z0-9]+", re.ASCII)
+ONLY_SHOWN = ("rb.ask", "rb.plan")
+"""Buttons of answers that one person alone sees. Slack does not tell us where these stand."""
+AT_HOME = ("rb.review", "rb.owed")
 
 
 def going_down() -> Refused:
@@ -29,9 +38,16 @@ class Guard:
     """Passes a request on, or answers it. Everything that it lets through is of our team, our app and a real person."""
 
     def __init__(
-        self, people: People, ledger: Ledger, team_id: str, app_id: str | None, ending: Callable[[], bool]
+        self,
+        people: People,
+        ledger: Ledger,
+        team_id: str,
+        app_id: str,
+        forms: Forms,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.people, self.ledger, self.team_id, self.app_id, self.ending = people, ledger, team_id, app_id, ending
+        self.people, self.ledger, self.team_id, self.app_id, self.forms = people, ledger, team_id, app_id, forms
+        self.rate, self.ending = Rate(), ending
 
     def __call__(self, body: dict[str, Any], reply: Reply, forward: Callable[[], Any]) -> Any:
         """The gate itself; `forward` goes on to the listener."""
@@ -41,79 +57,112 @@ class Guard:
             self.check(body)
         except Problem as problem:
             return reply.refuse(problem)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return reply.refuse(stale())  # of another shape than Slack's requests
         return forward()
 
     def check(self, body: dict[str, Any]) -> None:
         """Raises Refused."""
-        team = body.get("team_id") or (body.get("team") or {}).get("id")
-        user = body.get("user") or {}
-        home = user.get("team_id", team) if isinstance(user, dict) else team
-        if team != self.team_id or home != self.team_id or (self.app_id and body.get("api_app_id") != self.app_id):
-            raise Refused(
-                "E-GUEST",
-                "Guests, apps and people of other workspaces cannot ask or approve here.",
-                "Ask a member of the team to do it.",
-            )
-        if (body.get("event") or {}).get("type") in HARMLESS:
+        person, teams = who(body), {body.get("team_id"), (body.get("team") or {}).get("id")} - {None}
+        here = teams == {self.team_id} and set(homes(body.get("user"))) <= teams
+        if not here or body.get("api_app_id") != self.app_id or not PERSON.fullmatch(person):
+            raise outsider()
+        if not self.rate.left(person):
+            raise Refused("E-RATE", "That was a lot at once, so I did nothing.", "Try again in a few seconds.")
+        self.people.may_act(person)
+        if "event" in body:
             return
-        self.people.may_act(who(body))
         self.not_shared(body)
-        self.ours(body)
+        if body.get("type") == "block_actions":
+            self.ours(body, person)
+        if body.get("type") == "view_submission" and self.forms.carried(body["view"], person) is None:
+            raise stale("This form is not one of mine, or it was opened for somebody else. Nothing was done.")
 
     def not_shared(self, body: dict[str, Any]) -> None:
         """Raises Refused(E-EXTERNAL) in channels that another organisation can read."""
-        channel = place(body)
-        if not channel or channel.startswith("D"):
-            return
-        try:
-            record = self.people.channel(channel)
-        except AWAY as error:
-            # a private channel without the bot cannot be looked up: it cannot be shared with us either
-            if "channel_not_found" in str(error):
-                return
-            raise Refused(
-                "E-CANNOT-CHECK", "Slack did not tell me who can read this channel.", "Try again in a minute."
-            ) from None
-        if record.get("is_ext_shared") or record.get("is_pending_ext_shared"):
-            raise Refused(
-                "E-EXTERNAL",
-                "This channel is shared with another organisation. I show no SQL here and take no approval here.",
-                "Use a channel of our own.",
-            )
+        for channel in places(body):
+            try:
+                shared = self.people.shared(channel)
+            except AWAY:
+                raise Refused(
+                    "E-CANNOT-CHECK", "Slack did not tell me who can read this channel.", "Try again in a minute."
+                ) from None
+            if shared:
+                raise Refused(
+                    "E-EXTERNAL",
+                    "This channel is shared with another organisation. I show no SQL here and take no approval here.",
+                    "Use a channel of our own.",
+                )
 
-    def ours(self, body: dict[str, Any]) -> None:
-        """A click on a message counts only on a message that we posted for that run. Raises Refused(E-STALE)."""
-        container = body.get("container") or {}
-        if body.get("type") != "block_actions" or container.get("type") != "message" or container.get("is_ephemeral"):
-            return
-        runs = {run_of(action) for action in body.get("actions", [])}
-        where = (container.get("channel_id"), container.get("message_ts"))
+    def ours(self, body: dict[str, Any], person: str) -> None:
+        """A click counts only where we have put that button. Raises Refused(E-STALE)."""
+        values = {str(action.get("value")) for action in body["actions"]}
+        names = {action.get("action_id") for action in body["actions"]}
+        found = [VALUE.fullmatch(value) for value in values]
+        if not values or not all(found):
+            raise stale()
+        runs = {match[1] for match in found if match}
+        container, view = body["container"], body.get("view") or {}
+        if container["type"] == "message" and container.get("is_ephemeral"):
+            known = names <= {*ONLY_SHOWN} and all(run.startswith("plan-") for run in runs)
+        elif container["type"] == "message":
+            known = len(places(body)) == 1 and self.posted(runs, container["channel_id"], container["message_ts"])
+        elif view.get("type") == "home":
+            known = names <= {*AT_HOME}
+        else:
+            carried = self.forms.carried(view, person)
+            known = carried is not None and runs == {carried.get("run")}
+        if not known:
+            raise stale()
+        for match in found:
+            if match and match[1].startswith("RB-") and int(match[2]) > self.ledger.run(match[1]).revision:
+                raise stale()
+
+    def posted(self, runs: set[str], channel: str, ts: str) -> bool:
+        """Have we posted this message for these runs?"""
         for _ in range(10):
-            if runs <= {post["run"] for post in self.ledger.posts("channel = ? AND ts = ?", where)}:
-                return
+            if runs <= {post["run"] for post in self.ledger.posts("channel = ? AND ts = ?", (channel, ts))}:
+                return True
             time.sleep(0.05)  # people can see a message before its address has come back to us
-        raise Refused(
-            "E-STALE", "This button does not belong to a message of mine.", "`/rollback status` shows the card."
-        )
+        return False
+
+
+def outsider() -> Refused:
+    """Nobody of ours."""
+    return Refused(
+        "E-GUEST",
+        "Guests, apps and people of other workspaces cannot ask or approve here.",
+        "Ask a member of the team to do it.",
+    )
+
+
+def stale(what: str = "This button does not belong to a message of mine.") -> Refused:
+    """Nothing that we have shown."""
+    return Refused("E-STALE", what, "`/rollback status` shows the card.")
+
+
+def homes(user: Any) -> list[Any]:
+    """The workspace that the acting person is of, where the request says it."""
+    return [user["team_id"]] if isinstance(user, dict) and "team_id" in user else []
 
 
 def who(body: dict[str, Any]) -> str:
-    """The acting user's id, wherever this kind of request carries it."""
+    """The acting user's id, wherever this kind of request carries it; empty where it names nobody."""
     user = body.get("user")
-    return str(user["id"] if isinstance(user, dict) else body.get("user_id") or (body.get("event") or {}).get("user"))
+    found = user.get("id") if isinstance(user, dict) else body.get("user_id") or (body.get("event") or {}).get("user")
+    return found if isinstance(found, str) else ""
 
 
 def place(body: dict[str, Any]) -> str | None:
     """The channel that a request comes from."""
+    return next(iter(places(body)), None)
+
+
+def places(body: dict[str, Any]) -> list[str]:
+    """The same in every way that the request names it: one channel, where it does not contradict itself."""
     found = (
-        body.get("channel_id")
-        or (body.get("channel") or {}).get("id")
-        or (body.get("container") or {}).get("channel_id")
+        body.get("channel_id"),
+        (body.get("channel") or {}).get("id"),
+        (body.get("container") or {}).get("channel_id"),
     )
-    return str(found) if found else None
-
-
-def run_of(action: dict[str, Any]) -> str | None:
-    """`RB-7K3M.1` -> `RB-7K3M`."""
-    value = action.get("value")
-    return str(value).rpartition(".")[0] if value else None
+    return list(dict.fromkeys(str(channel) for channel in found if channel))

@@ -23,6 +23,8 @@ KEPT = 30.0  # seconds
 T = TypeVar("T")
 AWAY = (SlackApiError, OSError, http.client.HTTPException)
 """What slack_sdk raises when Slack does not answer, or answers no."""
+NOBODY = {"user_not_found", "user_not_visible", "users_not_found"}
+"""Slack has answered: there is no such person for us."""
 
 
 class People:
@@ -30,6 +32,7 @@ class People:
 
     def __init__(self, client: WebClient, settings: Settings) -> None:
         self.client, self.settings = client, settings
+        self.team_id: str | None = None  # our workspace, once Slack has told it
         self._kept: dict[str, tuple[float, Any]] = {}
         self._guard = threading.Lock()
 
@@ -69,6 +72,21 @@ class People:
         return self._live(
             f"channel {channel_id}", lambda: dict(self.client.conversations_info(channel=channel_id)["channel"])
         )
+
+    def shared(self, channel_id: str) -> bool:
+        """Can another organisation read it, or soon? Raises one of AWAY where Slack does not tell.
+
+        A private channel without the bot cannot be looked up; nothing is posted there, and an answer has one reader.
+        """
+        if channel_id.startswith("D"):
+            return False
+        try:
+            record = self.channel(channel_id)
+        except SlackApiError as error:
+            if "channel_not_found" in str(error):
+                return False
+            raise
+        return bool(record.get("is_ext_shared") or record.get("is_pending_ext_shared") or record.get("pending_shared"))
 
     def channel_id(self, name: str) -> str | None:
         """`#incidents` -> `C…`; an id stays what it is. None: no such channel here, or it is hidden from the bot."""
@@ -139,15 +157,24 @@ class People:
         """Raises Refused(E-GUEST) for guests, apps, deactivated people and strangers, E-CANNOT-CHECK if Slack is silent."""
         try:
             user = self.user(user_id)
+        except SlackApiError as error:
+            if error.response["error"] not in NOBODY:
+                raise cannot_check("you") from None
+            user = {"is_stranger": True}
         except AWAY:
             raise cannot_check("you") from None
         outside = ("is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger", "is_workflow_bot")
-        if any(user.get(mark) for mark in outside):
+        if any(user.get(mark) for mark in outside) or not self.of_ours(user):
             raise Refused(
                 "E-GUEST",
                 "Guests, apps and people of other workspaces cannot ask or approve here.",
                 "Ask a member of the team to do it.",
             )
+
+    def of_ours(self, user: dict[str, Any]) -> bool:
+        """Of our workspace: Slack Connect shows people of other organisations too, and an org those of its others."""
+        teams = {user.get("team_id"), *((user.get("enterprise_user") or {}).get("teams") or ())}
+        return self.team_id is None or self.team_id in teams
 
     def may_ask(self, person: Person, target: Target) -> None:
         """Requesters of the target; everybody where none are named. Raises Refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,9 +15,12 @@ from slack_sdk.errors import SlackApiError
 from bot import messages
 from core.errors import Problem, Refused
 from core.model import Json
+from core.redact import clean_all
 from core.refusals import Duplicate
 
 log = structlog.get_logger()
+UNHEARD = (SlackApiError, OSError, http.client.HTTPException)
+"""What slack_sdk raises where an answer does not get through."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Reply:
     ack: Ack
     respond: Respond
     client: WebClient
+    seal: Callable[[Json], Json]  # a form is opened for this person only
     refused: Callable[[str], object] = lambda code: None  # told the code of each no
 
     def answer(self, handler: Callable[[Json, Reply], BoltResponse]) -> BoltResponse:
@@ -44,6 +49,7 @@ class Reply:
 
     def tell(self, message: messages.Message) -> BoltResponse:
         """An answer that only this person sees."""
+        message = clean_all(message)
         if "command" in self.body:
             return self.ack(text=message["text"], blocks=message["blocks"], response_type="ephemeral")
         self.later(message)
@@ -51,11 +57,12 @@ class Reply:
 
     def later(self, message: messages.Message) -> None:
         """The same after the acknowledgement, through the response URL."""
+        message = clean_all(message)
         try:
             self.respond(
                 text=message["text"], blocks=message["blocks"], response_type="ephemeral", replace_original=False
             )
-        except (SlackApiError, OSError, ValueError) as error:
+        except (*UNHEARD, ValueError) as error:
             log.warning("answer not delivered", error=type(error).__name__)
 
     def refuse(self, problem: Problem) -> BoltResponse:
@@ -64,7 +71,7 @@ class Reply:
         self.refused(problem.code)
         kind = self.body.get("type")
         if kind == "view_submission":
-            return self.ack(response_action="update", view=messages.refused(problem))
+            return self.ack(response_action="update", view=clean_all(messages.refused(problem)))
         if kind in ("event_callback", "view_closed"):
             return self.ack()
         if "response_url" not in self.body and "trigger_id" in self.body:
@@ -76,5 +83,9 @@ class Reply:
         """Open a form; the trigger lives three seconds, so this comes before anything slow."""
         stacked = (self.body.get("view") or {}).get("type") == "modal"
         show = self.client.views_push if stacked else self.client.views_open
-        show(trigger_id=str(self.body["trigger_id"]), view=view)
+        try:
+            show(trigger_id=str(self.body["trigger_id"]), view=self.seal(view))
+        except UNHEARD as error:
+            log.warning("form not opened", error=type(error).__name__)
+            return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
         return self.ack()

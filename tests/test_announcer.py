@@ -102,6 +102,27 @@ def office(tmp_path: Path, workspace: Workspace) -> Iterator[Office]:
     office.ledger.close()
 
 
+def test_nothing_is_posted_where_another_organisation_reads(office: Office) -> None:
+    office.asked("C0SHARED")
+    office.announcer.catch_up()
+    assert office.messages("C0SHARED") == [] and office.all_told()
+    assert office.messages("D0BOB"), "approvers are still asked"
+
+
+def test_a_card_is_left_alone_once_its_channel_is_shared(office: Office) -> None:
+    run = office.asked()
+    office.announcer.catch_up()
+    before = [(message.text, message.edited) for message in office.new()]
+    office.slack.state.channels[CHANNEL].is_ext_shared = True
+    try:
+        office.people.forget()
+        office.desk.deny(run.id, BOB, "not today")
+        office.announcer.catch_up()
+        assert [(message.text, message.edited) for message in office.new()] == before
+    finally:
+        office.slack.state.channels[CHANNEL].is_ext_shared = False
+
+
 def test_events_are_told_in_order_and_once(office: Office) -> None:
     office.drills(*range(1, 10))
     office.announcer.catch_up()

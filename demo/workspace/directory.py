@@ -114,6 +114,7 @@ def channel_json(state: State, channel: Channel) -> Json:
         "is_general": False,
         "is_shared": channel.is_ext_shared,
         "is_ext_shared": channel.is_ext_shared,
+        "is_pending_ext_shared": channel.is_pending_ext_shared,
         "is_org_shared": False,
         "is_member": state.is_in(BOT_USER, channel),
         "topic": {"value": channel.topic, "creator": "", "last_set": 0},

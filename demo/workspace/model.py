@@ -48,6 +48,7 @@ class Channel:
     topic: str = ""
     is_private: bool = False
     is_ext_shared: bool = False
+    is_pending_ext_shared: bool = False
     is_archived: bool = False
     user: str | None = None
     members: set[str] | None = None
