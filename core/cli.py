@@ -78,7 +78,7 @@ def complain(problem: Problem, as_json: bool) -> int:
         error = {"code": problem.code, "message": problem.message, "hint": problem.hint, "options": problem.options}
         put({"ok": False, "error": error, "exit": problem.exit})
     else:
-        print(printing.plain(f"{problem.text} ({problem.code})"), file=sys.stderr)
+        print(printing.paragraph(f"{problem.text} ({problem.code})"), file=sys.stderr)
         for option in problem.options:
             print(f"  {printing.plain(option.replace('/rollback', 'rollback'))}", file=sys.stderr)
     return problem.exit

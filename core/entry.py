@@ -127,7 +127,7 @@ class Transaction:
             "run": run_id,
             "kind": kind,
             "state": state,
-            "actor": canonical({"id": actor.id, "name": actor.name}) if actor else None,
+            "actor": canonical({"id": actor.id, "name": clean(actor.name)}) if actor else None,
             "data": canonical(told),
             "prev": previous,
         }

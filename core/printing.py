@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def plain(text: str) -> str:
-    """Slack's marks taken out, control characters made visible."""
-    return visible(re.sub(r"<#(\w+)>", r"#\1", text.replace("*", "")))
+    """One line: Slack's marks taken out, control characters made visible. No text from outside begins a line of ours."""
+    return visible(re.sub(r"<#(\w+)>", r"#\1", " ".join(text.split()).replace("*", "")))
+
+
+def paragraph(text: str) -> str:
+    """The same for a sentence of our own that may have several lines."""
+    return "\n".join(visible(re.sub(r"<#(\w+)>", r"#\1", line.replace("*", ""))) for line in text.split("\n"))
 
 
 def seconds(value: float) -> str:
@@ -53,21 +58,21 @@ def what(run: Run) -> str:
         return (
             f"re-apply {run.request.origin}"
             if run.kind == "reapply"
-            else f"undo {run.request.migration or run.request.what}"
+            else f"undo {plain(run.request.migration or run.request.what)}"
         )
-    names = ", ".join(item["name"] for item in run.going)
+    names = ", ".join(plain(item["name"]) for item in run.going)
     verb = "undo" if run.kind == "rollback" else "run forward again"
-    return f"{verb} {names} (newest afterwards: {found['stays'] or 'none'})"
+    return f"{verb} {names} (newest afterwards: {plain(found['stays'] or 'none')})"
 
 
 def line_of(run: Run) -> str:
     """One run in one line."""
-    who = f"asked by {run.requester.name}"
-    by, alone = ", ".join(a.person.name for a in run.approvals), run.without_second
+    who = f"asked by {plain(run.requester.name)}"
+    by, alone = ", ".join(plain(a.person.name) for a in run.approvals), run.without_second
     return (
-        f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {run.target}  {run.state.replace('_', ' '):<15} {what(run)}; {who}"
+        f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {plain(run.target)}  {run.state.replace('_', ' '):<15} {what(run)}; {who}"
         + (f", approved by {by}" if by else "")
-        + (f", BREAK-GLASS by {run.broken.person.name}" if alone and run.broken else "")
+        + (f", BREAK-GLASS by {plain(run.broken.person.name)}" if alone and run.broken else "")
     )
 
 
@@ -86,13 +91,13 @@ def status(
     lines = [line_of(run) for run in runs] or ["Nothing is open."]
     lines += [f"review owed: {line_of(run)}" for run in owed]
     lines += [
-        f"{t.name}: newest is {t.newest or 'none'}" if not t.problem else f"{t.name}: {plain(t.problem)}"
+        f"{t.name}: newest is {plain(t.newest or 'none')}" if not t.problem else f"{t.name}: {plain(t.problem)}"
         for t in targets
     ]
     for name, mine in held.items():
         for run in mine:
             how = "refused by the history table" if run.evidence["execute"].get("hold") == "refuse" else "warned of"
-            which = ", ".join(item["name"] for item in run.going)
+            which = ", ".join(plain(item["name"]) for item in run.going)
             lines.append(f"{name}: held by {run.id}, {how}: {which}  (rollback release {run.id})")
     return [*lines, f"bot: {'running' if bot else 'not running'}", f"audit: #{trail[0]} {trail[1][:16]}"]
 
@@ -100,7 +105,7 @@ def status(
 def timeline(run: Run, events: Iterable[Event]) -> list[str]:
     lines = [line_of(run)]
     for item in events:
-        who = f" {item.actor.name}" if item.actor else ""
+        who = f" {plain(item.actor.name)}" if item.actor else ""
         told = (
             item.data.get("step") or item.data.get("reason") or item.data.get("note") or item.data.get("message") or ""
         )
@@ -114,7 +119,9 @@ def migrations(rows: Sequence[MigrationNow]) -> list[str]:
         state = "applied" if row.applied else "pending"
         at = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else "-"
         script = "has a rollback script" if row.rollback else "NO ROLLBACK SCRIPT"
-        lines.append(f"{row.name:<32} {state:<8} {at:<17} {script}{'' if row.forward else ', its own file is missing'}")
+        lines.append(
+            f"{plain(row.name):<32} {state:<8} {at:<17} {script}{'' if row.forward else ', its own file is missing'}"
+        )
     return lines or ["There are no migrations."]
 
 

@@ -46,7 +46,10 @@ SHAPES = (
 SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|api_?key|access_?key")
 """Variables of our environment whose value is nobody's business, whatever program put it there."""
 PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@:]*:([^@]*)@")
-INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # blank, although Unicode calls them letters or marks
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | {
+    chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+}
+"""Blank, although Unicode calls them letters, symbols or marks; the ranges are variation selectors."""
 
 
 class SecretStr:
@@ -194,7 +197,19 @@ def visible(text: str) -> str:
     text = text.replace("\r\n", "\n")
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    return "".join(ch if _plain(ch) else _named(ch) for ch in text)
+    return text.translate(_SHOWN)
+
+
+class _Shown(dict[int, str]):
+    """Code point -> how it is shown; each is looked at once."""
+
+    def __missing__(self, code: int) -> str:
+        ch = chr(code)
+        self[code] = shown = ch if _plain(ch) else _named(ch)
+        return shown
+
+
+_SHOWN = _Shown()
 
 
 def _plain(ch: str) -> bool:

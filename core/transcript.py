@@ -28,7 +28,7 @@ def losses(run: Run) -> str:
             continue
         unit = "values" if loss["kind"] == "column" else "rows"
         young = f" ({loss['since']:,} written since the migration)" if loss.get("since") is not None else ""
-        parts.append(f"{loss['name']} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
+        parts.append(f"{plain(loss['name'])} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
     return ", ".join(parts) or "no rows"
 
 
@@ -45,13 +45,13 @@ def price(run: Run) -> list[str]:
         back = found.get("back", {})
         lines = [f"  puts back        {saved(run.evidence['identify']['saved'])}; keeps every write made since"]
         lines += [
-            f"  WARNING          {many(one['rows'], 'saved row')} of {one['table']} kept aside: {one['reason']}"
+            f"  WARNING          {many(one['rows'], 'saved row')} of {plain(one['table'])} kept aside: {plain(one['reason'])}"
             for one in back.get("aside", ())
         ]
         return lines
     lines = []
     for one in found["losses"]:
-        table = one["table"].removeprefix("public.")
+        table = plain(one["table"].removeprefix("public."))
         told = (
             f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
             if not one["about"]
@@ -61,11 +61,11 @@ def price(run: Run) -> list[str]:
             told = f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
         lines.append(f"  WILL BE LOST     {table}: {told}")
     names = run.evidence["identify"]
-    stops = ", ".join(names["services"]["names"]) or "no service"
+    stops = ", ".join(map(plain, names["services"]["names"])) or "no service"
     return [
         *(lines or ["  will be lost     nothing was written since the backup"]),
         f"  stops            {stops}, for the swap",
-        f"  keeps            the database of now, as {names['kept']}",
+        f"  keeps            the database of now, as {plain(names['kept'])}",
     ]
 
 
@@ -73,7 +73,7 @@ def restored(run: Run) -> list[str]:
     """Does the schema from before come back?"""
     found = run.evidence["rehearse"]
     if found["restores"] == "exact":
-        note = [f"  not quite        {d['message']} (cosmetic)" for d in found["differences"]]
+        note = [f"  not quite        {plain(d['message'])} (cosmetic)" for d in found["differences"]]
         before = "the rollback" if run.kind == "reapply" else "the migration"
         return [f"  schema           as it was before {before}", *note]
     if found["restores"] == "unknown":
@@ -86,15 +86,17 @@ def seen(run: Run) -> list[str]:
     """What no statement says: parts, cascades, rewrites, a broken way forward, who uses the tables now."""
     found = run.evidence["rehearse"]
     lines = [f"  part {n:<12}{plain(one['about'])}" for n, one in enumerate(found.get("parts", ()), 1)]
-    lines += [f"  CASCADE takes    {one['kind']} {visible(one['name'])}" for one in found.get("cascaded", [])]
-    lines += [f"  rewrites         {visible(table)}, whole, under a lock" for table in found.get("rewritten", [])]
+    lines += [f"  CASCADE takes    {plain(one['kind'])} {plain(one['name'])}" for one in found.get("cascaded", [])]
+    lines += [f"  rewrites         {plain(table)}, whole, under a lock" for table in found.get("rewritten", [])]
     if found.get("reapplies") is False:
         lines.append(
             f"  WARNING          the migration does not apply again afterwards: {plain(found['why_not_reapplies'])}"
         )
     for one in found.get("usage", []):
-        table = visible(one["table"].removeprefix("public."))
-        held = "".join(f", held by {visible(h['who'])} ({h['state']} for {h['seconds']} s)" for h in one["holders"])
+        table = plain(one["table"].removeprefix("public."))
+        held = "".join(
+            f", held by {plain(h['who'])} ({plain(h['state'])} for {h['seconds']} s)" for h in one["holders"]
+        )
         if one["writes"] or one["reads"] > 9 or held:
             lines.append(
                 f"  in use           {table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"
@@ -104,7 +106,7 @@ def seen(run: Run) -> list[str]:
 
 def head(run: Run) -> list[str]:
     """The plan in a few lines."""
-    first = f"{run.id}  {run.target}: {what(run)}"
+    first = f"{run.id}  {plain(run.target)}: {what(run)}"
     if run.kind == "restore":
         return [first, *price(run)]
     if run.kind == "reapply":
@@ -119,7 +121,7 @@ def plan(run: Run, target: Target) -> list[str]:
     """`rollback plan`: nothing was started."""
     lines = [line.replace(f"{run.id}  ", "Plan for ", 1) for line in head(run)]
     found = run.evidence["rehearse"]
-    locks = ", ".join(lock["table"].removeprefix("public.") for lock in found["locks"]) or "none"
+    locks = ", ".join(plain(lock["table"].removeprefix("public.")) for lock in found["locks"]) or "none"
     lines += [
         f"  locks            {locks}",
         f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
@@ -134,15 +136,15 @@ def scripts(run: Run) -> list[str]:
     lines = []
     for item in run.going:
         script = item["script"]
-        lines += ["", f"-- {script['file']}, sha256 {script['sha256'][:12]}"]
-        lines += [visible(statement["sql"]) + ";" for statement in script["statements"]]
+        lines += ["", f"-- {plain(script['file'])}, sha256 {script['sha256'][:12]}"]
+        lines += [f"   | {line}" for one in script["statements"] for line in f"{visible(one['sql'])};".split("\n")]
     return lines
 
 
 def review(run: Run) -> list[str]:
     """What an approval in the shell is given to."""
-    why = f"  reason           {visible(run.reason) or 'none given'}"
-    asks = f"  asked by         {visible(run.requester.name)}, {run.requester.id}"
+    why = f"  reason           {plain(run.reason) or 'none given'}"
+    asks = f"  asked by         {plain(run.requester.name)}, {plain(run.requester.id)}"
     bound = f"You approve exactly plan {run.digest[:12]}, revision {run.revision}. If scripts, database or history change, it is void."
     first, *rest = head(run)
     return [first, asks, why, *rest, *scripts(run), "", bound]
@@ -151,7 +153,7 @@ def review(run: Run) -> list[str]:
 def step_lines(event: Event, run: Run, target: Target) -> list[str]:
     """What one event adds to the transcript in the shell."""
     data, at = event.data, f"{event.at:%H:%M} UTC"
-    who = event.actor.name if event.actor else ""
+    who = plain(event.actor.name) if event.actor else ""
     match event.kind:
         case "step_done":
             return done(data["step"], data["evidence"], run)
@@ -192,7 +194,7 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
             return [f"    {who} lets the rest follow"]
         case "held_up" if data["by"]:
             who_ = ", ".join(
-                f"{visible(one['who'])} ({one['state']} for {seconds(one['seconds'])})" for one in data["by"][:3]
+                f"{plain(one['who'])} ({plain(one['state'])} for {seconds(one['seconds'])})" for one in data["by"][:3]
             )
             return [f"    waits for a lock, held by {who_}"]
         case "released":
@@ -234,7 +236,7 @@ def done(step: str, evidence: Json, run: Run) -> list[str]:
             if back.get("works") is not None:
                 text += ", re-apply put everything back" if back["works"] else ", RE-APPLY DID NOT PUT EVERYTHING BACK"
         case "execute" if run.kind == "restore":
-            text = f"swapped   {took}, the database of before is {evidence['kept']}"
+            text = f"swapped   {took}, the database of before is {plain(evidence['kept'])}"
         case "execute" if run.kind == "reapply":
             text = f"committed {took}, {saved(evidence['back'])} put back"
         case "execute":
@@ -265,7 +267,7 @@ def ending(event: Event, run: Run) -> list[str]:
             ]
         case "refused":
             lines = [f"{plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
-            return lines + [f"  {option.replace('/rollback', 'rollback')}" for option in data.get("options", ())]
+            return lines + [f"  {plain(option.replace('/rollback', 'rollback'))}" for option in data.get("options", ())]
         case "expired":
             return [f"{run.id} expired: nobody decided. Nothing was changed. Ask again."]
         case "differs":

@@ -259,43 +259,43 @@ UNKNOWN = {
 HOSTILE = "<!channel> *bold* ~gone~ `tick` ```fence``` :tada: <@U0EVE> & @here \u202egnp\u2066 a\u200bb\x07 https://evil.example/x"
 
 
-def hostile_run() -> Run:
+def hostile_run(words: str = HOSTILE) -> Run:
     """Every field that comes from outside holds what would hurt."""
-    undo = [{**migration("012_" + HOSTILE, HOSTILE + "; ```\nDROP TABLE x"), "version": HOSTILE, "warnings": [HOSTILE]}]
-    identify = {**IDENTIFY, "undo": undo, "stays": HOSTILE, "named": HOSTILE, "history_table": HOSTILE}
-    identify["database"] = {**IDENTIFY["database"], "name": HOSTILE, "host": HOSTILE, "server_version": HOSTILE}
+    undo = [{**migration("012_" + words, words + "; ```\nDROP TABLE x"), "version": words, "warnings": [words]}]
+    identify = {**IDENTIFY, "undo": undo, "stays": words, "named": words, "history_table": words}
+    identify["database"] = {**IDENTIFY["database"], "name": words, "host": words, "server_version": words}
     rehearse = {
         **DIFFERS,
-        "losses": [{"kind": k, "name": HOSTILE, "rows": 3, "about": True} for k in ("table", HOSTILE)],
+        "losses": [{"kind": k, "name": words, "rows": 3, "about": True} for k in ("table", words)],
     }
-    rehearse["differences"] = [{"kind": "x", "object": HOSTILE, "change": HOSTILE, "severity": "x", "message": HOSTILE}]
-    rehearse["locks"] = [{"table": HOSTILE, "mode": HOSTILE}]
-    trial = {**TRIAL, "notes": [HOSTILE]}
-    execute = {**EXECUTE, "versions": [HOSTILE], "history_table": HOSTILE}
-    verify = {**SICK, "newest": HOSTILE, "differences": [HOSTILE], "schema": "differs"}
+    rehearse["differences"] = [{"kind": "x", "object": words, "change": words, "severity": "x", "message": words}]
+    rehearse["locks"] = [{"table": words, "mode": words}]
+    trial = {**TRIAL, "notes": [words]}
+    execute = {**EXECUTE, "versions": [words], "history_table": words}
+    verify = {**SICK, "newest": words, "differences": [words], "schema": "differs"}
     return run(
         State.WAITING,
         event(
             2096,
             "opened",
             8,
-            Person(HOSTILE, HOSTILE),
-            reason=HOSTILE,
-            message=HOSTILE,
-            what=[HOSTILE],
-            known=[HOSTILE],
+            Person(words, words),
+            reason=words,
+            message=words,
+            what=[words],
+            known=[words],
         ),
-        target=HOSTILE,
-        reason=HOSTILE,
-        incident=HOSTILE,
-        requester=Person(HOSTILE, HOSTILE),
-        request=Request("from", HOSTILE),
-        approvals=(Approval(Person(HOSTILE, HOSTILE), NOON, HOSTILE),),
-        failed={"step": "backup", "code": "E-BACKUP", "message": HOSTILE, "hint": HOSTILE},
+        target=words,
+        reason=words,
+        incident=words,
+        requester=Person(words, words),
+        request=Request("from", words),
+        approvals=(Approval(Person(words, words), NOON, words),),
+        failed={"step": "backup", "code": "E-BACKUP", "message": words, "hint": words},
         evidence={
             "identify": identify,
             "rehearse": rehearse,
-            "backup": {**BACKUP, "format": HOSTILE},
+            "backup": {**BACKUP, "format": words},
             "test restore": trial,
             "execute": execute,
             "verify": verify,

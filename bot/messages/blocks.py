@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from bot.messages.text import SECTION, TEXT, cut, data, plural
+from bot.messages.text import SECTION, TEXT, cut, data, hidden, plural
 from core.model import Event, Json, Person, Run
 
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
@@ -65,9 +65,10 @@ def section(text: str) -> Json:
 def _fit(text: str) -> str:
     if len(text) <= SECTION:
         return text
-    note = "\n… cut here, the rest is in *Full plan*"
-    at = text.rfind("\n", 0, SECTION - len(note) - 4)
-    kept = text[:at] if at > 0 else cut(text, SECTION - len(note) - 4)
+    room = SECTION - 120
+    at = text.rfind("\n", 0, room)
+    kept = text[:at] if at > 0 else cut(text, room)
+    note = f"\n… cut here, {hidden(text, kept)}; the rest is in *Full plan*"
     return kept + ("```" if kept.count("```") % 2 else "") + note
 
 
@@ -148,7 +149,7 @@ def who(person: Person | None) -> str:
 
 def link(url: str | None, words: str) -> str:
     """A link with words, or nothing where there is no address. Only http(s) addresses become links."""
-    if not url or not re.fullmatch(r"https?://[^\s<>|]+", url):
+    if not url or not re.fullmatch(r"https?://[!-;=?-{}~]+", url):  # ASCII: what looks like another host is no link
         return ""
     return f"<{url.replace('&', '&amp;')}|{words}>"
 

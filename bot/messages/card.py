@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from bot.messages import buttons, ending, glass, open_end
 from bot.messages.blocks import (
@@ -105,7 +106,12 @@ def _approved_by(run: Run) -> str:
 def incident(run: Run) -> str:
     """The incident, as a link where it is an address."""
     last_part = data(run.incident.rstrip("/").rsplit("/", 1)[-1], 60)
-    return link(run.incident, last_part) or data(run.incident, 200)
+    try:
+        host = data(urlsplit(run.incident).hostname or "", 60)
+    except ValueError:
+        host = ""
+    # with its host: whoever asks chooses the address, and a bare last part could pose as one of ours
+    return (link(run.incident, f"{host}: {last_part}") if host else "") or data(run.incident, 200)
 
 
 def _facts(run: Run, ctx: Context) -> Json:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from bot.messages.blocks import at_most
 from bot.messages.evidence import aside_lines, holder
 from bot.messages.facts import undo
-from bot.messages.text import bare, clock, code, data, duration, fence, listed, number, plural, prose, size, sql_text
+from bot.messages.text import (
+    bare,
+    clock,
+    code,
+    data,
+    duration,
+    fence,
+    hidden,
+    listed,
+    number,
+    plural,
+    prose,
+    size,
+    sql_text,
+)
 from core.confirming import data_goes, oldest
 from core.model import Json, Run
 
@@ -133,7 +148,13 @@ def sql_section(run: Run) -> str:
         lines, shown, file = more, shown + 1, one["file"]
     head_line = f"*{'Rollback' if run.kind == 'rollback' else 'Migration'} SQL* ({number(shown)} of {plural(len(every), 'statement')}"
     rest = ", " + IN_PLAN if shown < len(every) else ""
-    return f"{head_line}{rest})" + (f"\n{fence(chr(10).join(lines))}" if shown else "")
+    left = f"\n… {hidden(whole(every), whole(every[:shown]))}" if shown < len(every) else ""
+    return f"{head_line}{rest})" + (f"\n{fence(chr(10).join(lines))}" if shown else "") + left
+
+
+def whole(every: Sequence[Json]) -> str:
+    """All statements as one text: what its SHA-256 is of."""
+    return "".join(_with_semicolon(one["sql"]) + "\n" for one in every)
 
 
 def _with_semicolon(sql: str) -> str:

@@ -11,32 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
+
+from core.redact import visible
 
 SECTION = 2800
 """Characters in a section: Slack takes 3,000, the rest is reserve."""
 TEXT = 400
 """Characters in the top-level `text` of a message."""
 
-# Controls, bidi marks, zero-width and filler characters, surrogates, tags: all that shows as nothing or turns text.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180e"
-    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_EMOJI = re.compile(r":(?=[\w+'-]*[A-Za-z])([\w+'-]+):")
+_EMOJI = re.compile(r":(?=[\w+'-]*[A-Za-z+-])([\w+'-]+):|(?<!\d):(\d+):")  # `:100:` is one, `14:02:31` is a time
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
 _MARKED = re.compile(r"`([^`\n]+)`|\*([\w.@#-]{1,64})\*")
 _FENCES = re.compile(r"`{3,}")
 _ENTITY = re.compile(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|.", re.DOTALL)
-
-
-def _shown(match: re.Match[str]) -> str:
-    number = ord(match.group())
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-def visible(text: str) -> str:
-    """Make bidi, zero-width and control characters visible as `\\u202e`. Line ends become a newline."""
-    return _UNSEEN.sub(_shown, text.replace("\r\n", "\n"))
 
 
 def escape(text: str) -> str:
@@ -57,11 +45,18 @@ def cut(text: str, limit: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def hidden(whole: str, kept: str) -> str:
+    """How much of a text a cut hides, and what proves the whole: `120 more lines, sha256 of the whole 3f2a…`."""
+    left = whole.rstrip("\n").count("\n") - kept.count("\n")
+    much = f"{plural(left, 'more line')}" if left > 0 else f"{plural(len(whole) - len(kept), 'more character')}"
+    return f"{much}, sha256 of the whole `{sha256(whole.encode('utf-8', 'replace')).hexdigest()[:12]}`"
+
+
 def data(text: str, limit: int = 500) -> str:
     """One line of somebody's words: nothing in it mentions, links, formats or shows an emoji."""
     line = visible(" ".join(str(text)[: limit * 2].split())) + ("…" if len(text) > limit * 2 else "")
     line = line.replace("*", "∗").replace("~", "∼").replace("`", "ˋ")
-    line = _EMOJI.sub("∶\\1∶", _EDGE_UNDERSCORE.sub("ˍ", line))
+    line = _EMOJI.sub(lambda found: f"∶{found[1] or found[2]}∶", _EDGE_UNDERSCORE.sub("ˍ", line))
     return cut(escape(line), limit)
 
 
