@@ -22,6 +22,8 @@ from core import children, pipes, postgres
 from core.errors import Refused, StepFailed
 from core.redact import clean, visible, without_values
 
+BARE = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+"""The environment of a program that is only asked what it is: ours holds tokens."""
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
 
 
@@ -251,7 +253,7 @@ def major_of(folder: Path) -> int | None:
             return None
     try:
         text = subprocess.run(
-            [str(folder / "pg_dump"), "--version"], capture_output=True, text=True, timeout=10, check=True
+            [str(folder / "pg_dump"), "--version"], capture_output=True, text=True, timeout=10, check=True, env=BARE
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None

@@ -122,7 +122,8 @@ def major_of(bin_dir: Path) -> int | None:
         return None
     try:
         command = [str(bin_dir / "postgres"), "--version"]
-        text = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        env = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+        text = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=env).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r"\(PostgreSQL\) (\d+)", text)
@@ -158,6 +159,7 @@ def _keeper() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ},
         start_new_session=True,  # Ctrl-C in a terminal is ours to answer
     )
 

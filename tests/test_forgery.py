@@ -41,7 +41,7 @@ FORGED = {
     "invisible": "a\u200bb\u200cc\u200dd\ufeffe\u2060f\u00adg\u034fh\u115fi\u3164j\uffa0k\u2800l\ufe0fm\U000e0041n\U000e0100o",
     "a terminal's orders": "\x1b[2J\x1b[1;1H\x1b]0;title\x07\x1b[31mred\x9b31m\x08\x08\x08\x7f\x00",
     "other scripts": "\u05d0\u05d1\u05d2 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 admin\u0456strator",
-    "very long": f"{LINE} " * 400,
+    "very long": f"{LINE} " * 90,
     "all marks": "<>&*_~`:|!@#^\\\"'{}[]()" * 20,
     "json": '"},{"type":"section","text":{"type":"mrkdwn","text":"<!channel>"}}',
     "surrogates": "\ud83d\ude00 \udce4",

@@ -55,7 +55,7 @@ class Gate:
         engine = Engine(RUNBOOKS, self.ledger, settings, self.people)
         self.pool = ThreadPoolExecutor(1)
         self.app = build_app(client, self.desk, engine, self.people, self.pool)
-        decisions = Decisions(self.desk, engine, self.people, self.pool)
+        self.decisions = decisions = Decisions(self.desk, engine, self.people, self.pool)
         self.actions, self.callbacks = [*decisions.actions(), "rb.other"], [*decisions.submissions(), "rb.other"]
         self.forms = Forms(workspace.bot_token)
         self.reached: list[int] = []
@@ -189,6 +189,15 @@ def test_what_one_person_alone_sees_and_the_home_tab_have_their_own_buttons_only
     turned = gate.page()
     turned["actions"][0]["value"] = "RB-9XXX.1"
     refused(gate, turned, "a page of another run", "E-STALE")
+
+
+def test_a_plan_that_was_only_shown_is_its_readers_alone(gate: Gate) -> None:
+    shown = gate.decisions.keep(catalogue.WAITING)
+    mine, theirs = bodies.click("rb.ask", f"{shown.id}.1"), bodies.click("rb.ask", f"{shown.id}.1")
+    mine["user"]["id"] = catalogue.WAITING.requester.id
+    assert gate.decisions.clicked(mine)[0] == shown
+    with pytest.raises(bot.guard.Refused, match="I do not keep this plan"):
+        gate.decisions.clicked(theirs)
 
 
 def test_these_are_all_the_buttons_that_answers_and_the_home_tab_have(gate: Gate) -> None:
