@@ -10,7 +10,7 @@ OWN = (
     "docs/services.md", "docs/save.md", "docs/backups.md", "docs/performance.md", "docs/reliability.md",
     "docs/second-factor.md",
 )  # fmt: skip
-EVERY = (*OWN, "CONTRIBUTING.md", "docs/settings.md")
+EVERY = (*OWN, "CONTRIBUTING.md", "SECURITY.md", "docs/settings.md")
 TEXT = {name: (ROOT / name).read_text(encoding="utf-8") for name in EVERY}
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 CODE = re.compile(r"E-[A-Z]+(?:-[A-Z]+)*")
