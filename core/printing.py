@@ -129,22 +129,22 @@ def audit(verdict: Verdict, held: Held | None = None) -> list[str]:
     if verdict.unbroken:
         lines = [f"{verdict.events} events, chain unbroken", f"head {verdict.head}"]
     else:
-        lines = [f"{verdict.events} events, the chain is BROKEN:", *[f"  {fault}" for fault in verdict.faults]]
-    lines += verdict.remarks
+        lines = [f"{verdict.events} events, the chain is BROKEN:", *[f"  {plain(fault)}" for fault in verdict.faults]]
+    lines += [plain(remark) for remark in verdict.remarks]
     if held:
         lines += witness(held, verdict.unbroken)
     elif verdict.unbroken:
         lines.append("Compare it with what was posted: `rollback audit verify --witness`.")
     broken = not verdict.unbroken or (held and held.faults)
-    return [plain(line) for line in [*lines, *(["Keep the file as evidence."] if broken else [])]]
+    return [*lines, *(["Keep the file as evidence."] if broken else [])]
 
 
 def witness(held: Held, unbroken: bool) -> list[str]:
     """What was posted, held against the ledger. Through an unbroken chain a digest vouches for what is before it."""
     said = held.said
-    head = f"{many(held.witnesses, 'digest')} posted in {', '.join(said.places)}"
+    head = f"{many(held.witnesses, 'digest')} posted in {plain(', '.join(said.places))}"
     lines = [f"{head}: {'the ledger CONTRADICTS what was posted:' if held.faults else 'all agree'}"]
-    lines += [f"  {fault}" for fault in held.faults]
+    lines += [f"  {plain(fault)}" for fault in held.faults]
     if held.faults and held.sound and unbroken:
         lines.append(f"up to event {held.sound} the ledger is as it was posted")
     if held.newest:
@@ -154,7 +154,7 @@ def witness(held: Held, unbroken: bool) -> list[str]:
         )
     if said.edited:
         lines.append(f"{many(said.edited, 'message')} of ours did not count: edited since, as cards are")
-    return lines + [f"not read: {sentence}" for sentence in said.unread]
+    return lines + [f"not read: {plain(sentence)}" for sentence in said.unread]
 
 
 def held(found: Held) -> Json:

@@ -19,9 +19,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
-from core.errors import Problem
-from core.secrets_file import SecretsFile
-
 if TYPE_CHECKING:
     import psycopg
 
@@ -105,6 +102,9 @@ class Redactor:
             for url in (target.database_url, target.scratch_url, target.admin_url):
                 secrets += passwords(url.get_secret_value() if url is not None else "")
             secrets += passwords(target.health_url or "")
+        from core.errors import Problem  # which cleans its own words here
+        from core.secrets_file import SecretsFile
+
         with suppress(Problem):  # who needs one of them will say what is wrong with the file
             secrets += SecretsFile(settings.ledger).read().values()
         return cls(secrets)

@@ -18,9 +18,10 @@ import structlog
 
 from bot import __main__ as bot_main
 from bot.announcer import Announcer
-from bot.client import FunnelledClient
+from bot.client import Client
 from bot.pace import Pace
 from bot.people import People
+from bot.vitals import Vitals
 from core import cli, logs, printing, redact, transcript
 from core.engine import Engine
 from core.ledger import Ledger
@@ -274,7 +275,7 @@ def a_start_that_slack_refuses(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) 
 def every_word_told_in_slack(aviary: Aviary) -> None:
     """Everything that is in the ledger, posted by the real announcer."""
     slack, stand = aviary.slack, aviary.stand
-    client = FunnelledClient(slack.bot_token, base_url=slack.api_url, retry_handlers=[])
+    client = Client(slack.bot_token, slack.api_url, Vitals())
     people = People(client, stand.settings)
     Announcer(client, stand.ledger, stand.settings, people, Pace(0.0)).catch_up()
     assert Ledger(stand.settings.ledger).posts("place = 'told'", ())

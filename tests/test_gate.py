@@ -25,9 +25,11 @@ import bot.guard
 from bot.app import build_app
 from bot.decisions import Decisions
 from bot.forms import Forms
+from bot.glass import Glass
 from bot.guard import AT_HOME, ONLY_SHOWN
 from bot.people import People
 from bot.rate import Rate
+from bot.vitals import Vitals
 from core.desk import Desk
 from core.engine import Engine
 from core.ledger import Ledger
@@ -54,9 +56,11 @@ class Gate:
         self.desk = Desk(self.ledger, settings)
         engine = Engine(RUNBOOKS, self.ledger, settings, self.people)
         self.pool = ThreadPoolExecutor(1)
-        self.app = build_app(client, self.desk, engine, self.people, self.pool)
+        self.app = build_app(client, self.desk, engine, self.people, self.pool, Vitals())
         self.decisions = decisions = Decisions(self.desk, engine, self.people, self.pool)
-        self.actions, self.callbacks = [*decisions.actions(), "rb.other"], [*decisions.submissions(), "rb.other"]
+        glass = Glass(decisions)
+        self.actions = [*decisions.actions(), *glass.actions(), "rb.other"]
+        self.callbacks = [*decisions.submissions(), *glass.submissions(), "rb.other"]
         self.forms = Forms(workspace.bot_token)
         self.reached: list[int] = []
         for number, listener in enumerate(self.app._listeners):
