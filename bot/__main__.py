@@ -303,7 +303,8 @@ class Bot:
             self.end(1, "a part of me cannot go on", part=name, problem=str(problem))
         except Exception:
             log.exception("bug", part=name)
-        self.end(1, "a part of me has ended", part=name)
+        finally:
+            self.end(1, "a part of me has ended", part=name)
 
     def drain(
         self, clock: BackgroundScheduler, door: SocketModeHandler | HttpDoor | None, threads: list[threading.Thread]

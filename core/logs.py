@@ -7,8 +7,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -26,7 +27,7 @@ def set_up(settings: Settings) -> None:
     """One format for our lines and for the libraries'."""
     funnel = Redactor.of(settings)
     install(funnel)
-    level = getattr(logging, settings.log_level.upper())
+    level, out = getattr(logging, settings.log_level.upper()), Unfailing(sys.stderr)
 
     def redacted(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         told: dict[str, Any] = clean_all(dict(event), funnel.redact)
@@ -46,9 +47,9 @@ def set_up(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, out)),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
@@ -63,6 +64,23 @@ def set_up(settings: Settings) -> None:
     threading.excepthook = lambda args: uncaught(exc_info=args.exc_value)
     sys.unraisablehook = lambda args: uncaught(exc_info=args.exc_value)
     sys.excepthook = lambda kind, error, trace: uncaught(exc_info=error)  # what main does not catch
+
+
+class Unfailing:
+    """A stream that loses lines while it is full or gone, and stops nobody: a log is no reason to break off a rollback."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """As far as it goes."""
+        with suppress(OSError, ValueError):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        """As far as it goes."""
+        with suppress(OSError, ValueError):
+            self.stream.flush()
 
 
 def one_line(value: object, funnel: Redactor) -> object:

@@ -21,6 +21,7 @@ from core.errors import Refused
 from core.redact import Redactor, SecretStr, clean_all, install, passwords, pg_error, visible
 from core.settings import Settings
 from demo import postgres
+from demo.bench import ROOT
 
 PASSWORD = "s3kret/with 'odd' \"signs\" & ümlaut\\ %"
 
@@ -254,3 +255,21 @@ def test_an_unreachable_server_is_told_without_path_or_password(conninfo: str, s
 )
 def test_what_deceives_a_reader_is_shown(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+FULL = """
+import logging, structlog
+from core.logs import set_up
+from core.settings import Settings
+set_up(Settings())
+for _ in range(3):
+    structlog.get_logger().error("lost")
+    logging.getLogger("library").error("lost")
+print("went on")
+"""
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, text=True)
+    assert "went on" in done.stdout
