@@ -24,6 +24,7 @@ from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
 from core.model import Approval, Broken, Json, Kind, Person, Run, State
 from core.pgtools import Cancelled
+from core.redact import pg_error
 from core.runbook import Gate, Runbook, Step, Work
 from core.settings import Settings, Target
 
@@ -250,7 +251,11 @@ class Engine:
                 t.move(run, State.STOPPED, "stopped", {**data, "by_person": False})
 
     def _broke(self, run: Run, step: Step, error: Exception) -> None:
-        """A fault of our own. In execute the database is asked; elsewhere nothing was changed."""
+        """A database that goes away, or a fault of our own. In execute the database is asked; elsewhere nothing was changed."""
+        if isinstance(error, psycopg.OperationalError) and not step.needs:
+            gone = Problem("E-DB", f"A database broke off: {pg_error(error)}.", "Ask again once it is back.")
+            self._failed(self.ledger.run(run.id), step, gone)
+            return
         reference = os.urandom(3).hex()
         log.error("bug", ref=reference, run=run.id, step=step.name, exc_info=error)
         if step.needs:
