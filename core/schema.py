@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, LiteralString, NamedTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -67,7 +68,9 @@ ASPECTS: Mapping[str, tuple[str, ...]] = {
 PRINTED = ("constraint", "domain constraint", "index", "trigger", "rule", "view", "materialized view", "statistics")
 """Kinds whose definition a function prints: it prints NULL when the object was dropped meanwhile."""
 ATTEMPTS = 6
-PLANNED = WeakSet[psycopg.Connection[Any]]()
+PLANNED = WeakKeyDictionary[psycopg.Connection[Any], frozenset[str]]()
+"""Connections that keep a plan, and the seldom kinds that are in it."""
+MARK = "seldom"
 PAUSE = 0.03
 """Seconds before the second attempt, twice as much before the third, and so on."""
 
@@ -88,7 +91,7 @@ def snapshot(conn: psycopg.Connection[Any]) -> dict[Key, str]:
                     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return read(conn)
         except psycopg.errors.InvalidSqlStatementName:
-            PLANNED.discard(conn)  # a script has deallocated it
+            PLANNED.pop(conn, None)  # a script has deallocated it
         except psycopg.errors.InternalError_:
             # "cache lookup failed": the functions that print definitions see a drop that our statement does not.
             if attempt == ATTEMPTS:
@@ -106,11 +109,7 @@ def read(conn: psycopg.Connection[Any]) -> dict[Key, str]:
     found: dict[Key, str] = {}
     with conn.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(query("_settings"), prepare=False)
-        if conn not in PLANNED:
-            cursor.execute(f"PREPARE rollback_bot_schema AS {everything()}", prepare=False)
-            PLANNED.add(conn)
-        cursor.execute("EXECUTE rollback_bot_schema", prepare=False)
-        for kind, identity, facts, owner, privileges in cursor:
+        for kind, identity, facts, owner, privileges in rows(conn, cursor):
             if kind in PRINTED and facts is not None and '"definition"' not in facts:
                 raise psycopg.errors.InternalError_(f"a {kind} was dropped while it was read")
             if facts is not None:
@@ -125,6 +124,24 @@ def read(conn: psycopg.Connection[Any]) -> dict[Key, str]:
     return found
 
 
+def rows(conn: psycopg.Connection[Any], cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+    """What the queries give. The kinds that few databases have are left out, which halves the time of planning, but the
+    same statement says whether there are any: then it is asked again, with them. So it is one statement that sees it all.
+    """
+    while True:
+        if conn not in PLANNED:
+            cursor.execute(f"PREPARE rollback_bot_schema AS {everything()}", prepare=False)
+            PLANNED[conn] = frozenset()
+        answer = cursor.execute("EXECUTE rollback_bot_schema", prepare=False).fetchall()
+        more = {row[1] for row in answer if row[0] == MARK}
+        if not more:
+            return answer
+        kinds = PLANNED.pop(conn) | more
+        cursor.execute("DEALLOCATE rollback_bot_schema", prepare=False)
+        cursor.execute(f"PREPARE rollback_bot_schema AS {everything(kinds)}", prepare=False)
+        PLANNED[conn] = kinds
+
+
 @cache
 def query(name: str) -> LiteralString:
     """The text of one query of ours: nothing from outside goes into it."""
@@ -132,11 +149,23 @@ def query(name: str) -> LiteralString:
 
 
 @cache
-def everything() -> LiteralString:
-    """All queries as one statement. Files that start with `_` are no queries of a kind."""
+def everything(kinds: frozenset[str] = frozenset()) -> LiteralString:
+    """The queries as one statement; of the seldom kinds these, and a row (MARK, kind) for each other that there is.
+
+    Files that start with `_` are no queries of a kind.
+    """
     folder = files("core") / "sql" / "schema"
-    kinds = sorted(file.name[:-4] for file in folder.iterdir() if file.name.endswith(".sql") and file.name[0] != "_")
-    return query("_ours") + "".join("\nUNION ALL\n" + query(kind) for kind in kinds)
+    names = sorted(file.name[:-4] for file in folder.iterdir() if file.name.endswith(".sql") and file.name[0] != "_")
+    whole = query("_ours")
+    for name in names:
+        where = None if name in kinds else re.search(r"(?m)^-- Seldom: (.+)$", query(name))
+        whole += "\nUNION ALL\n" + (seldom(name, where[1]) if where else query(name))
+    return whole
+
+
+def seldom(name: LiteralString, where: str) -> LiteralString:
+    """A row that stands for a kind, where there may be some of it."""
+    return f"SELECT '{MARK}', '{name}', NULL, NULL, NULL WHERE EXISTS (SELECT FROM {where})"  # noqa: S608  # all ours
 
 
 def table_of(kind: str, identity: str, facts: str | None) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +23,7 @@ from tests.conftest import fresh
 from tests.schema_sample import DRIFTS, EXOTIC, ROLES, SAMPLE, Drift
 
 Conn = psycopg.Connection[tuple[Any, ...]]
+SQL = Path(schema.__file__).parent / "sql" / "schema"
 
 
 def run(conn: psycopg.Connection[Any], statements: str) -> None:
@@ -232,6 +235,26 @@ def test_a_script_that_deallocates_everything_does_not_break_the_snapshot(empty:
         assert "table `t` is additional" in [c.message for c in difference(first, snapshot(empty))]
     run(empty, "DISCARD ALL")
     assert len(snapshot(empty)) > len(first)
+
+
+def test_a_seldom_kind_is_seen_also_by_a_connection_that_has_planned_without_it(empty: Conn) -> None:
+    first = snapshot(empty)
+    run(empty, 'CREATE DOMAIN d AS integer; CREATE COLLATION c FROM "C"')
+    changes = [c.message for c in difference(first, snapshot(empty))]
+    assert changes == ["collation `c` is additional", "domain `d` is additional"]
+    run(empty, "DROP DOMAIN d; DROP COLLATION c")
+    assert snapshot(empty) == first
+
+
+def test_no_seldom_kind_is_overlooked(sample: Conn) -> None:
+    settings = {f.stem: re.search(r"(?m)^-- Seldom: (.+)$", f.read_text()) for f in SQL.glob("[!_]*.sql")}
+    told = set()
+    for name, where in settings.items():
+        if where and sample.execute(f"{schema.query('_ours')} UNION ALL {schema.query(name)}".encode()).fetchall():  # type: ignore[arg-type]
+            asked = f"{schema.query('_ours')} UNION ALL {schema.seldom(name, where[1])}"  # type: ignore[arg-type]
+            assert [row[1] for row in sample.execute(asked.encode())] == [name]
+            told.add(name)
+    assert len(told) > 20, "the sample has hardly any of them"
 
 
 def test_tables_that_come_and_go_meanwhile_do_not_break_the_snapshot(empty: Conn) -> None:

@@ -1,4 +1,5 @@
 -- Access methods that no extension brought.
+-- Seldom: pg_am WHERE oid >= 16384
 SELECT 'access method', quote_ident(a.amname),
        jsonb_build_object('handler', a.amhandler::text, 'type', a.amtype)::text, NULL, NULL
   FROM pg_am a

@@ -1,4 +1,5 @@
 -- Aggregates, which pg_get_functiondef refuses. The OIDs in pg_aggregate are replaced by names.
+-- Seldom: pg_proc WHERE prokind = 'a' AND pronamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'aggregate', s.name || '.' || quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')',
        jsonb_build_object('arguments', pg_get_function_arguments(p.oid), 'result', pg_get_function_result(p.oid),
          'volatility', p.provolatile, 'strictness', p.proisstrict, 'parallel safety', p.proparallel,

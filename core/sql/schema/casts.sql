@@ -1,4 +1,5 @@
 -- Casts belong to no schema: those from OID 16384 on were made by people (access/transam.h).
+-- Seldom: pg_cast WHERE oid >= 16384
 SELECT 'cast', format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL),
        jsonb_strip_nulls(jsonb_build_object(
          'function', nullif(c.castfunc, 0)::regprocedure::text,

@@ -1,4 +1,5 @@
 -- Privileges that objects made later will get.
+-- Seldom: pg_default_acl
 SELECT 'default privileges',
        concat_ws(' ', 'on', CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
                  WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END,

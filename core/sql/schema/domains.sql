@@ -1,4 +1,5 @@
 -- Domains; their CHECK constraints are told one by one.
+-- Seldom: pg_type WHERE typtype = 'd' AND typnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'domain', s.name || '.' || quote_ident(t.typname),
        jsonb_strip_nulls(jsonb_build_object(
          'type', format_type(t.typbasetype, t.typtypmod), 'null', CASE WHEN t.typnotnull THEN 'NOT NULL' END,

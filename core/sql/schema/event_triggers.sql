@@ -1,4 +1,5 @@
 -- Event triggers, apart from the rehearsal's own observers.
+-- Seldom: pg_event_trigger WHERE NOT starts_with(evtname, 'rollback_rehearsal_')
 SELECT 'event trigger', quote_ident(e.evtname),
        jsonb_strip_nulls(jsonb_build_object(
          'event', e.evtevent, 'function', e.evtfoid::regprocedure::text, 'tags', array_to_string(e.evttags, ', '),

@@ -1,4 +1,5 @@
 -- Foreign servers.
+-- Seldom: pg_foreign_server
 SELECT 'foreign server', quote_ident(s.srvname),
        jsonb_strip_nulls(jsonb_build_object('wrapper', w.fdwname, 'type', s.srvtype, 'version', s.srvversion,
                                             'options', array_to_string(s.srvoptions, ', ')))::text,

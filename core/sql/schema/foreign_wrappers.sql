@@ -1,4 +1,5 @@
 -- Foreign-data wrappers.
+-- Seldom: pg_foreign_data_wrapper
 SELECT 'foreign data wrapper', quote_ident(w.fdwname),
        jsonb_strip_nulls(jsonb_build_object(
          'handler', nullif(w.fdwhandler, 0)::regprocedure::text, 'validator', nullif(w.fdwvalidator, 0)::regprocedure::text,

@@ -1,4 +1,5 @@
 -- Security labels on what lives in this database; providers are modules of the server.
+-- Seldom: pg_seclabel
 SELECT 'security label', i.type || ' ' || i.identity || ' by ' || l.provider,
        jsonb_strip_nulls(jsonb_build_object('kind', i.type, 'text', l.label, 'table', r.name))::text, NULL, NULL
   FROM pg_seclabel l

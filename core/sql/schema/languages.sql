@@ -1,4 +1,5 @@
 -- Languages that no extension brought.
+-- Seldom: pg_language WHERE oid >= 16384
 SELECT 'language', quote_ident(l.lanname),
        jsonb_strip_nulls(jsonb_build_object(
          'trust', CASE WHEN l.lanpltrusted THEN 'trusted' END, 'handler', nullif(l.lanplcallfoid, 0)::regprocedure::text,

@@ -1,4 +1,5 @@
 -- Operator classes; their operators and functions are told with the family.
+-- Seldom: pg_opclass WHERE opcnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'operator class', s.name || '.' || quote_ident(c.opcname) || ' USING ' || m.amname,
        jsonb_strip_nulls(jsonb_build_object(
          'type', format_type(c.opcintype, NULL), 'stored type', CASE WHEN c.opckeytype <> 0 THEN format_type(c.opckeytype, NULL) END,

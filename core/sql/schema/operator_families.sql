@@ -1,4 +1,5 @@
 -- Operator families with their operators and support functions.
+-- Seldom: pg_opfamily WHERE opfnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'operator family', s.name || '.' || quote_ident(f.opfname) || ' USING ' || m.amname,
        jsonb_strip_nulls(jsonb_build_object(
          'operators', (SELECT string_agg(concat_ws(' ', o.amopstrategy, o.amopopr::regoperator, o.amoppurpose), '; '

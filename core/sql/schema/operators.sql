@@ -1,4 +1,5 @@
 -- Operators with everything the planner is told about them.
+-- Seldom: pg_operator WHERE oprnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'operator', s.name || '.' || o.oprname || '(' || concat_ws(', ', nullif(format_type(o.oprleft, NULL), '-'),
                                                                   format_type(o.oprright, NULL)) || ')',
        jsonb_strip_nulls(jsonb_build_object(

@@ -1,4 +1,5 @@
 -- Row security policies; whether row security is on is told with the table.
+-- Seldom: pg_policy
 SELECT 'policy', r.name || '.' || quote_ident(p.polname),
        jsonb_strip_nulls(jsonb_build_object(
          'command', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'

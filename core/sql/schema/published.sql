@@ -1,5 +1,6 @@
 -- Tables and schemas of a publication. `older` gives the names of columns that 14 lacks a meaning: inside the
 -- subselects a name is the catalog's column where it has one, else the NULL of `older`.
+-- Seldom: pg_publication
 SELECT 'published table', quote_ident(p.pubname) || ' ' || r.name,
        jsonb_strip_nulls(jsonb_build_object(
          'table', r.name,

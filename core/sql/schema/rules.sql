@@ -1,4 +1,5 @@
 -- Rewrite rules besides the one that makes a view a view.
+-- Seldom: pg_rewrite WHERE rulename <> '_RETURN' AND oid >= 16384
 SELECT 'rule', r.name || '.' || quote_ident(w.rulename),
        jsonb_strip_nulls(jsonb_build_object(
          'definition', pg_get_ruledef(w.oid),

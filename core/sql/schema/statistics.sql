@@ -1,4 +1,5 @@
 -- Extended statistics objects.
+-- Seldom: pg_statistic_ext
 SELECT 'statistics', s.name || '.' || quote_ident(x.stxname),
        jsonb_strip_nulls(jsonb_build_object('table', r.name, 'definition', pg_get_statisticsobjdef(x.oid),
                                             'target', nullif(x.stxstattarget, -1)))::text,

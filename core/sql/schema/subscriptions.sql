@@ -1,4 +1,5 @@
 -- Subscriptions without their connection string, which may hold a password. For `older` see published.sql.
+-- Seldom: pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 SELECT 'subscription', quote_ident(s.subname),
        jsonb_strip_nulls(jsonb_build_object(
          'state', CASE WHEN s.subenabled THEN 'enabled' ELSE 'disabled' END, 'slot', s.subslotname,

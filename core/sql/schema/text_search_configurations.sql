@@ -1,4 +1,5 @@
 -- Text search configurations with the dictionaries of each kind of token.
+-- Seldom: pg_ts_config WHERE cfgnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'text search configuration', s.name || '.' || quote_ident(c.cfgname),
        jsonb_strip_nulls(jsonb_build_object(
          'parser', (SELECT n.nspname || '.' || p.prsname FROM pg_ts_parser p JOIN pg_namespace n ON n.oid = p.prsnamespace

@@ -1,4 +1,5 @@
 -- Text search dictionaries.
+-- Seldom: pg_ts_dict WHERE dictnamespace = ANY (ARRAY(SELECT oid FROM spaces))
 SELECT 'text search dictionary', s.name || '.' || quote_ident(d.dictname),
        jsonb_strip_nulls(jsonb_build_object(
          'template', (SELECT n.nspname || '.' || t.tmplname FROM pg_ts_template t
