@@ -42,6 +42,7 @@ def connect(url: str, name: str, what: str = "the database") -> Connection:
         raise Refused(
             "E-DB", f"The address of *{what}* is malformed.", "`rollback doctor` names the setting."
         ) from None
+    conn.prepare_threshold = None  # psycopg forgets what it prepared at every DROP, and our own plans go with it
     ours(conn)
     return conn
 
@@ -65,6 +66,13 @@ def ours(conn: Connection) -> None:
     execute(conn, "SET client_connection_check_interval = 500")
     execute(conn, "SET lock_timeout = '5s'")  # whatever we look at: never queue for long in front of the application
     execute(conn, "SET datestyle = 'ISO'")  # how times are printed, for psycopg; the order of day and month stays
+
+
+def make_room(conn: Connection) -> None:
+    """The session's schema for temporary tables. Made after a plan is kept, it has the plan made anew: it stands first in
+    the search path."""
+    conn.execute("CREATE TEMPORARY TABLE rollback_room ()")
+    conn.execute("DROP TABLE pg_temp.rollback_room")
 
 
 PRINTED: Mapping[str, str] = {

@@ -135,6 +135,7 @@ def _run(
         limit = int(work.target.statement_timeout.total_seconds() * 1000)
         conn.execute(f"SET statement_timeout = {limit}".encode())
         with conn.transaction(force_rollback=True):
+            postgres.make_room(conn)
             before = schema.snapshot(conn)
             done = effects(conn, todo, code, sentence)
             after = schema.snapshot(conn)

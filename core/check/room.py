@@ -79,7 +79,6 @@ class Room:
         """Work in that database from now on."""
         self.name = name
         self.conn = self.connected(postgres.with_database(self.url, name))
-        self.conn.prepare_threshold = None  # psycopg forgets what it prepared at every DROP and ALTER
 
     def connected(self, url: str) -> postgres.Connection:
         return postgres.connect(url, "rollback-bot check", "the scratch server")

@@ -59,6 +59,7 @@ def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         started = time.monotonic()
         with files.writing(files.saved) as out, conn.transaction():
+            postgres.make_room(conn)
             held = inventory(conn)
             found = to_save(conn, evidence, held)
             before, marks = schema.snapshot(conn), _marks(conn, sorted({item.table for item in found}))
