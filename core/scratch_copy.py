@@ -46,7 +46,7 @@ def copy(work: Work, fit: Fit) -> Iterator[str]:
             wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds() * 1000:.0f}"  # ms
             programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
             options = [
-                *ownership(without_owners(work)),
+                *ownership(without_owners(work, fit)),
                 *scratch_extensions.only(programs, file, fit.lacking, folder),
             ]
             programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
@@ -60,13 +60,13 @@ def ownership(why: str) -> list[str]:
     return ["--no-owner", "--no-privileges"] if why else []
 
 
-def without_owners(work: Work) -> str:
+def without_owners(work: Work, fit: Fit) -> str:
     """Why owners and privileges cannot be restored on the scratch server; empty where they can."""
     query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'"
     superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
     with postgres.connect(work.target.database_url.get_secret_value(), "rollback-bot", work.target.name) as conn:
         there = {row[0] for row in postgres.execute(conn, query)}
-    with postgres.connect(scratch_url(work), "rollback-bot", "the scratch server") as conn:
+    with postgres.connect(fit.scratch.url, "rollback-bot", "the scratch server") as conn:
         missing = sorted(there - {row[0] for row in postgres.execute(conn, query)})
         if missing:
             return f"the scratch server lacks {', '.join(missing)}"

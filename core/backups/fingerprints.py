@@ -133,8 +133,12 @@ def reader(url: str, run: str, snapshot: str | None) -> Iterator[postgres.Connec
 
 def patient(conn: postgres.Connection) -> None:
     """No time limits of the role or the database, as in pg_dump: reading everything may take long, and idling for it."""
-    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
-        conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [name])
+    limits = [
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+        "transaction_timeout",
+    ]  # the last one since 17
+    conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [limits])
 
 
 def tables(conn: postgres.Connection) -> list[Table]:

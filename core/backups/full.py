@@ -122,7 +122,8 @@ class Full:
     @contextmanager
     def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
         manifest = unharmed(archive, work.run.evidence["backup"])
-        fit, bare = scratch(work), without_owners(work)
+        fit = scratch(work)
+        bare = without_owners(work, fit)
         left_out = [f"owners and privileges were left out: {bare}"] if bare else []
         with postgres.scratch(fit.scratch.url, work.run.id, "restored") as url:
             self.put(work, archive, manifest, url, bare=bool(bare), lacking=fit.lacking)

@@ -18,7 +18,7 @@ from core.model import Json
 from core.parts import cut
 from core.redact import pg_error
 from core.runbook import Work
-from core.scratch_copy import copy, scratch, scratch_url, target
+from core.scratch_copy import copy, scratch, target
 from core.scratch_server import Fit
 from core.trial_parts import for_real
 from core.usage import Usage
@@ -34,7 +34,7 @@ def rehearse(work: Work) -> Json:
         evidence = {
             **done.evidence(),
             "parts": shown,
-            **goes_back(work, done),
+            **goes_back(work, fit, done),
             "health_url": work.target.health_url is not None,
             "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
             "notes": [*fit.notes, *named_in_code(done)],
@@ -151,14 +151,14 @@ def not_alone(work: Work, why: str) -> Refused:
     )
 
 
-def goes_back(work: Work, done: trial.Done) -> Json:
+def goes_back(work: Work, fit: Fit, done: trial.Done) -> Json:
     """Is the schema afterwards the one that stood before the migration?
 
     Built from the forward migrations on a scratch database, once up to the ones that stay and once up to all that are
     applied: what differs already in the second is drift of the target's own, and not the script's fault.
     """
     try:
-        with postgres.scratch(scratch_url(work), work.run.id, "before") as url:
+        with postgres.scratch(fit.scratch.url, work.run.id, "before") as url:
             before, applied = built(work, url)
     except (StepFailed, psycopg.Error) as error:
         why = error.message if isinstance(error, StepFailed) else pg_error(error)
