@@ -175,7 +175,18 @@ class Campaign:
         subprocess.run([program, "-i", "-q", "-s", "1", self.stand.url], check=True, **quiet)  # type: ignore[call-overload]
 
         def again() -> None:
-            words = [program, "-n", "-c", str(self.clients - self.clients // 2), "-j", "1", "-T", "3600", "-R", "200"]
+            words = [
+                program,
+                "-n",
+                "-c",
+                str(self.clients - self.clients // 2),
+                "-j",
+                "1",
+                "-T",
+                "3600",
+                "-R",
+                f"{10 * self.clients}",
+            ]
             while not self.over.is_set():
                 running = subprocess.Popen([*words, self.stand.url], **quiet)  # type: ignore[call-overload]
                 while running.poll() is None and not self.over.wait(0.1):
