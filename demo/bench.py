@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from core import config
 from core.ledger import Ledger
@@ -43,6 +44,7 @@ class Bench:
     env: dict[str, str] = field(default_factory=dict)
     account: str = field(default_factory=account_name)
     people: dict[str, str] = field(default_factory=dict)
+    processes: Any = subprocess  # what starts the bot and the shell: `Popen` and `run` as there
 
     def __enter__(self) -> Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ class Bench:
         """Start the bot and wait until it is connected; the socket of one that was killed must have gone first."""
         self.workspace.wait_for(lambda: not self.workspace.connected(), 10)
         with self.log.open("ab") as log:
-            self.bot = subprocess.Popen(
+            self.bot = self.processes.Popen(
                 [sys.executable, "-m", "bot"],
                 cwd=ROOT,
                 env=self.environment,
@@ -152,6 +154,7 @@ class Bench:
         """`rollback …` in a shell of this world."""
         environment = {**self.environment, **(env or {})}
         command = [sys.executable, "-m", "core", *words]
-        return subprocess.run(
+        done: subprocess.CompletedProcess[str] = self.processes.run(
             command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
         )
+        return done

@@ -18,7 +18,7 @@ from demo import postgres
 from demo.app import sample
 from demo.bench import Bench
 from demo.postgres import Server
-from tests import save_bench
+from tests import forks, save_bench
 from tests.bench_fixtures import QUICK, Play, playing, settings_of
 
 TEMPLATE = "sample_template"
@@ -75,6 +75,7 @@ def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Pl
 
         def start(settings: str = "", **more: Any) -> Play:
             env = QUICK | more.pop("env", {})
+            more = {"processes": forks} | more
             bench = Bench(tmp_path / "bench", server, app, settings_of(settings), env=env, **more)
             return ending.enter_context(playing(bench))
 

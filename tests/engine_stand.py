@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from core.roll_back import RUNBOOKS
 from core.settings import Services, Target
 from demo.app import sample
 from demo.postgres import Server
+from tests import forks
 from tests.execute_stand import ANA, Stand
 
 BOB = Person("U0BOB", "Bob")
@@ -91,9 +91,7 @@ class EngineStand(Stand):
     def dies(self, run: Run, where: str, when: str) -> None:
         """Walk it in a process that is killed right before or after that function (`tests.dying`)."""
         told = pickle.dumps((self.settings, run.id, where, when))
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.dying"], input=told, cwd=ROOT, capture_output=True, timeout=90
-        )
+        done = forks.run([sys.executable, "-m", "tests.dying"], input=told, cwd=ROOT, timeout=90)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
 
     def marks(self, database: str = "") -> dict[str, str]:

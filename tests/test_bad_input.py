@@ -17,7 +17,7 @@ from core.model import State
 from demo.bench import Bench
 from demo.postgres import Server
 from demo.workspace import Channel, Workspace, sample_channels
-from tests import stand_ins
+from tests import forks, stand_ins
 from tests.bench_fixtures import (
     ANA,
     BOB,
@@ -71,7 +71,7 @@ def world(server: Server, template: str, tmp_path_factory: pytest.TempPathFactor
         channels = [*sample_channels(), Channel("C0AWAY", "away", members={ANA, BOB})]
         bench = Bench(
             folder / "bench", server, app, settings_of(more), migrations=migrations,
-            workspace=Workspace(channels=channels), env=dict(QUICK),
+            workspace=Workspace(channels=channels), env=dict(QUICK), processes=forks,
         )  # fmt: skip
         play = stack.enter_context(playing(bench))
         yield play

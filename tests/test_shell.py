@@ -18,6 +18,7 @@ from core.model import State
 from core.verbs import AVAILABLE
 from demo.bench import ROOT, Bench
 from demo.postgres import Server
+from tests import forks
 from tests.bench_fixtures import QUICK, Play, compare, copied, playing, settings_of, stable
 from tests.conftest import fresh
 from tests.scenery import Stage, holding, waits_for_lock
@@ -37,7 +38,7 @@ def world(server: Server, template: str, tmp_path_factory: pytest.TempPathFactor
     app, throwaway = (next(one) for one in made)
     files = copied(folder)
     more = THROWAWAY.format(url=throwaway, scratch=server.url(), files=files)
-    bench = Bench(folder / "bench", server, app, settings_of(more), migrations=files, env=dict(QUICK))
+    bench = Bench(folder / "bench", server, app, settings_of(more), migrations=files, env=dict(QUICK), processes=forks)
     with ExitStack() as stack:
         yield stack.enter_context(playing(bench))
     for one in made:

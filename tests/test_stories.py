@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.scenery import LATER, REASON, SCRIPT_012, SLOW_TRIAL, UNDO_012, Stage
 
 
 def test_a_rollback_of_011_is_planned_proven_approved_executed_and_verified(stage: Stage) -> None:
-    play = stage()
+    play = stage(processes=subprocess)  # the true command line
     play.types(f"011_subscriptions --reason {REASON}")
     run = play.until(play.newest().id, State.WAITING)
     play.clicks(run, "rb.review", ANA)
