@@ -11,6 +11,9 @@ ifneq ($(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
 export PIP_NO_CACHE_DIR := 1
 endif
 
+# Kept bytecode, of the tests above all, halves the time until the first of them runs.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 T ?=
 UPGRADE ?=
