@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def container(project: str, service: str, number: int, state: str, oneoff: bool = False) -> dict[str, Any]:
+def container(project: str, service: str, number: int, state: str, oneoff: bool = False) -> dict:
     """`docker ps` shows these things of it."""
     name = f"{project}-{service}-{'run-' if oneoff else ''}{number}"
     labels = {"project": project, "service": service, "oneoff": str(oneoff), "container-number": str(number)}

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
-from typing import Any
 
 from containers import container
 from stage import Failed, State, known, options, play
@@ -50,7 +48,7 @@ def ps(state: State, words: list[str]) -> str:
     return "".join(row(container, given["format"][0]) + "\n" for container in reversed(found))
 
 
-def row(container: dict[str, Any], template: str) -> str:
+def row(container: dict, template: str) -> str:
     """A Go template, as far as it is used."""
     text = re.sub(r'{{\.Label "([^"]+)"}}', lambda m: container["labels"].get(m[1], ""), template)
     return text.replace("{{.ID}}", container["id"]).replace("{{.State}}", container["state"])
@@ -95,7 +93,7 @@ def compose(state: State, words: list[str]) -> str:
     before, verb, after = words[: verbs[0]], words[verbs[0]], words[verbs[0] + 1 :]
     globals_, _ = options(before)
     known(globals_, "file", "project-name")
-    file = Path(globals_["file"][0])
+    file = globals_["file"][0]
     services = read(state, file)
     given, names = options(after)
     if verb == "config":
@@ -104,14 +102,16 @@ def compose(state: State, words: list[str]) -> str:
     assert verb == "up"
     known(given, "detach", "no-deps", "no-recreate", "no-build", "scale")
     assert "detach" in given, "without it Compose stays attached"
-    project = globals_.get("project-name", [file.parent.name])[0]
+    project = globals_.get("project-name", [os.path.basename(os.path.dirname(file))])[0]  # noqa: PTH119, PTH120
     return up(state, services, project, given, names)
 
 
-def read(state: State, file: Path) -> dict[str, Any]:
+def read(state: State, file: str) -> dict:
     """The services of a compose file, interpolated from `.env` beside it and the environment, as Compose does."""
     sys.path.append(state["packages"])
-    import yaml
+    from pathlib import Path
+
+    import yaml  # here, since most calls do without
 
     env = dict(os.environ)
     if (Path.cwd() / ".env").is_file():
@@ -132,12 +132,12 @@ def read(state: State, file: Path) -> dict[str, Any]:
         )
         return ""
 
-    text = re.sub(r"\$\{(\w+)(?::\?([^}]*))?\}", put, file.read_text())
-    services: dict[str, Any] = yaml.safe_load(text)["services"]
+    text = re.sub(r"\$\{(\w+)(?::\?([^}]*))?\}", put, Path(file).read_text())
+    services: dict = yaml.safe_load(text)["services"]
     return services
 
 
-def up(state: State, services: dict[str, Any], project: str, given: dict[str, list[str]], names: list[str]) -> str:
+def up(state: State, services: dict, project: str, given: dict[str, list[str]], names: list[str]) -> str:
     """Creates what is missing and starts what rests. Without --no-deps also what the services depend on."""
     scale = dict(text.split("=") for text in given.get("scale", []))
     todo = list(names)

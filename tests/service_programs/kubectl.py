@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from stage import Failed, State, known, options, play
 
@@ -53,7 +52,7 @@ def main(state: State, words: list[str]) -> str:
     return json.dumps(found[0] if len(rest) == 1 else {"apiVersion": "v1", "items": found, "kind": "List"}, indent=4)
 
 
-def thing(name: str, own: dict[str, Any]) -> dict[str, Any]:
+def thing(name: str, own: dict) -> dict:
     """A workload as the server shows it."""
     kind, _, plain = name.partition("/")
     status = {"observedGeneration": own["observed"], "replicas": own["running"], "readyReplicas": own["ready"]}
@@ -66,7 +65,7 @@ def thing(name: str, own: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settle(here: dict[str, Any]) -> None:
+def settle(here: dict) -> None:
     """The controllers: after each look a little more of what was asked for is so."""
     for own in here.values():
         own["observed"] = own["generation"]
@@ -79,7 +78,7 @@ def settle(here: dict[str, Any]) -> None:
             own["running"] = own["replicas"]
 
 
-def pods(here: dict[str, Any], selector: str) -> str:
+def pods(here: dict, selector: str) -> str:
     """Pods by selector; after some looks those that are ending have ended."""
     text = ""
     for name, own in here.items():
@@ -93,7 +92,7 @@ def pods(here: dict[str, Any], selector: str) -> str:
     return text
 
 
-def scale(state: State, here: dict[str, Any], names: list[str], count: int) -> str:
+def scale(state: State, here: dict, names: list[str], count: int) -> str:
     assert all(re.fullmatch(r"(deployment|statefulset)/[a-z0-9.-]+", name) for name in names)
     lacking = [name for name in names if name not in here]
     if lacking:

@@ -1,6 +1,7 @@
 """What the stand-ins for docker, kubectl, systemctl and a team's own programs share: a state in a file, and faults.
 
-Each is started by the tests as `program STATE ARGUMENT ...`, with nothing but Python's standard library.
+Each is started by the tests as `program STATE ARGUMENT ...`, with nothing but Python's standard library, and little of it:
+most of what a stand-in costs are its imports, so no typing and no pathlib.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-State = dict[str, Any]
+State = dict
 
 
 class Failed(Exception):
@@ -27,8 +26,9 @@ class Failed(Exception):
 
 def play(main: Callable[[State, list[str]], str], verb_of: Callable[[list[str]], str]) -> None:
     """Run a stand-in: faults first, then its own work, then the state is written, then it prints."""
-    file, words = Path(sys.argv[1]), sys.argv[2:]
-    state = json.loads(file.read_text())
+    file, words = sys.argv[1], sys.argv[2:]
+    with open(file) as kept:  # noqa: PTH123
+        state = json.load(kept)
     verb = verb_of(words)
     state["calls"].append([verb, *words])
     state["variables"] = sorted(os.environ)
@@ -53,7 +53,7 @@ def play(main: Callable[[State, list[str]], str], verb_of: Callable[[list[str]],
     sys.exit(code)
 
 
-def hang(file: Path, state: State) -> None:
+def hang(file: str, state: State) -> None:
     """Never end, with a child that never ends either."""
     import subprocess  # here, since it takes longer than all else
 
@@ -63,10 +63,10 @@ def hang(file: Path, state: State) -> None:
     time.sleep(600)
 
 
-def save(file: Path, state: State) -> None:
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(state))
-    partial.replace(file)
+def save(file: str, state: State) -> None:
+    with open(f"{file}.partial", "w") as partial:  # noqa: PTH123
+        partial.write(json.dumps(state))
+    os.replace(f"{file}.partial", file)  # noqa: PTH105
 
 
 def options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:

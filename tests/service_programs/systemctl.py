@@ -6,8 +6,6 @@ between, exit code 0 for units that do not exist), systemctl-start-unit.c and ma
 
 from __future__ import annotations
 
-from typing import Any
-
 from stage import Failed, State, known, options, play
 
 NO_MANAGER = (
@@ -51,7 +49,7 @@ def show(state: State, name: str, properties: list[str]) -> str:
 def order(state: State, verb: str, units: list[str]) -> str:
     errors = []
     for name in units:
-        unit: dict[str, Any] | None = state["units"].get(name)
+        unit: dict | None = state["units"].get(name)
         if unit is None:
             errors.append(f"Failed to {verb} {name}: Unit {name} not {'loaded' if verb == 'stop' else 'found'}.")
         elif name in state["broken"]:
