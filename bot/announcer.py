@@ -111,7 +111,7 @@ class Announcer:
                     t.post(event, place, **columns)
                 return
             except Refused as no:
-                log.warning("not remembered", event=event, place=place, code=no.code)
+                log.warning("not remembered", number=event, place=place, code=no.code)
                 self.rest(1.0)
 
     def everywhere(self, event: Event, run: Run | None) -> bool:

@@ -99,14 +99,10 @@ class Tools:
         stdout: int | IO[bytes] = subprocess.DEVNULL,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program while it runs; it ends with the block, at the latest. `url`: the database that it connects to."""
-        with (
-            unnamed(service_file(url) if url is not None else "") as (service, passed),
-            tempfile.TemporaryFile() as err,
-        ):
+        parameters = service_file(url) if url is not None else ""
+        with unnamed(parameters.encode()) as service, tempfile.TemporaryFile() as err:
             words = [str(self.folder / program), *arguments, *(["-d", "service=rollback"] if url is not None else [])]
-            child = subprocess.Popen(
-                words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service), pass_fds=passed
-            )
+            child = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service))
             try:
                 yield child
                 code = children.wait(child, None, cancelled, child.kill)
@@ -120,22 +116,17 @@ class Tools:
 
 
 @contextmanager
-def unnamed(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """A file for a child to open: its path there, and the descriptors to pass on. It holds a password.
+def unnamed(content: bytes) -> Iterator[str]:
+    """A file for a child to read, which may hold a password; its path.
 
-    On Linux it has no name, so that nothing is left of it whatever ends us. Elsewhere the second who opens a descriptor
-    begins where the first has stopped: a named file, of mode 0600.
+    On Linux it has no name: the path leads to our own descriptor, and nothing is left whatever ends us. Elsewhere it is a
+    file of mode 0600.
     """
-    if sys.platform == "linux":
-        with tempfile.TemporaryFile() as file:
-            file.write(text.encode())
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
-    else:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(text.encode())
-            file.flush()
-            yield file.name, ()
+    linux = sys.platform == "linux"
+    with tempfile.TemporaryFile() if linux else tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}" if linux else str(file.name)
 
 
 class ToolFailed(Exception):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from core import pgtools, postgres, scratch_extensions, scratch_server, trial
-from core.backups.dump import archive_of
 from core.pgtools import Tools
 from core.runbook import Work
 from core.scratch_server import Fit
@@ -38,18 +37,17 @@ def scratch_url(work: Work) -> str:
 @contextmanager
 def copy(work: Work, fit: Fit) -> Iterator[str]:
     """A scratch database with the target's schema and no rows."""
-    programs, source, archive = tools(work), work.target.database_url.get_secret_value(), archive_of(work)
-    archive.prepare()
-    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, archive.room() as folder:
-        file = folder / "schema.dump"
+    programs, source = tools(work), work.target.database_url.get_secret_value()
+    dump: list[bytes] = []  # of the schema alone: some kilobytes, and no file that could outlive us
+    with postgres.scratch(fit.scratch.url, work.run.id, "copy") as url, ExitStack() as ending:
         try:
             wait = f"--lock-wait-timeout={work.target.statement_timeout.total_seconds() * 1000:.0f}"  # ms
-            programs.run("pg_dump", ["-Fc", "-s", wait, "-f", str(file)], source, work.cancelled)
-            options = [
-                *ownership(without_owners(work, fit)),
-                *scratch_extensions.only(programs, file, fit.lacking, folder),
-            ]
-            programs.run("pg_restore", ["--exit-on-error", *options, str(file)], url, work.cancelled)
+            programs.pour("pg_dump", ["-Fc", "-s", wait], source, dump.append, work.cancelled)
+            options = ["--exit-on-error", *ownership(without_owners(work, fit))]
+            if fit.lacking.left_out:
+                entries = scratch_extensions.entries(programs.listing(dump), fit.lacking)
+                options += ["-L", ending.enter_context(pgtools.unnamed(entries))]
+            programs.feed("pg_restore", options, url, dump, work.cancelled)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-REHEARSAL", "I could not copy the schema to the scratch server") from None
         yield url

@@ -109,10 +109,14 @@ def listed(listing: Callable[[], bytes], lacking: Lacking, folder: Path) -> list
     """The same, from an archive's table of contents, which is asked for where it is needed."""
     if not lacking.left_out:
         return []
-    text = lacking.without(listing().decode(errors="surrogateescape"))
     file = folder / "list"
-    file.write_bytes(text.encode(errors="surrogateescape"))
+    file.write_bytes(entries(listing(), lacking))
     return ["-L", str(file)]
+
+
+def entries(listing: bytes, lacking: Lacking) -> bytes:
+    """The lines of a table of contents, as `pg_restore -l` prints it, without what belongs to what is lacking."""
+    return lacking.without(listing.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def present(conn: Connection) -> dict[str, str]:

@@ -30,7 +30,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
 DEVNULL, CompletedProcess, TimeoutExpired = subprocess.DEVNULL, subprocess.CompletedProcess, subprocess.TimeoutExpired
-PROGRAMS = {"bot": "bot.__main__", "core": "core.cli", "tests.dying": "tests.dying"}
+PROGRAMS = {"bot": "bot.__main__", "core": "core.cli", "tests.dying": "tests.dying", "tests.crash.life": "bot.__main__"}
 """Module to run -> what it imports."""
 MORE = ("core.driving", "core.desk", "core.doctor", "core.check.command")
 """What the shell imports only when a verb asks for it."""

@@ -19,7 +19,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,6 @@ class Plan:
     least: float = 0.01
     skip: int = 0
     ended: dict[str, int] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """As the zygote is told."""
-        return json.dumps(asdict(self))
 
 
 class Boundaries:

@@ -165,7 +165,7 @@ def clean(bench: CrashBench, run: Run) -> Iterator[str]:
     if (bench.folder / "down").exists():
         yield "the services are down"
     for place in Path("/proc").glob("[0-9]*"):
-        if int(place.name) != bench.pid and str(bench.folder) in environment(place):
+        if int(place.name) != (bench.bot and bench.bot.pid) and str(bench.folder) in environment(place):
             yield f"process {place.name} {(place / 'comm').read_text().strip()}"
 
 

@@ -102,6 +102,10 @@ class People:
         posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
         return str(posts[0]["ts"]) if posts else None
 
+    def told(self) -> list[str]:
+        """What Ana was told last, and only she."""
+        return [one.text for one in self.slack.messages(CHANNEL, viewer=ANA) if one.ephemeral_for][-3:]
+
     def excused(self, error: WorkspaceError) -> None:
         """The bot was away, or slower than the person."""
         assert error.error in AWAY, error

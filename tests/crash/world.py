@@ -1,16 +1,13 @@
-"""One world of the campaign: a small application, a workspace, and bots that are forks and die as planned."""
+"""One world of the campaign: a small application, a workspace, and bots that die as planned."""
 
 from __future__ import annotations
 
 import json
-import os
-import queue
 import re
-import signal
-import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import psycopg
 
 from demo.bench import ROOT, Bench
 from demo.postgres import Server
+from tests import forks
 from tests.crash.boundaries import Plan
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -39,55 +37,9 @@ esac
 """
 
 
-class Zygote:
-    """The process whose forks are the bots."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self.born: queue.Queue[int] = queue.Queue()
-        self.died: dict[int, int] = {}
-        self.news = threading.Condition()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            what, pid, *status = line.decode().split()
-            if what == "born":
-                self.born.put(int(pid))
-            else:
-                with self.news:
-                    self.died[int(pid)] = int(status[0])
-                    self.news.notify_all()
-
-    def bear(self, env: dict[str, str], log: Path, plan: Plan) -> int:
-        """A new bot; its pid."""
-        assert self.process.stdin
-        order = {"env": env, "log": str(log), "plan": json.loads(plan.text())}
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        self.process.stdin.flush()
-        return self.born.get(timeout=20)
-
-    def wait(self, pid: int, timeout: float) -> int | None:
-        """The status of a bot that has died; None while it lives."""
-        with self.news:
-            self.news.wait_for(lambda: pid in self.died, timeout)
-            return self.died.get(pid)
-
-    def stop(self) -> None:
-        """The end of it and of its bots."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(20)
-
-
 class CrashBench(Bench):
-    """A bench whose bots come from a zygote and carry a plan."""
+    """A bench whose bots carry a plan."""
 
-    zygote: Zygote
-    pid: int | None = None
     plan: Plan | None = None
     lives = 0
 
@@ -97,9 +49,12 @@ class CrashBench(Bench):
     def live(self, act: str, seed: int, ended: dict[str, int], **more: Any) -> None:
         """A new bot; whether it comes to anything is seen later."""
         self.lives += 1
-        report = str(self.folder / f"life-{self.lives}.json")
-        self.plan = Plan(act, seed, report, ended=ended, **more)
-        self.pid = self.zygote.bear(self.environment, self.log, self.plan)
+        file = self.folder / f"plan-{self.lives}.json"
+        self.plan = Plan(act, seed, str(self.folder / f"life-{self.lives}.json"), ended=ended, **more)
+        file.write_text(json.dumps(asdict(self.plan)))
+        with self.log.open("ab") as log:
+            words = [sys.executable, "-m", "tests.crash.life", str(file)]
+            self.bot = forks.Popen(words, cwd=ROOT, env=self.environment, stdin=forks.DEVNULL, stdout=log, stderr=log)
 
     @property
     def report(self) -> dict[str, Any] | None:
@@ -111,23 +66,20 @@ class CrashBench(Bench):
         return line or None
 
     def kill_bot(self) -> None:
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            self.zygote.wait(self.pid, 10)
-            self.pid = None
+        super().kill_bot()
+        self.bot = None
 
     def stop_bot(self) -> None:
         self.kill_bot()
 
     def ended(self, timeout: float) -> int | None:
-        """The status of the bot, once it has ended within `timeout` seconds."""
-        if self.pid is None:
-            return 0
-        status = self.zygote.wait(self.pid, timeout)
-        if status is not None:
-            self.pid = None
-        return status
+        """The exit code of the bot, negative for a signal, once it has ended within `timeout` seconds."""
+        try:
+            code: int = self.bot.wait(timeout)
+        except forks.TimeoutExpired:
+            return None
+        self.bot = None
+        return code
 
     def later(self, seconds: float, fault: str) -> None:
         """A fault of Slack's that comes, and goes again, while the bot lives."""
@@ -143,23 +95,19 @@ class CrashBench(Bench):
 
     def frozen(self) -> bool:
         """Is the bot stopped?"""
-        if self.pid is None:
-            return False
         with suppress(OSError):
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+            return Path(f"/proc/{self.bot.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
         return False
 
 
-def make(folder: Path, server: Server, url: str, zygote: Zygote) -> CrashBench:
+def make(folder: Path, server: Server, url: str) -> CrashBench:
     """A world below `folder`, not entered yet."""
     folder.mkdir(parents=True)
     (folder / "tmp").mkdir()
     (folder / "services").write_text(SERVICES.format(folder=folder))
     settings = SETTINGS.format(folder=folder, sh="/bin/sh")
     env = {"ROLLBACK_SLACK__POST_EVERY": "0 s", "TMPDIR": str(folder / "tmp"), "LOG_LEVEL": "warning"}
-    bench = CrashBench(folder, server, url, settings, migrations=MIGRATIONS, env=env)
-    bench.zygote = zygote
-    return bench
+    return CrashBench(folder, server, url, settings, migrations=MIGRATIONS, env=env)
 
 
 def fill(url: str) -> None:
