@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from core import chain, fold
 from core.errors import Refused
+from core.known import Known
 from core.model import MOVES, OPEN, Event, Json, Person, Run, State
 from core.redact import clean, clean_all
 
@@ -44,12 +45,12 @@ class Lost(Exception):
 class Transaction:
     """What may be written together."""
 
-    def __init__(self, db: Database, now: datetime) -> None:
-        self._db, self.now = db, now
+    def __init__(self, db: Database, now: datetime, known: Known) -> None:
+        self._db, self.now, self._known = db, now, known
 
     def run(self, run_id: str) -> Run:
         """As of this transaction. Raises Refused(E-RUN-UNKNOWN)."""
-        return read_run(self._db, run_id)
+        return read_run(self._db, run_id, self._known)
 
     def taken(self, run_id: str) -> bool:
         """Is there a run of this name?"""
@@ -58,12 +59,12 @@ class Transaction:
     def open_runs(self, target: str) -> list[str]:
         """The ids of the runs that hold the target."""
         marks = ",".join("?" * len(OPEN))
-        rows = self._db.table("rollbacks").rows_where(f"target = ? AND state IN ({marks})", [target, *sorted(OPEN)])
-        return [str(row["id"]) for row in rows]
+        query = f"SELECT id FROM rollbacks WHERE target = ? AND state IN ({marks})"  # noqa: S608
+        return [str(run) for (run,) in self._db.conn.execute(query, [target, *sorted(OPEN)])]
 
     def first_time(self, key: str) -> bool:
         """Remember a delivery of Slack's; False if it was seen before."""
-        done = self._db.execute(
+        done = self._db.conn.execute(
             "INSERT INTO seen (key, at) VALUES (?, ?) ON CONFLICT DO NOTHING", [key, stamp(self.now)]
         )
         return done.rowcount == 1
@@ -79,9 +80,8 @@ class Transaction:
     def create(self, row: Mapping[str, Any], actor: Person) -> Event:
         """A new rollback in state planning, with its first event."""
         row = clean_all(row, clean)
-        self._db.table("rollbacks").insert(
-            {**row, "revision": 1, "state": State.PLANNING, "created_at": stamp(self.now), "last_event": 0}
-        )
+        more = {"revision": 1, "state": State.PLANNING, "created_at": stamp(self.now), "last_event": 0}
+        insert(self._db, "rollbacks", {**row, **more})
         # what is asked is told in the event too: a row that somebody edits then contradicts the chain
         return self.append(str(row["id"]), "asked", dict(row), actor, state=State.PLANNING)
 
@@ -94,17 +94,20 @@ class Transaction:
         actor: Person | None = None,
         **columns: Any,
     ) -> Event:
-        """Compare-and-set: from the state and revision that `run` was read in. Raises Lost."""
+        """Compare-and-set: from the state and revision that `run` was read in. Raises Lost, also where a way back of the
+        rollback holds the target meanwhile: what waits for a decision then waits for the end of that.
+        """
         if to not in MOVES.get(run.state, ()):
             raise Lost(self.run(run.id))
         values = {"state": to, **columns}
         if to not in OPEN:
             values["ended_at"] = stamp(self.now)
         setters = ", ".join(f"{name} = ?" for name in values)
-        done = self._db.execute(
-            f"UPDATE rollbacks SET {setters} WHERE id = ? AND state = ? AND revision = ?",  # noqa: S608
-            [*values.values(), run.id, run.state, run.revision],
-        )
+        query = f"UPDATE rollbacks SET {setters} WHERE id = ? AND state = ? AND revision = ?"  # noqa: S608
+        try:
+            done = self._db.conn.execute(query, [*values.values(), run.id, run.state, run.revision])
+        except sqlite3.IntegrityError:
+            raise Lost(self.run(run.id)) from None
         if done.rowcount != 1:
             raise Lost(self.run(run.id))
         return self.append(run.id, kind, data, actor, state=to)
@@ -134,18 +137,15 @@ class Transaction:
         if any("\n" in str(value) for value in row.values()):
             raise ValueError("a line break in an event would make the chain ambiguous")
         row["digest"] = chain.link(previous, [row[name] for name in chain.COLUMNS])
-        self._db.table("events").insert(row)
+        insert(self._db, "events", row)
         if run_id:
-            self._db.execute("UPDATE rollbacks SET last_event = ? WHERE id = ?", [number + 1, run_id])
+            self._db.conn.execute("UPDATE rollbacks SET last_event = ? WHERE id = ?", [number + 1, run_id])
         return fold.event(row)
 
     def post(self, event: int, place: str, **columns: Any) -> None:
         """Remember a message: `place` is unique within its event."""
-        self._db.table("posts").insert(
-            {"event": event, "place": place, "at": stamp(self.now), **columns},
-            pk=("event", "place"),
-            replace=True,
-        )
+        row = {"event": event, "place": place, "at": stamp(self.now), **columns}
+        insert(self._db, "posts", row, "INSERT OR REPLACE")
 
     def probe(self) -> None:
         """A row that says nothing: can it be written?"""
@@ -155,7 +155,7 @@ class Transaction:
 
     def claim(self, name: str, period: str) -> bool:
         """Take a reminder's period; False if somebody has it already."""
-        done = self._db.execute(
+        done = self._db.conn.execute(
             "INSERT INTO reminders (name, period, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [name, period, stamp(self.now)],
         )
@@ -168,24 +168,28 @@ class Transaction:
 
 def head(db: Database) -> tuple[int, str]:
     """Number and digest of the newest event."""
-    row = db.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    row = db.conn.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
     return (int(row[0]), str(row[1])) if row else (0, chain.GENESIS)
 
 
 def told(db: Database, where: str, values: Sequence[Any]) -> list[Event]:
     """Events that fit, newest first."""
-    return [fold.event(row) for row in db.table("events").rows_where(where, list(values), order_by="id desc")]
+    return [fold.event(row) for row in fold.select(db, f"events WHERE {where} ORDER BY id DESC", values)]
 
 
-def read_run(db: Database, run_id: str) -> Run:
+def read_run(db: Database, run_id: str, known: Known) -> Run:
     """Row and events of one rollback, folded."""
-    row = next(iter(db.table("rollbacks").rows_where("id = ?", [run_id])), None)
-    if row is None:
-        near = [r["id"] for r in db.table("rollbacks").rows_where("id LIKE ?", [f"%{run_id[-2:]}"], limit=1)]
-        hint = f"Did you mean `{near[0]}`?" if near else "`history` lists the last ones."
-        raise Refused("E-RUN-UNKNOWN", f"I know no run `{run_id}`.", hint)
-    rows = db.table("events").rows_where("run = ?", [run_id], order_by="id")
-    return fold.run(row, [fold.event(e) for e in rows])
+    for row in fold.select(db, "rollbacks WHERE id = ?", [run_id]):
+        return known.run(db, row)
+    near = db.conn.execute("SELECT id FROM rollbacks WHERE id LIKE ? LIMIT 1", [f"%{run_id[-2:]}"]).fetchone()
+    hint = f"Did you mean `{near[0]}`?" if near else "`history` lists the last ones."
+    raise Refused("E-RUN-UNKNOWN", f"I know no run `{run_id}`.", hint)
+
+
+def insert(db: Database, table: str, row: Mapping[str, Any], how: str = "INSERT") -> None:
+    """One row, straight through sqlite3, as `fold.select`."""
+    marks = ", ".join("?" * len(row))
+    db.conn.execute(f"{how} INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
 
 
 @contextmanager

@@ -8,12 +8,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sqlite_utils import Database
+
 from core.model import Approval, Broken, Event, Json, Person, Request, Run, State
 
 
 def moment(text: str | None) -> datetime | None:
     """RFC 3339 -> aware datetime."""
     return datetime.fromisoformat(text) if text else None
+
+
+def select(db: Database, rest: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Rows as dictionaries. Straight through sqlite3: sqlite-utils asks for the schema before each of its queries."""
+    found = db.conn.execute(f"SELECT * FROM {rest}", values)  # noqa: S608 - words of ours
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def event(row: Mapping[str, Any]) -> Event:

@@ -122,10 +122,12 @@ class Holds:
             return {}
         return told
 
-    def names(self) -> set[str]:
-        """The locks that have a file: held, or left by whoever died with them."""
-        start, end = f"{self.ledger.name}.", ".lock"
-        return {file.name[len(start) : -len(end)] for file in self.ledger.parent.glob(f"{start}*{end}")}
+    def left(self, beginning: str) -> list[str]:
+        """Names that begin so and whose lock has a file: held now, or left by somebody who has ended."""
+        own = f"{self.ledger.name}."
+        names = [entry.name for entry in os.scandir(self.ledger.parent)]
+        files = [name for name in names if name.startswith(own + beginning)]
+        return sorted(name[len(own) : -len(".lock")] for name in files if name.endswith(".lock"))
 
     def forget(self, name: str) -> None:
         """Remove the lock's file, by its holder: for what has ended and will not be held again."""
@@ -135,7 +137,7 @@ class Holds:
         return os.fdopen(os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
 
     def _path(self, name: str) -> Path:
-        return self.ledger.with_name(f"{self.ledger.name}.{name}.lock")
+        return Path(f"{self.ledger}.{name}.lock")
 
 
 def _lock(file: IO[str] | IO[bytes], how: int) -> bool:

@@ -22,6 +22,7 @@ from core import chain, fold, witness
 from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, told, unwritable
 from core.errors import Refused
 from core.holds import Holds
+from core.known import Known
 from core.model import OPEN, Event, Json, Person, Run
 from core.passing import Passing
 from core.tables import GUARDS, TABLES
@@ -45,6 +46,7 @@ class Ledger(Holds):
         self._all: dict[sqlite3.Connection, threading.Thread] = {}
         self._guard = threading.Lock()
         self._news = threading.Condition()
+        self._known = Known()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # reasons and names are nobody else's business, not even for a moment
@@ -111,9 +113,9 @@ class Ledger(Holds):
             raise refusal("its file was removed or replaced; put the file back, and start again")
         with unwritable():
             db = self.db
-            db.execute("BEGIN IMMEDIATE")
+            db.conn.execute("BEGIN IMMEDIATE")
             try:
-                yield Transaction(db, self.clock())
+                yield Transaction(db, self.clock(), self._known)
                 db.conn.execute("COMMIT")
             except BaseException:
                 if db.conn.in_transaction:
@@ -146,12 +148,13 @@ class Ledger(Holds):
     def run(self, run_id: str) -> Run:
         """Everything known about one rollback. Raises Refused(E-RUN-UNKNOWN)."""
         with unwritable():
-            return read_run(self.db, run_id)
+            return read_run(self.db, run_id, self._known)
 
     def runs(self, where: str = "1", values: tuple[Any, ...] = (), limit: int = 1000) -> list[Run]:
         """Rollbacks, newest first."""
-        rows = self._rows("rollbacks", where, values, order_by="created_at desc, id", limit=limit)
-        return [fold.run(row, self.events(row["id"])) for row in rows]
+        rows = self._rows(f"rollbacks WHERE {where} ORDER BY created_at DESC, id LIMIT {limit}", values)
+        with unwritable():
+            return [self._known.run(self.db, row) for row in rows]
 
     def open_runs(self) -> list[Run]:
         """Those that still hold their target."""
@@ -160,7 +163,7 @@ class Ledger(Holds):
     def events(self, run_id: str | None = None, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """Events in order, of one rollback or of all."""
         where, values = ("id > ?", (after,)) if run_id is None else ("run = ? AND id > ?", (run_id, after))
-        return [fold.event(row) for row in self._rows("events", where, values, order_by="id", limit=limit)]
+        return [fold.event(row) for row in self._rows(f"events WHERE {where} ORDER BY id LIMIT {limit}", values)]
 
     def told(self, where: str, values: Sequence[Any]) -> list[Event]:
         """Events that fit, newest first."""
@@ -215,21 +218,21 @@ class Ledger(Holds):
 
     def posts(self, where: str, values: tuple[Any, ...], newest: bool = False) -> list[dict[str, Any]]:
         """What was posted where: rows of `posts`, in order; `newest`: the last one only."""
-        order, limit = ("event DESC", 1) if newest else ("event, place", None)
-        return self._rows("posts", where, values, order_by=order, limit=limit)
+        order = "event DESC LIMIT 1" if newest else "event, place"
+        return self._rows(f"posts WHERE {where} ORDER BY {order}", values)
 
     def reminders(self, name: str) -> list[dict[str, Any]]:
         """Periods that were claimed under a name."""
-        return self._rows("reminders", "name = ?", (name,))
+        return self._rows("reminders WHERE name = ?", (name,))
 
     def look(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query that only reads."""
         with unwritable():
             return list(self.db.conn.execute(query, values))
 
-    def _rows(self, table: str, where: str, values: tuple[Any, ...], **more: Any) -> list[dict[str, Any]]:
+    def _rows(self, rest: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
         with unwritable():
-            return list(self.db.table(table).rows_where(where, values, **more))
+            return fold.select(self.db, rest, values)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

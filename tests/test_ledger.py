@@ -273,6 +273,23 @@ def test_a_move_that_the_table_does_not_know_is_lost(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_what_an_undone_transaction_had_read_is_not_remembered(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    asked(ledger)
+    run = ledger.run("RB-AAAA")
+    with pytest.raises(KeyError), ledger.transaction() as t:
+        t.append(run.id, "notme", {}, ANA)
+        assert t.run(run.id).last.kind == ledger.run(run.id).last.kind == "notme"  # type: ignore[union-attr]
+        raise KeyError
+    assert ledger.run(run.id) == run
+    with ledger.transaction() as t:
+        t.append(run.id, "held_up", {"by": [{"pid": 7}]})
+        assert [event.kind for event in ledger.events(run.id)] == ["asked", "held_up"]
+    after = ledger.run(run.id)
+    assert after.held_up == ({"pid": 7},) and run.held_up == () and ledger.runs() == [after]
+    ledger.close()
+
+
 def test_waiting_ends_when_another_process_writes(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db")
     assert not ledger.wait(0, 0.05)
