@@ -217,6 +217,7 @@ class Desk:
 
         def write(t: Transaction, run: Run) -> None:
             if run.half_done:
+                self.free(t, run.target, run.id)
                 t.move(run, State.EXECUTING, "continued", {}, who)
             elif run.state is State.INTERRUPTED:
                 t.move(run, State.APPROVED, "resumed", {}, who)

@@ -349,3 +349,25 @@ def test_what_was_read_before_somebody_else_moved_it_is_lost(desk: Desk) -> None
     with pytest.raises(Lost) as lost, desk.ledger.transaction() as t:
         t.move(replace(run), State.APPROVED, "approved", {})
     assert lost.value.run.state is State.DENIED
+
+
+def half_done(desk: Desk) -> Run:
+    """A rollback of which a part took effect, and whose backup is there."""
+    run = desk.approve(waiting(desk).id, PEOPLE[3], 1, "d")
+    partly = {"code": "E-PARTLY", "message": "It is half done.", "done": ["one"], "left": ["two"]}
+    with desk.ledger.transaction() as t:
+        t.append(run.id, "step_done", {"step": "backup", "evidence": {}})
+        t.move(t.run(run.id), State.EXECUTING, "executing", {"step": "execute"})
+        t.move(t.run(run.id), State.NEEDS_A_PERSON, "unknown", partly)
+    return desk.ledger.run(run.id)
+
+
+def test_what_is_half_done_does_not_go_on_while_its_way_back_is_open(desk: Desk) -> None:
+    run = half_done(desk)
+    back = desk.way_back("restore", run.id, TARGETS["one"], PEOPLE[0])
+    assert refused(lambda: desk.resume(run.id, PEOPLE[3])).code == "E-BUSY"
+    # and the engine, which may learn meanwhile that it took effect after all, leaves the target to the way back
+    with pytest.raises(Lost), desk.ledger.transaction() as t:
+        t.move(t.run(run.id), State.VERIFYING, "step_done", {"step": "execute", "evidence": {}})
+    desk.stop(back.id, PEOPLE[0])
+    assert desk.resume(run.id, PEOPLE[3]).state is State.EXECUTING
