@@ -9,11 +9,10 @@ from concurrent.futures import Executor
 
 import structlog
 
-from core import grammar
 from core.engine import Engine, due
 from core.errors import Problem
 from core.ledger import Ledger
-from core.model import State
+from core.model import Run, State
 
 log = structlog.get_logger()
 LOOK = 10.0  # seconds between two questions to a database that did not answer
@@ -49,34 +48,39 @@ class Worker:
 
     def start_what_is_due(self) -> None:
         """Hand every rollback with something to do to a thread, unless one has it already."""
-        now = time.monotonic()
-        open_runs = self.ledger.open_runs()
-        for run in open_runs:
-            looking = run.state is State.NEEDS_A_PERSON
-            if looking or due(run):
-                self.hand_over(run.id, looking, now)
-        for run_id in sorted(self.ledger.names() - {run.id for run in open_runs}):
-            if grammar.RUN_IN_FULL.fullmatch(run_id):
-                self.hand_over(run_id, False, now)  # ended by a person while nobody walked it: its last walk tidies up
-
-    def hand_over(self, run_id: str, looking: bool, now: float) -> None:
-        """To a thread, unless one has it already or it shall rest."""
-        with self._guard:
-            if run_id in self._busy or self._not_before.get(run_id, 0.0) > now:
-                return
-            self._busy.add(run_id)
         try:
-            self.pool.submit(self.walk, run_id, looking)
+            going = self.ledger.open_runs()
+            for run in [*going, *self.untidied({run.id for run in going})]:
+                looking = run.state is State.NEEDS_A_PERSON
+                if (looking or due(run) or not run.is_open) and self.takes(run.id):
+                    self.pool.submit(self.walk, run.id, looking)
         except RuntimeError:
             if not self.stop.is_set():
                 raise  # else the pool was closed between the question and the answer: the process ends
+
+    def untidied(self, going: set[str]) -> list[Run]:
+        """Those that ended while nobody walked them, closed by a person or by the clock: their lock's file is still there."""
+        ended = [name for name in self.ledger.left("RB-") if name not in going]
+        runs = [run for name in ended for run in self.ledger.runs("id = ?", (name,))]
+        return [run for run in runs if not run.is_open and run.target in self.engine.settings.targets]
+
+    def takes(self, run_id: str) -> bool:
+        """Is it nobody's, and its turn?"""
+        with self._guard:
+            if run_id in self._busy or self._not_before.get(run_id, 0.0) > time.monotonic():
+                return False
+            self._busy.add(run_id)
+            return True
 
     def walk(self, run_id: str, looking: bool) -> None:
         """One walk; a fault of our own is logged and tried again later, it never ends the loop."""
         again = 0.0
         try:
             run = self.engine.look(run_id) if looking else self.engine.walk(run_id)
-            again = LOOK if run.state is State.NEEDS_A_PERSON else REST if due(run) else 0.0
+            if run.state is State.NEEDS_A_PERSON or (not run.is_open and self.ledger.left(run_id)):
+                again = LOOK  # a database did not answer, or could not be tidied
+            elif due(run):
+                again = REST
         except Problem as problem:
             log.warning("walk ended", run=run_id, code=problem.code)
             again = REST

@@ -78,8 +78,7 @@ class Engine:
                     break
                 todo()
                 self.told(run_id)
-            if not run.is_open:
-                self.tidy(run)
+            if not run.is_open and self.tidy(run):
                 self.ledger.forget(run_id)
         return run
 
@@ -374,14 +373,19 @@ class Engine:
                     self._move(run, State.STOPPED, "stopped", {**problem_data(problem), "by_person": False})
                     self.tidy(run)
 
-    def tidy(self, run: Run) -> None:
-        """Remove what a walk left behind: scratch databases, and what its steps have put on the target's server."""
+    def tidy(self, run: Run) -> bool:
+        """Remove what a walk left behind: scratch databases, and what its steps have put on the target's server.
+
+        False where something may still be there, since a server did not answer.
+        """
+        clean = True
         for part in self.runbooks[run.kind]:
             if isinstance(part, Step) and part.clean:
                 try:
                     part.clean(self._work(run, self.settings.target(run.target)))
                 except (Problem, psycopg.Error) as problem:
                     log.warning("not tidied", run=run.id, step=part.name, error=type(problem).__name__)
+                    clean = False
         with suppress(OSError):
             dump.remove_leftovers(self.settings.backup_dir, lambda one: one == run.id)
         url = self.settings.target(run.target).scratch_url
@@ -391,6 +395,8 @@ class Engine:
                     postgres.drop(url.get_secret_value(), name)
             except Problem as problem:
                 log.warning("scratch databases not tidied", run=run.id, code=problem.code)
+                clean = False
+        return clean
 
 
 def went_back(t: Transaction, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What the bot's worker hands out: whatever is due, and the tidying of what ended while nobody walked it."""
+"""The worker walks what is due, and cleans up after what has ended without a walk."""
 
 from __future__ import annotations
 
@@ -15,17 +15,41 @@ from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
 from core.settings import Settings, Target
 
+ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
 
-def test_a_rollback_that_was_closed_while_no_bot_lived_is_tidied_by_the_next_one(tmp_path: Path) -> None:
+
+def test_a_run_that_a_person_closes_while_nobody_walks_it_leaves_nothing_behind(tmp_path: Path) -> None:
     target = Target("one", SecretStr("postgresql://"))
-    settings = Settings(targets={"one": target}, default_target="one", ledger=tmp_path / "ledger.db")
-    ledger = Ledger(settings.ledger)
-    desk, ana = Desk(ledger, settings), Person("U0ANA", "Ana")
-    run = desk.ask(Request("latest"), target, ana, channel="C1")
-    walker = ledger.hold(run.id)
-    assert walker
-    walker.close()  # as its process ends
-    assert desk.withdraw(run.id, ana).state is State.WITHDRAWN and run.id in ledger.names()
+    settings = Settings(targets={"one": target}, ledger=tmp_path / "ledger.db", backup_dir=tmp_path / "backups")
+    desk = Desk(Ledger(settings.ledger), settings)
+    run = desk.ask(Request("latest"), target, ANA, channel="C1")
+    holder = desk.ledger.hold(run.id)  # who walked it died in a proof
+    assert holder
+    holder.close()
+    partial = settings.backup_dir / f"{run.id}.dump.partial"
+    partial.parent.mkdir()
+    partial.touch()
+    with desk.ledger.transaction() as t:
+        t.move(t.run(run.id), State.WAITING, "opened", {"digest": "d"}, plan_digest="d")
+    desk.deny(run.id, BOB, "not now")
+    assert desk.ledger.left("RB-") == [run.id]
     with ThreadPoolExecutor(1) as pool:
-        Worker(Engine(RUNBOOKS, ledger, settings, Nobody()), ledger, pool).start_what_is_due()
-    assert run.id not in ledger.names()
+        Worker(Engine(RUNBOOKS, desk.ledger, settings, Nobody()), desk.ledger, pool).start_what_is_due()
+    assert desk.ledger.left("RB-") == [] and not partial.exists()
+    desk.ledger.close()
+
+
+def test_what_cannot_be_tidied_now_is_tidied_later(tmp_path: Path) -> None:
+    target = Target(
+        "one", SecretStr("postgresql://"), scratch_url=SecretStr("postgresql://127.0.0.1:1/none?connect_timeout=1")
+    )
+    settings = Settings(targets={"one": target}, ledger=tmp_path / "ledger.db", backup_dir=tmp_path / "backups")
+    desk = Desk(Ledger(settings.ledger), settings)
+    run = desk.ask(Request("latest"), target, ANA, channel="C1")
+    desk.withdraw(run.id, ANA)
+    engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody())
+    assert engine.walk(run.id).state is State.WITHDRAWN and desk.ledger.left("RB-") == [run.id]
+    object.__setattr__(target, "scratch_url", None)
+    engine.walk(run.id)
+    assert desk.ledger.left("RB-") == []
+    desk.ledger.close()
