@@ -24,7 +24,7 @@ from slack_sdk.errors import SlackApiError
 from bot import messages
 from bot.client import FOR_GOOD, name_of, passing, status_of
 from bot.context import context_of
-from bot.deliveries import Delivery, deliveries
+from bot.deliveries import DECIDED, Delivery, deliveries
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
@@ -39,6 +39,7 @@ FATAL = {*FOR_GOOD, "missing_scope"}  # without a right to post, nothing can be 
 LOST_CARD = {"message_not_found", "edit_window_closed", "cant_update_message", "is_inactive", "block_mismatch"}
 NO_THREAD = {"cannot_reply_to_message", "thread_not_found"}
 PROGRESS = 3.0  # seconds between two edits of a card that only show progress
+SHOWN = 50  # cards of which we know what they show
 SILENCE = 60.0  # seconds after which late posts are introduced
 TOLD = "told"
 FINAL = frozenset(State) - frozenset({State.PLANNING})
@@ -87,32 +88,27 @@ class Announcer:
 
     def catch_up(self) -> None:
         """Tell everything that is new, then bring the cards up to date."""
+        silent = None
         for event in self.ledger.events(after=self.told(), limit=200):
-            self.tell(event)
+            silent = event if self.tell(event) else None
             if self.stop.is_set():
                 return
+        if silent:
+            self.note(silent.id, TOLD)
         for run in self.ledger.open_runs():
             if run.target in self.settings.targets:
                 self.show(run)
 
-    def tell(self, event: Event) -> None:
-        """One event to all its places."""
+    def tell(self, event: Event) -> bool:
+        """One event to all its places. Is it of a kind that is never told? Then it need not be noted by itself."""
         run = self.ledger.run(event.run) if event.run else None
         if run is None or self.known(run):
             while not self.everywhere(event, run):
                 self.rest(1.0)  # Slack did not tell where to: nothing is lost, and nothing overtakes it
-        self.remember(event.id, TOLD)
-
-    def remember(self, event: int, place: str, **columns: Any) -> None:
-        """Note a delivery. While that cannot be written nothing else is posted: it would be posted again. Raises Ended."""
-        while True:
-            try:
-                with self.ledger.transaction() as t:
-                    t.post(event, place, **columns)
-                return
-            except Refused as no:
-                log.warning("not remembered", number=event, place=place, code=no.code)
-                self.rest(1.0)
+        if run and not messages.tells(event.kind) and event.kind not in DECIDED:
+            return True
+        self.note(event.id, TOLD)
+        return False
 
     def everywhere(self, event: Event, run: Run | None) -> bool:
         """Deliver to every place that is left; False where Slack does not tell which these are."""
@@ -129,6 +125,8 @@ class Announcer:
             log.warning("slack does not answer", error=type(error).__name__)
             return False
         except Refused as no:
+            if no.code != "E-TARGET-UNKNOWN":
+                raise
             log.warning("not posted", kind=event.kind, code=no.code)  # its target has left the settings
         if run:
             self.show(run)
@@ -154,7 +152,7 @@ class Announcer:
             self.pace.wait(channel)
             answer = self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
         ts = answer.get("ts") if answer else None
-        self.remember(event.id, delivery.place, channel=channel, ts=ts, run=event.run)
+        self.note(event.id, delivery.place, channel=channel, ts=ts, run=event.run)
         if ts:
             self.notary.seen(event.id, delivery.place)
 
@@ -172,7 +170,7 @@ class Announcer:
         if not answer:
             place, answer = "witness root", self.calling(partial(self.post, channel, message, {}))
         if answer:
-            self.remember(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
+            self.note(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
             self.notary.seen(event.id, place)
 
     def readable_outside(self, channel: str) -> bool:
@@ -181,6 +179,19 @@ class Announcer:
         if shared:
             log.error("not posted: the channel is shared with another organisation", channel=channel)
         return shared
+
+    def note(self, event: int, place: str, **columns: Any) -> None:
+        """Remember what was posted. While the trail cannot be written nothing more is posted: it would come again. Raises Ended."""
+        wait = 0.5
+        while True:
+            try:
+                with self.ledger.transaction() as t:
+                    t.post(event, place, **columns)
+                return
+            except Refused as no:
+                log.error("what was posted cannot be noted", problem=no.message)
+            self.rest(wait)
+            wait = min(wait * 2, 5.0)
 
     def introduce(self, channel: str, run: Run | None) -> None:
         """After a long silence, say once that what follows is late."""
@@ -193,11 +204,11 @@ class Announcer:
 
     def show(self, run: Run) -> None:
         """Edit the card where it differs from what is shown; state changes at once, progress every few seconds."""
-        posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
-        if not posts:
-            return
         at, state, shown = self._shown.get(run.id, (0.0, None, None))
         if state is run.state and time.monotonic() - at < PROGRESS:
+            return
+        posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
+        if not posts:
             return
         try:
             if self.readable_outside(posts[0]["channel"]):
@@ -214,9 +225,10 @@ class Announcer:
             )
         except SlackApiError:
             self.new_card(run, message, post)
+        self._shown.pop(run.id, None)
         self._shown[run.id] = (time.monotonic(), run.state, message)
-        if not run.is_open:
-            self._shown.pop(run.id)
+        if len(self._shown) > SHOWN:
+            self._shown.pop(next(iter(self._shown)))
 
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
@@ -226,7 +238,7 @@ class Announcer:
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
             event, answer = old["event"], self.calling(partial(self.post, old["channel"], message, {}))
         if answer:
-            self.remember(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
+            self.note(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
 
     def aside(self, run: Run) -> None:
         """It took effect and cannot be written down: say so beside the ledger. From any thread; this one posts."""

@@ -66,8 +66,10 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
             yield Delivery("drill", messages.drill_due(event), channel=channel)
         return
     target = settings.target(run.target)
+    if event.kind not in DECIDED and not messages.tells(event.kind):
+        return
     ctx = context_of(run, target, people, ledger)
-    if event.kind == "opened" and card_of(ledger, run.id) is None:
+    if event.kind == "opened" and first_card(ledger, run.id) in (None, event.id):
         yield Delivery("card", messages.card(run, ctx), channel=run.channel or home(settings, run, people))
         for earlier in ledger.events(run.id):
             line = messages.thread(run, earlier, ctx) if earlier.id < event.id else None
@@ -119,6 +121,12 @@ def card_of(ledger: Ledger, run_id: str) -> tuple[str, str] | None:
     """Channel and ts of the first card: the thread's root."""
     posts = ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,))
     return (posts[0]["channel"], posts[0]["ts"]) if posts else None
+
+
+def first_card(ledger: Ledger, run_id: str) -> int | None:
+    """The event with which the run's first card was posted: its thread begins with what was done before."""
+    posts = ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run_id,))
+    return posts[0]["event"] if posts else None
 
 
 def home(settings: Settings, run: Run, people: People) -> str | None:

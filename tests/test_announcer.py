@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from slack_sdk import WebClient
 
-from bot.announcer import Announcer, SlackRefuses
+from bot.announcer import TOLD, Announcer, SlackRefuses
+from bot.deliveries import deliveries
 from bot.notary import QUIET
 from bot.pace import Pace
 from bot.people import People
@@ -152,6 +153,31 @@ def test_a_restart_in_the_middle_of_an_event_goes_on_with_the_place_that_is_left
     assert len({(p["event"], p["place"]) for p in office.ledger.posts("run = ?", (run.id,))}) == len(
         office.ledger.posts("run = ?", (run.id,))
     )
+
+
+def test_a_restart_between_the_card_and_its_first_lines_loses_none_of_them(office: Office) -> None:
+    run = office.asked()
+    opened = next(event for event in office.ledger.events(run.id) if event.kind == "opened")
+    office.announcer.note(opened.id - 1, TOLD)  # what came before had no card yet
+    all_of_them = deliveries(opened, run, office.settings, office.people, office.ledger)
+    for _ in range(2):  # the card, and the line of the first step
+        office.announcer.deliver(opened, run, next(all_of_them))
+    office.start()
+    office.announcer.catch_up()
+    lines = [m.text for m in office.new() if m.thread_ts]
+    assert len(lines) == 2 and "identify" in lines[0] and "rehearse" in lines[1] and office.all_told()
+    office.start()
+    office.announcer.catch_up()
+    assert len([m for m in office.new() if m.thread_ts]) == 2
+
+
+def test_while_the_trail_cannot_be_written_nothing_is_posted_twice_or_left_out(office: Office) -> None:
+    office.drills(1, 2)
+    conn = office.ledger.db.conn
+    conn.execute("PRAGMA query_only = ON")
+    threading.Timer(0.3, lambda: conn.execute("PRAGMA query_only = OFF")).start()
+    office.announcer.catch_up()
+    assert len(office.new()) == 2 and office.all_told()
 
 
 def test_what_slack_did_not_take_before_the_end_is_told_after_the_next_start(office: Office) -> None:

@@ -26,7 +26,7 @@ from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
 from bot.messages.refusals import refusal
 from bot.messages.second_factor import authenticator, confirm_yours, tried
-from bot.messages.thread import broadcast, thread
+from bot.messages.thread import broadcast, tells, thread
 from bot.messages.views import (
     break_glass_form,
     home,
@@ -79,6 +79,7 @@ __all__ = [
     "section",
     "slack_was_away",
     "status",
+    "tells",
     "thread",
     "timeline",
     "tried",

@@ -31,6 +31,11 @@ def broadcast(run: Run, event: Event, ctx: Context) -> Message | None:
     return make(run, event, ctx) if make else None
 
 
+def tells(kind: str) -> bool:
+    """May an event of this kind be told at all? The others are for the card and the timeline only."""
+    return kind in _LINES or kind in attention.CALLS or kind in ("opened", "refused")
+
+
 def _line(run: Run, event: Event, text: str, rich: str, *small: str) -> Message:
     stamps = context(*small, audit(event), clock_secs(event.at))
     return message(text, [section(rich), stamps], run=run.id, event=event)
