@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slack_sdk import WebClient
@@ -11,6 +11,7 @@ from slack_sdk import WebClient
 from bot import messages
 from bot.context import context_of
 from bot.people import People
+from core import fold
 from core.errors import Problem, Refused
 from core.ledger import Ledger
 from core.model import Event, Run, State
@@ -72,7 +73,7 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
     if event.kind == "opened" and first_card(ledger, run.id) in (None, event.id):
         yield Delivery("card", messages.card(run, ctx), channel=run.channel or home(settings, run, people))
         for earlier in ledger.events(run.id):
-            line = messages.thread(run, earlier, ctx) if earlier.id < event.id else None
+            line = messages.thread(as_of(earlier, run, ledger), earlier, ctx) if earlier.id < event.id else None
             if line:
                 yield from in_thread(f"thread {earlier.id}", line, run, ledger, settings)
     elif event.kind in ("refused", "stopped") and card_of(ledger, run.id) is None:
@@ -81,7 +82,7 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
     if card_of(ledger, run.id) is None:
         yield from without_a_card(event, run, ctx, people, settings, ledger)
         return
-    line = messages.thread(run, event, ctx)
+    line = messages.thread(as_of(event, run, ledger), event, ctx)
     if line:
         yield from in_thread("thread", line, run, ledger, settings)
     if event.kind == "reminded":
@@ -115,6 +116,17 @@ def authenticators(event: Event, settings: Settings, people: People) -> Iterator
     direct = messages.confirm_yours(event) if pending else message
     if direct:
         yield Delivery("totp person", direct, user=person)
+
+
+def as_of(event: Event, run: Run, ledger: Ledger) -> Run:
+    """The run with what was found up to a step that is told late: when a plan has changed, nothing of it is left."""
+    if event.kind != "step_done" or run.revision == 1:
+        return run
+    told = fold.Told()
+    for earlier in ledger.events(run.id):
+        if earlier.id <= event.id:
+            told.hear(earlier)
+    return replace(run, evidence=told.evidence)
 
 
 def card_of(ledger: Ledger, run_id: str) -> tuple[str, str] | None:

@@ -21,7 +21,7 @@ from core.model import Person, Request, Run, State
 from core.redact import SecretStr
 from core.settings import Settings, Target
 from demo.workspace import Message, Workspace
-from tests.messages_story import IDENTIFY, REHEARSE
+from tests.messages_story import COUNTED, IDENTIFY, PUT_IN, REHEARSE, WHOLE
 
 CHANNEL, INC = "C0INCIDENTS", "C0INC418"
 ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
@@ -169,6 +169,35 @@ def test_a_restart_between_the_card_and_its_first_lines_loses_none_of_them(offic
     office.start()
     office.announcer.catch_up()
     assert len([m for m in office.new() if m.thread_ts]) == 2
+
+
+def test_what_is_told_after_the_plan_has_changed_says_what_was_true_of_the_old_one(office: Office) -> None:
+    row = {
+        "id": "RB-W8ZE",
+        "target": "production",
+        "what": "restore",
+        "migration": None,
+        "only_one": 0,
+        "reason": "why",
+    }
+    row |= {"requester": ANA.id, "requester_name": "Ana", "incident": "", "channel": CHANNEL, "needed": 1}
+    with office.ledger.transaction() as t:
+        t.create({**row, "origin": "RB-7K3M"}, ANA)
+        for step, evidence in (("identify", WHOLE), ("rehearse", COUNTED)):
+            t.append("RB-W8ZE", "step_done", {"step": step, "evidence": evidence})
+        opened = {"digest": "d" * 64, "expires_at": "2099-01-01T00:00:00Z"}
+        t.move(t.run("RB-W8ZE"), State.WAITING, "opened", opened, plan_digest="d" * 64)
+    office.announcer.catch_up()
+    office.desk.approve("RB-W8ZE", BOB, 1, "d" * 64)
+    with office.ledger.transaction() as t:
+        t.append("RB-W8ZE", "step_done", {"step": "prepare", "evidence": PUT_IN})
+        t.move(t.run("RB-W8ZE"), State.EXECUTING, "executing", {"step": "execute"})
+        t.move(t.run("RB-W8ZE"), State.PLANNING, "plan_changed", {"what": ["it"]}, revision=2)
+    office.start()
+    office.announcer.catch_up()
+    lines = [m.text for m in office.new() if m.thread_ts]
+    assert office.all_told() and any("exactly plan dddddddddddd, revision 1" in line for line in lines)
+    assert any("step 3 of 5" in line and "done" in line for line in lines)
 
 
 def test_while_the_trail_cannot_be_written_nothing_is_posted_twice_or_left_out(office: Office) -> None:

@@ -55,12 +55,16 @@ def _step_done(run: Run, event: Event, ctx: Context) -> Message | None:
 
 def _approved(run: Run, event: Event, ctx: Context) -> Message:
     note = str(event.data.get("note", ""))
-    exactly = f"exactly plan {run.digest[:12]}, revision {run.revision}"
+    digest = str(event.data.get("digest", run.digest))[
+        :12
+    ]  # of the plan that was agreed to: told late, the run's is another
+    revision = event.data.get("revision", run.revision)
+    exactly = f"exactly plan {digest}, revision {revision}"
     missing = max(run.needed - len(run.approvals), 0)
     more = f" {plural(missing, 'more approval')} needed." if missing and not event.data.get("complete") else ""
     rich = (
         f":ballot_box_with_check: *{run.id} approved* by {who(event.actor)}{_proved(event)}, "
-        f"exactly plan `{run.digest[:12]}` revision {run.revision}.{more}"
+        f"exactly plan `{digest}` revision {revision}.{more}"
     )
     text = say(
         f"{run.id} approved by {name(event.actor)}{_proved(event)}: {exactly}.{more}",
