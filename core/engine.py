@@ -156,10 +156,12 @@ class Engine:
             self.cut,
         )
 
-    def _say(self, run: Run, kind: str, data: Json) -> None:
-        """An event in the middle of a step. Where it cannot be written, the step goes on: its outcome is what counts."""
+    def _say(self, run: Run, kind: str, data: Json) -> bool:
+        """An event in the middle of a step; False where it cannot be written. Mostly the outcome is what counts."""
         with suppress(Refused), self.ledger.transaction() as t:
             t.append(run.id, kind, data)
+            return True
+        return False
 
     def _no(self, run: Run, step: Step, problem: Problem) -> None:
         """The step did not come to its end. Where we have cut it short ourselves, only the database knows how far it was."""

@@ -24,7 +24,7 @@ class Work:
     clean: Callable[[], list[str]] = list  # removes files of earlier runs that are kept no longer; their names
     origin: Run | None = None
     between: Run | None = None
-    say: Callable[[str, Json], object] = lambda kind, data: None
+    say: Callable[[str, Json], bool] = lambda kind, data: True
     cut: Callable[[], bool] = lambda: False
 
     @property

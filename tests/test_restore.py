@@ -152,6 +152,7 @@ def test_a_service_that_does_not_start_after_the_swap_is_told_and_does_not_undo_
 
 
 BEFORE_THE_SWAP = (
+    ("core.steps.swap:same_plan", "before"),
     ("core.services.command:Command.stop", "before"),
     ("core.services.command:Command.stop", "after"),
     ("core.databases:allow", "before"),

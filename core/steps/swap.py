@@ -29,7 +29,12 @@ def swap(work: Work) -> Json:
     services = services_for(work.target)
     ran = services.look()
     started = time.monotonic()
-    work.say("services_stopping", {"before": ran})
+    if not work.say("services_stopping", {"before": ran}):
+        raise StepFailed(
+            "E-LEDGER",
+            "I cannot write down which services run, so I stop none. Production was not changed.",
+            "Free the disk of the audit trail, or mend its folder.",
+        )
     try:
         services.stop(ran)
         stopped = time.monotonic()
@@ -63,7 +68,12 @@ def still_stopped(now: Mapping[str, int]) -> None:
 
 
 def running_again(work: Work, ran: Mapping[str, int]) -> None:
-    """The services as they ran before. Raises NeedsAPerson where they do not start: the database is well, they are not."""
+    """The services as they ran before. Raises NeedsAPerson where they do not start: the database is well, they are not.
+
+    Where nothing says what ran, none was stopped yet: they are left alone.
+    """
+    if not ran:
+        return
     services = services_for(work.target)
     with suppress(StepFailed):  # a stop that was cut short may still be at work, and would win over the start
         services.stop(ran)
