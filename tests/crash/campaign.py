@@ -151,7 +151,7 @@ class World:
         self.calm = self.calm or self.lives_of_run > MOST
         act = "none" if self.calm else self.campaign.next_act(self.dice)
         self.slack_faults(act)
-        skip = self.dice.choice((0, self.dice.randrange(FAR)))
+        skip = self.dice.choice((0, 0, self.dice.randrange(FAR)))
         self.bench.live(act, self.dice.randrange(1 << 30), dict(self.campaign.ended), skip=skip)
         return False
 
@@ -217,7 +217,7 @@ class World:
         for name, value in {**calm, "deliver_late": 0.0}.items():
             slack.set_fault(name, value)
         faults.errors.clear()
-        if act == "none" or self.dice.random() > 0.3:
+        if act == "none" or self.dice.random() > 0.2:
             return
         fault = self.dice.choice(FAULTS)
         self.found[f"slack {fault}"] += 1
