@@ -1,0 +1,140 @@
+"""Those who type and click: on what they see now, on what they saw before, twice, and late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot import messages
+from core.errors import Refused
+from core.model import Json
+from tests.simulator.slack import APP, CHANNEL, TEAM, Message
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+ANA, BOB, CHEN, DAN = "U0ANA", "U0BOB", "U0CHEN", "U0DAN"
+OUTSIDER, GUEST, ALIAS, BY_ID = "U0EVE", "U0GUS", "U0ANA2", "U0FAY"
+EVERYBODY = (ANA, ANA, BOB, BOB, BOB, CHEN, CHEN, CHEN, DAN, OUTSIDER, GUEST, ALIAS, BY_ID, BY_ID)
+ON_CALL = (ANA, BOB, CHEN, DAN, ALIAS)
+CONCERNED = (ANA, BOB, CHEN, DAN)
+EAGER = {
+    "rb.review": 14, "rb.deny": 1, "rb.withdraw": 0.4, "rb.unapprove": 0.6, "rb.notme": 0.7, "rb.stop": 0.8, "rb.resume": 6,
+    "rb.verify": 3, "rb.keep": 2, "rb.reapply": 5, "rb.restore": 6, "rb.release": 1, "rb.look": 1, "rb.again": 1,
+    "rb.plan": 0.1, "rb.timeline": 0.2,
+}  # fmt: skip
+TYPED = ("approve", "deny {} not now", "withdraw", "stop", "resume", "verify", "keep", "release", "show",
+         "reapply {} --reason the old code does not run", "restore {} --reason the data is wrong")  # fmt: skip
+
+
+class Crowd:
+    """Everybody in the workspace."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.count = world, 0
+        self.late: list[Json] = []
+
+    def act(self) -> None:
+        """One deed of one person."""
+        world, rng = self.world, self.world.rng
+        chance = rng.random()
+        with_form = [user for user in world.slack.views if user in EVERYBODY]
+        if self.late and chance < 0.04:
+            world.count("delivered", "late")
+            self.deliver(rng.choice(self.late))
+        elif with_form and chance < 0.65:
+            self.submit(rng.choice(with_form))
+        elif chance < 0.09:
+            self.ask(rng.choice(EVERYBODY))
+        elif chance < 0.14:
+            self.type(rng.choice(EVERYBODY))
+        elif world.slack.screens:
+            self.click()
+
+    def deliver(self, body: Json) -> None:
+        """To the process that lives; sometimes Slack delivers twice, and keeps a copy for later."""
+        self.world.note(
+            "delivers", body.get("text") or body.get("type"), str(body.get("actions") or body.get("view"))[:80]
+        )
+        self.world.process.deliver(body)
+        if self.world.odds("twice"):
+            self.world.count("delivered", "twice")
+            self.world.process.deliver(body)
+        if len(self.late) < 6:
+            self.late.append(body)
+
+    def body(self, who: str) -> Json:
+        self.count += 1
+        return {
+            "team": {"id": TEAM}, "team_id": TEAM, "api_app_id": APP, "user": {"id": who, "team_id": TEAM},
+            "trigger_id": f"{who} {self.count}", "response_url": "https://hooks.slack.com/x",
+        }  # fmt: skip
+
+    def ask(self, who: str) -> None:
+        """A new rollback, by words."""
+        self.ask_for(who, self.world.rng.choice(list(self.world.bases)))
+
+    def ask_for(self, who: str, on: str) -> None:
+        why = self.world.rng.choice((" --reason checkout is down", " --reason checkout is down", ""))
+        self.command(who, f"011_subscriptions --on {on}{why}")
+
+    def command(self, who: str, text: str) -> None:
+        more = {"command": "/rollback", "text": text, "user_id": who, "channel_id": CHANNEL}
+        self.deliver({**self.body(who), **more, "user": {"id": who, "team_id": TEAM}})
+
+    def type(self, who: str) -> None:
+        """Any verb, on any run that was ever shown."""
+        runs = self.world.process.ledger.runs(limit=3)
+        if runs:
+            verb, run = self.world.rng.choice(TYPED), self.world.rng.choice(runs).id
+            self.command(who, verb.format(run) if "{}" in verb else f"{verb} {run}")
+
+    def click(self) -> None:
+        """A button that somebody sees, or saw before it was edited away; mostly by somebody whose business it is."""
+        screens, rng = self.world.slack.screens, self.world.rng
+        newest = rng.random() < 0.85
+        message, blocks = rng.choice(screens[-4:] if newest else screens[-30:])
+        buttons = [
+            one
+            for block in (message.shown if newest else blocks)
+            if block["type"] == "actions"
+            for one in block["elements"]
+        ]
+        if buttons:
+            (button,) = rng.choices(buttons, [EAGER.get(one["action_id"], 0.1) for one in buttons])
+            theirs = button["action_id"] in ("rb.review", "rb.deny", "rb.notme", "rb.unapprove")
+            who = rng.choice(
+                EVERYBODY if rng.random() < 0.2 else self.world.slack.members or ON_CALL if theirs else CONCERNED
+            )
+            self.clicked(who, message, button)
+
+    def clicked(self, who: str, message: Message, button: Json) -> None:
+        where = {"type": "message", "channel_id": message.channel, "message_ts": message.ts}
+        action = {"action_id": button["action_id"], "value": button["value"], "action_ts": str(self.count)}
+        self.deliver(
+            {
+                **self.body(who),
+                "type": "block_actions",
+                "container": where,
+                "channel": {"id": message.channel},
+                "actions": [action],
+            }
+        )
+
+    def submit(self, who: str) -> None:
+        """The form that is open before somebody."""
+        view = self.world.slack.views.pop(who)
+        if view["callback_id"] not in self.world.process.forms or "run" not in view.get("private_metadata", ""):
+            return
+        values = {"note": "", "reason": "the old code does not run", "confirm": self.word(view)}
+        state = {"values": {block: {"v": {"value": value}} for block, value in values.items()}}
+        sent = {**view, "id": f"V{self.count}", "state": state}
+        self.deliver({**self.body(who), "type": "view_submission", "view": sent})
+
+    def word(self, view: Json) -> str:
+        """What must be typed; hastily, now and then."""
+        run = view["private_metadata"].partition('"run": "')[2][:7]
+        try:
+            word = messages.confirm_word(self.world.process.ledger.run(run))
+        except Refused:
+            return ""
+        return "" if self.world.odds("typed wrong") else word or ""

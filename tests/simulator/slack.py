@@ -1,0 +1,185 @@
+"""Slack as a world has it: who is there, what was posted, and a transport that fails. slack_sdk's own client calls it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http.client import RemoteDisconnected
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import SlackResponse
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+CHANNEL, TEAM, APP, GROUP = "C0INCIDENTS", "T0TEAM", "A0APP", "S0ONCALL"
+Json = dict[str, Any]
+FAULTS = (
+    "refused",
+    "timeout",
+    "timeout after it took effect",
+    "cut off after it took effect",
+    "429",
+    "5xx",
+    "internal_error",
+)
+
+
+@dataclass
+class Message:
+    """One post. `shown`: the blocks as they are now; `lost`: Slack's answer to it did not arrive."""
+
+    number: int
+    channel: str
+    thread: str | None
+    text: str
+    shown: list[Json]
+    event: int | None
+    generation: int
+    lost: bool = False
+    gone: bool = False
+    shouted: bool = False
+
+    @property
+    def ts(self) -> str:
+        return f"1790000000.{self.number:06}"
+
+
+@dataclass
+class Slack:
+    """The workspace, and the faults that are on."""
+
+    world: World
+    messages: list[Message] = field(default_factory=list)
+    screens: list[tuple[Message, list[Json]]] = field(default_factory=list)  # what somebody may still have before them
+    views: dict[str, Json] = field(default_factory=dict)
+    members: list[str] = field(default_factory=lambda: ["U0BOB", "U0CHEN"])
+    inactive: set[str] = field(default_factory=set)
+    away_until: float = 0.0
+    opened: str | None = None
+
+    def __post_init__(self) -> None:
+        self.directory = [(self.world.clock.mono, tuple(self.members), frozenset(self.inactive))]
+
+    def changed(self) -> None:
+        """Somebody has changed the directory."""
+        self.directory.append((self.world.clock.mono, tuple(self.members), frozenset(self.inactive)))
+
+    def entitled(self, user: str, since: float, by_id: tuple[str, ...]) -> bool:
+        """Was this person an active approver at any moment since then?"""
+        last = [entry for entry in self.directory if entry[0] <= since][-1:]
+        seen = last + [entry for entry in self.directory if entry[0] > since]
+        return user in by_id or any(user in members and user not in inactive for _, members, inactive in seen)
+
+    # -- the transport ---------------------------------------------------------------------------------------
+
+    def call(self, method: str, told: Json) -> Json:
+        """One request. Raises what slack_sdk raises."""
+        world = self.world
+        world.at("before Slack")
+        fault = world.slack_fault(method)
+        if fault in ("refused", "timeout"):
+            world.clock.mono += 10.0 if fault == "timeout" else 0.0
+            raise TimeoutError if fault == "timeout" else URLError("refused")
+        if fault:
+            self.no(fault)
+        done = getattr(self, method.replace(".", "_"))(told)
+        lost = world.answer_lost(method)
+        if lost:
+            if method == "chat.postMessage" and done["ok"]:
+                self.messages[-1].lost = True
+            world.clock.mono += 10.0
+            raise TimeoutError if lost == FAULTS[2] else RemoteDisconnected("cut off")
+        world.at("after Slack")
+        return done
+
+    def no(self, fault: str) -> None:
+        """Raises SlackApiError as the client does: a dict where the answer is no JSON."""
+        if fault == "5xx":
+            raise SlackApiError("no JSON", {"status": 503, "headers": {}, "body": "<html>"})
+        status, headers = (429, {"Retry-After": "3"}) if fault == "429" else (200, {})
+        error = "ratelimited" if fault == "429" else fault
+        raise SlackApiError(error, answer({"ok": False, "error": error}, headers, status))
+
+    def chat_postMessage(self, told: Json) -> Json:
+        world = self.world
+        event = ((told.get("metadata") or {}).get("event_payload") or {}).get("event")
+        message = Message(
+            len(self.messages) + 1, told["channel"], told.get("thread_ts"), told["text"], told["blocks"], event,
+            world.generation, shouted=bool(told.get("reply_broadcast")),
+        )  # fmt: skip
+        if message.thread and self.find(message.channel, message.thread).gone:
+            return {"ok": False, "error": "thread_not_found"}
+        self.messages.append(message)
+        self.screens.append((message, message.shown))
+        world.note("posted", message.ts, message.channel, message.text[:90])
+        return {"ok": True, "ts": message.ts, "channel": message.channel}
+
+    def chat_postEphemeral(self, told: Json) -> Json:
+        self.world.note("only for", told["user"], told["text"][:90])
+        return {"ok": True, "message_ts": "1"}
+
+    def chat_update(self, told: Json) -> Json:
+        message = self.find(told["channel"], told["ts"])
+        if message.gone:
+            return {"ok": False, "error": "message_not_found"}
+        message.text, message.shown = told["text"], told["blocks"]
+        self.screens.append((message, message.shown))
+        self.world.note("edited", message.ts, message.text[:90])
+        return {"ok": True, "ts": message.ts, "channel": message.channel}
+
+    def find(self, channel: str, ts: str) -> Message:
+        message = self.messages[int(ts.partition(".")[2]) - 1]
+        assert message.channel == channel and message.ts == ts
+        return message
+
+    def chat_getPermalink(self, told: Json) -> Json:
+        return {"ok": True, "permalink": f"https://example.slack.com/{told['channel']}/{told['message_ts']}"}
+
+    def conversations_open(self, told: Json) -> Json:
+        return {"ok": True, "channel": {"id": f"D{told['users']}"}}
+
+    def conversations_list(self, told: Json) -> Json:
+        return {"ok": True, "channels": [{"name": "incidents", "id": CHANNEL}]}
+
+    def conversations_info(self, told: Json) -> Json:
+        return {"ok": True, "channel": {"id": told["channel"], "name": "incidents", "is_member": True}}
+
+    def users_info(self, told: Json) -> Json:
+        user = told["user"]
+        record = {"id": user, "name": user.lower(), "real_name": user[2:].title(), "deleted": user in self.inactive}
+        return {"ok": True, "user": {**record, "is_restricted": user == "U0GUS"}}
+
+    def usergroups_list(self, told: Json) -> Json:
+        return {"ok": True, "usergroups": [{"id": GROUP, "handle": "db-oncall"}]}
+
+    def usergroups_users_list(self, told: Json) -> Json:
+        return {"ok": True, "users": list(self.members)}
+
+    def views_open(self, told: Json) -> Json:
+        user = told["trigger_id"].partition(" ")[0]
+        self.views[user] = told["view"]
+        return {"ok": True, "view": {"id": told["trigger_id"]}}
+
+    views_push = views_open
+
+
+def answer(data: Json, headers: Json | None = None, status: int = 200) -> SlackResponse:
+    """As slack_sdk hands it out."""
+    return SlackResponse(
+        client=None, http_verb="POST", api_url="", req_args={}, data=data, headers=headers or {}, status_code=status
+    )
+
+
+class Client(WebClient):
+    """slack_sdk's client over a world's transport."""
+
+    def __init__(self, slack: Slack) -> None:
+        super().__init__("xoxb-simulated")
+        self.slack = slack
+
+    def api_call(self, api_method: str, **told: Any) -> SlackResponse:
+        said = {**(told.get("params") or {}), **(told.get("data") or {}), **(told.get("json") or {})}
+        return answer(self.slack.call(api_method, said)).validate()
