@@ -15,10 +15,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bot import people
+from bot.people import People
+from core import engine as engine_module
 from core.desk import Desk
+from core.engine import Engine
 from core.errors import Problem, Refused
 from core.ledger import Ledger, Lost
 from core.model import OPEN, Person, Request, Run, State
+from core.passing import Passing
 from core.redact import SecretStr
 from core.refusals import Duplicate
 from core.settings import BreakGlass, Settings, Target
@@ -27,8 +32,8 @@ PEOPLE = [Person(f"U{n}", f"Person {n}") for n in range(5)]
 ALIASES = (("U1", "U2"),)
 GLASS = BreakGlass(("U4",), wait=timedelta(minutes=4), countdown=timedelta(seconds=60))
 TARGETS = {
-    "one": Target("one", SecretStr("postgresql://"), approvals=1, break_glass=GLASS),
-    "two": Target("two", SecretStr("postgresql://"), approvals=2, reason="required"),
+    "one": Target("one", SecretStr("postgresql://"), approvals=1, approvers=("@on-call",), break_glass=GLASS),
+    "two": Target("two", SecretStr("postgresql://"), approvals=2, reason="required", approvers=("@on-call",)),
 }
 
 
@@ -36,12 +41,54 @@ def same(one: str, other: str) -> bool:
     return one == other or {one, other} == set(ALIASES[0])
 
 
+class Directory:
+    """The users and the group as Slack tells them, in the place of slack_sdk's client; and the time that both go by."""
+
+    def __init__(self) -> None:
+        self.now, self.away = datetime(2026, 1, 1, tzinfo=UTC), False
+        self.members, self.gone = {person.id for person in PEOPLE}, {""}
+        self.history = [(self.now, self.members, self.gone)]
+
+    def change(self, members: set[str], gone: set[str]) -> None:
+        self.members, self.gone = members, gone
+        self.history.append((self.now, members, gone))
+
+    def lately(self, user: str) -> bool:
+        """Could the bot think so, who keeps what it has read for half a minute?"""
+        since = self.now - timedelta(seconds=people.KEPT)
+        known = [entry for entry in self.history if entry[0] <= since][-1:] + [e for e in self.history if e[0] > since]
+        return any(user in members for _, members, _ in known) and any(user not in gone for *_, gone in known)
+
+    def monotonic(self) -> float:
+        return self.now.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def asked(self, told: Any) -> Any:
+        if self.away:
+            raise TimeoutError
+        return told
+
+    def users_info(self, user: str) -> Any:
+        return self.asked({"user": {"id": user, "deleted": user in self.gone}})
+
+    def usergroups_users_list(self, usergroup: str) -> Any:
+        return self.asked({"users": sorted(self.members)})
+
+    def usergroups_list(self) -> Any:
+        return self.asked({"usergroups": [{"id": "S0ONCALL", "handle": "on-call"}]})
+
+
 class Desks(RuleBasedStateMachine):
     """People click at random on what they have seen; the engine, the clock and restarts come in between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.directory = Directory()
+        self.modules = [(module, module.time) for module in (people, engine_module)]
+        for module, _ in self.modules:
+            module.time = self.directory  # type: ignore[assignment]
         self.folder = Path(tempfile.mkdtemp(prefix="desk"))
         self.config = Settings(targets=TARGETS, default_target="one", aliases=ALIASES)
         self.open()
@@ -49,14 +96,27 @@ class Desks(RuleBasedStateMachine):
         self.ended: dict[str, Run] = {}
         self.plans = 0
 
+    @property
+    def now(self) -> datetime:
+        return self.directory.now
+
+    @now.setter
+    def now(self, value: datetime) -> None:
+        self.directory.now = value
+
     def open(self) -> None:
         self.ledger = Ledger(self.folder / "ledger.db", lambda: self.now)
+        self.ledger.passing = Passing(self.ledger.clock, self.directory.monotonic)
         self.ledger.db.execute("PRAGMA synchronous = OFF")  # a machine of many steps; durability has its own test
         self.desk = Desk(self.ledger, self.config)
+        self.people = People(self.directory, self.config)
+        self.engine_ = Engine({}, self.ledger, self.config, self.people)
 
     def teardown(self) -> None:
         self.ledger.close()
         shutil.rmtree(self.folder)
+        for module, time in self.modules:
+            module.time = time
 
     def attempt(self, act: Callable[[], object]) -> None:
         """A refusal says why and leaves every table as it was."""
@@ -142,9 +202,42 @@ class Desks(RuleBasedStateMachine):
             assert run.owes_review and run.broken and len(text) >= 10
             assert not same(who.id, run.requester.id) and not same(who.id, run.broken.person.id)
 
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), who=st.sampled_from(PEOPLE))
+    def approves_as_in_slack(self, data: st.DataObject, who: Person) -> None:
+        """The listener asks the rules about people first, as of now or of half a minute ago; then the desk."""
+        shown = self.some(data)
+        run = self.ledger.run(shown[0])
+        self.attempt(lambda: self.people.may_approve(who, run, TARGETS[run.target]))
+        before = run.approvals
+        self.attempt(lambda: self.clicks(who, run, shown))
+        if self.ledger.run(run.id).approvals != before:
+            assert self.directory.lately(who.id)
+
+    def clicks(self, who: Person, run: Run, shown: tuple[str, int, str]) -> None:
+        self.people.may_approve(who, run, TARGETS[run.target])
+        self.desk.approve(*shown[:1], who, *shown[1:])
+
+    @rule(members=st.sets(st.sampled_from([person.id for person in PEOPLE])), gone=st.sampled_from(["", "U3", "U4"]))
+    def the_directory_changes(self, members: set[str], gone: str) -> None:
+        """Somebody leaves the group or the company; what the bot had read before it does not count at execution."""
+        self.directory.change(members, {gone})
+
+    @precondition(lambda self: any(r.state is State.APPROVED and r.approvals for r in self.ledger.open_runs()))
+    @rule()
+    def an_approver_leaves_right_before_it_would_run(self) -> None:
+        run = next(run for run in self.ledger.open_runs() if run.state is State.APPROVED and run.approvals)
+        leaves = run.approvals[0].person.id
+        self.directory.change(self.directory.members - {leaves}, self.directory.gone)
+        assert not self.may_execute(run)
+
+    @rule(away=st.booleans())
+    def slack_comes_and_goes(self, away: bool) -> None:
+        self.directory.away = away
+
     @rule(minutes=st.sampled_from([0, 1, 5, 20]))
     def time_passes(self, minutes: int) -> None:
-        self.now += timedelta(minutes=minutes, seconds=1)
+        self.directory.now += timedelta(minutes=minutes, seconds=1)
         self.desk.remind(lambda run: ["somebody"])
         for run in self.desk.expire():
             assert run.expires_at and run.expires_at <= self.now
@@ -170,6 +263,8 @@ class Desks(RuleBasedStateMachine):
             State.VERIFYING: [(State.DONE, "done"), (State.DECIDE, "differs")],
         }  # fmt: skip
         if run.state not in moves:
+            return
+        if run.state is State.APPROVED and not self.may_execute(run):
             return
         to, kind = data.draw(st.sampled_from(moves[run.state]))
         told: dict[str, dict[str, Any]] = {
@@ -202,6 +297,19 @@ class Desks(RuleBasedStateMachine):
             opened = {"digest": digest, "expires_at": until}
             t.move(t.run(run.id), State.WAITING, "opened", opened, plan_digest=digest, expires_at=until)
         self.seen.append((run.id, run.revision, digest))
+
+    def may_execute(self, run: Run) -> bool:
+        """The engine's own check, right before it would execute: rights and age of each approval as of now."""
+        yes = self.engine_._sound(run) and self.engine_._still_right(run, TARGETS[run.target])
+        after = self.ledger.run(run.id)
+        entitled = self.directory.members - self.directory.gone
+        if yes:
+            assert after.state is State.APPROVED and {given.person.id for given in after.approvals} <= entitled
+            assert all(self.now - given.at <= TARGETS[run.target].approval_valid for given in after.approvals)
+        elif not self.directory.away:
+            assert after.state is State.WAITING
+            assert len(after.approvals) < len(run.approvals) or (run.broken and not after.broken)
+        return yes
 
     # -- what holds always ---------------------------------------------------------------------------------
 
