@@ -72,10 +72,17 @@ class Commands:
     def channel(self, target: Target, typed_in: str | None) -> str:
         """Where the card goes: the channel of the command if the target allows it. Raises Refused(E-CHANNEL)."""
         names = [name for name in (target.channel, *target.channels) if name]
-        allowed = {self.people.channel_id(name): name for name in names}
-        if typed_in and (typed_in in allowed or not names):
+        try:
+            found = [self.people.channel_id(name) for name in names]
+        except AWAY:
+            raise Refused(
+                "E-CANNOT-CHECK",
+                f"Slack did not tell me which channel {names[0]} is. Nothing was started.",
+                "Try again in a minute.",
+            ) from None
+        if typed_in and (typed_in in found or not names):
             return self.joined(typed_in)
-        home = self.people.channel_id(names[0])
+        home = found[0]
         if home is None:
             raise Refused(
                 "E-CHANNEL",
