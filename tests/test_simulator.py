@@ -12,24 +12,29 @@ from typing import Any
 import pytest
 
 from bot.announcer import TOLD, Announcer
+from bot.glass import Countdown, Glass
+from bot.people import People
+from core import glass
 from core.desk import Desk
 from core.engine import Engine
 from core.entry import Transaction, stamp
 from core.model import OPEN, Event, Run, State
 from core.settings import Settings
 from tests.simulator.campaign import explore, prepared
+from tests.simulator.people import EAGER
 from tests.simulator.slack import FAULTS
 from tests.simulator.starts import Start
 from tests.simulator.steps import Steps
 
 HAPPENED = {
     "COMMIT answer lost", "COMMIT undone", "COMMIT late", "outcome unknown", "half done", "database down", "lock not available",
-    "plan drift", "cancelled proof", "ledger full", "frozen", "clock set back", "clock set forward", "told to end",
-    "ended: SlackRefuses", "a form did not open",
+    "plan drift", "cancelled proof", "ledger full", "ledger full for a while", "frozen", "clock set back", "clock set forward",
+    "ended: SIGTERM", "ended: invalid_auth", "drained",
 }  # fmt: skip
 DIED = {
     "before a transaction", "before COMMIT", "after a transaction", "before Slack", "after Slack", "sleep", "under the lock",
-    "the script has run", "COMMIT is under way", "COMMIT was answered", "look for the marker", "names are swapped",
+    "the script has run", "COMMIT is under way", "COMMIT was answered", "look for the marker",
+    "the drain took too long",
 }  # fmt: skip
 REFUSED = {
     "E-SELF",
@@ -41,6 +46,8 @@ REFUSED = {
     "E-BUSY",
     "E-CANNOT-CHECK",
     "E-TOO-LATE",
+    "E-ENDING",
+    "E-NOT-ALLOWED",
 }
 
 
@@ -51,11 +58,12 @@ def starts() -> Iterator[Mapping[str, Start]]:
 
 
 def test_in_some_hundred_worlds_nothing_is_lost_and_nobody_gets_past_the_rules(starts: Mapping[str, Start]) -> None:
-    found = explore(range(1, 251), starts)
+    found = explore(range(1, 181), starts)
     assert not found.wrong
     seen = found.tables()
     assert set(seen["state"]) == set(State)
     assert set(seen["fault"]) >= HAPPENED and set(seen["crash"]) >= DIED and set(seen["refused"]) >= REFUSED
+    assert set(seen["glass"]) >= {"runs", "owed", "reviewed"} and "form not opened" in seen["log"]
     assert set(seen["slack"]) == {*FAULTS, "away", "invalid_auth"}
     assert set(seen["script"]) == {"rollback", "reapply", "restore"} and set(seen["delivered"]) == {"late", "twice"}
 
@@ -132,25 +140,54 @@ def tidies_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Engine, "tidy", lambda self, run: True)
 
 
-PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
-    (anybody_approves, "unsound"),
-    (rights_are_not_asked_again, "may not approve"),
-    (an_old_plan_will_do, "another plan"),
-    (nothing_was_found, "took effect"),
-    (posts_are_not_noted, "not noted"),
-    (told_before_it_is_posted, "never told"),
-    (moves_without_comparing, "went from"),
-    (tidies_nothing, "left"),
+def a_countdown_that_nobody_sees(patch: pytest.MonkeyPatch) -> None:
+    """It is over when the clock says so, whatever the channel has shown."""
+    patch.setattr(Countdown, "look", lambda self: [
+        self.desk.countdown_over(run.id, run.broken.event) for run in self.desk.ledger.open_runs() if run.broken
+    ])  # fmt: skip
+
+
+def whoever_broke_it_may_review_it(patch: pytest.MonkeyPatch) -> None:
+    """The review is closed by the person who owes it."""
+    patch.setattr(glass, "may_review", lambda run, who, same: None)
+    patch.setattr(Glass, "may_review", lambda self, run, person: None)
+
+
+def nobody_asks_who_is_named(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(People, "may_break", lambda self, person, target: None)
+    patch.setitem(EAGER, "rb.breakglass", 300)  # so that it happens soon
+
+
+def break_glass_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(People, "alone", lambda self, run, target: True)
+    patch.setitem(EAGER, "rb.breakglass", 300)
+
+
+PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
+    (anybody_approves, "unsound", "parts"),
+    (rights_are_not_asked_again, "may not approve", "agreed"),
+    (an_old_plan_will_do, "another plan", "broken"),
+    (nothing_was_found, "took effect", "parts"),
+    (posts_are_not_noted, "not noted", "done"),
+    (told_before_it_is_posted, "never told", "restore"),
+    (moves_without_comparing, "went from", "proven"),
+    (tidies_nothing, "left", "owed"),
+    (a_countdown_that_nobody_sees, "has not shown its countdown", "broken"),
+    (whoever_broke_it_may_review_it, "whose own it is", "owed"),
+    (nobody_asks_who_is_named, "may not break the glass", "proven"),
+    (break_glass_waits_for_nobody, "although approvers could be asked", "proven"),
 ]
+"""The fault, what it is found by, and where the worlds begin in which it is found soon."""
 
 
-@pytest.mark.parametrize(("plant", "finding"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+@pytest.mark.parametrize(("plant", "finding", "start"), PLANTED, ids=[one[0].__name__ for one in PLANTED])
 def test_a_fault_that_is_planted_is_found(
     starts: Mapping[str, Start],
     monkeypatch: pytest.MonkeyPatch,
     plant: Callable[[pytest.MonkeyPatch], None],
     finding: str,
+    start: str,
 ) -> None:
     plant(monkeypatch)
-    found = explore(range(1, 401), starts, enough=1)
+    found = explore(range(1, 401), {name: starts[name] for name in ("empty", start)}, enough=1)
     assert finding in str(found.wrong) and found.wrong, f"not found in {found.worlds} worlds"

@@ -42,6 +42,19 @@ class Found:
         self.worlds += other.worlds
         self.cpu += other.cpu
 
+    def totals(self) -> dict[str, int]:
+        """The numbers that matter most, in words."""
+        sums: Counter[str] = Counter()
+        for (what, _), number in self.counters.items():
+            sums[what] += number
+        glass = self.counters["glass", "runs"]
+        return {
+            "worlds": self.worlds, "runs": sums["runs"], "events": sums["events"], "scripts run": sums["script"],
+            "of these by break-glass": glass, "processes that died": sums["crash"],
+            "processes that drained": self.counters["fault", "drained"], "faults of Slack": sums["slack"],
+            "other faults": sums["fault"], "refusals": sums["refused"], "worlds with something wrong": len(self.wrong),
+        }  # fmt: skip
+
     def tables(self) -> dict[str, dict[str, int]]:
         """Counters by kind, for JSON and for people."""
         made: dict[str, dict[str, int]] = {}
@@ -52,12 +65,14 @@ class Found:
 
 def overheard(logger: Any, method: str, said: Any) -> Any:
     """What the product logs about faults on purpose is of no use here; a bug of its own is."""
+    CURRENT.world.count("log", said["event"])
     CURRENT.world.note("logs", said["event"], said.get("error", ""), said.get("faults", ""))
     if said["event"] in ("bug", "unsound"):
         why = said.get("faults") or (
             said["exc_info"] if isinstance(said.get("exc_info"), Exception) else sys.exception()
         )
-        CURRENT.world.faults.append(f"logged as {said['event']}: {why!r}")
+        at = "".join(traceback.format_exception(why)) if isinstance(why, BaseException) else ""
+        CURRENT.world.faults.append(f"logged as {said['event']}: {why!r} {at}")
     raise structlog.DropEvent
 
 

@@ -8,20 +8,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import bot.announcer
+import bot.drain
 import bot.guard
 import bot.pace
 import bot.people
+import bot.vitals
 import bot.worker
 import core.engine
 import core.grammar
 import core.holds
 import core.ledger
+from bot.drain import TELL
 from core import postgres
+from core.settings import Target
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
-TIMED = (bot.announcer, bot.guard, bot.pace, bot.people, bot.worker, core.engine, core.holds, core.ledger)
+TIMED = (bot.announcer, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger)
 NOON = datetime(2026, 11, 10, 9, 50, tzinfo=UTC)  # ten minutes before a drill is due
 
 
@@ -58,6 +62,12 @@ class Current:
     def choice(self, of: Sequence[str]) -> str:
         return self.world.rng.choice(of)
 
+    def steady(self) -> float:
+        return self.world.clock.mono
+
+    def cut_short(self, target: Target, run: str) -> int:
+        return self.world.bases[target.name].cut_short(run)
+
     def leftovers(self, url: str, run: str) -> list[str]:
         return [name for name in sorted(self.world.scratch) if name.startswith(run)]
 
@@ -65,11 +75,21 @@ class Current:
         self.world.scratch.discard(name)
 
 
-CURRENT = Current()
+class Draining:
+    """The module `time` as the drain sees it: while it waits, what is under way goes on."""
+
+    def monotonic(self) -> float:
+        return CURRENT.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        CURRENT.world.process.goes_on()
+
+
+CURRENT, DRAINING = Current(), Draining()
 
 
 class Stop:
-    """The announcer's event: waiting takes the world's time."""
+    """The announcer's event: waiting takes the world's time, and ends with the time of a process that ends."""
 
     def __init__(self) -> None:
         self.told = False
@@ -83,6 +103,7 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         if not self.told:
             CURRENT.sleep(seconds)
+            self.told = CURRENT.world.process.late(TELL)
         return self.told
 
 
@@ -90,12 +111,13 @@ class Stop:
 def installed() -> Iterator[None]:
     """The product's modules see the world's time, chance and scratch server; afterwards everything is as before."""
     places: list[tuple[Any, str]] = [(module, "time") for module in TIMED]
-    places.append((core.grammar, "secrets"))
+    places += [(core.grammar, "secrets"), (bot.drain, "time"), (bot.drain, "cut_short")]
     before = [(place, name, getattr(place, name)) for place, name in places]
     before += [(postgres, "leftovers", postgres.leftovers), (postgres, "drop", postgres.drop)]
     try:
         for place, name in places:
             setattr(place, name, CURRENT)
+        bot.drain.time, bot.drain.cut_short = DRAINING, CURRENT.cut_short  # type: ignore[assignment]
         postgres.leftovers, postgres.drop = CURRENT.leftovers, CURRENT.drop
         yield
     finally:

@@ -103,6 +103,13 @@ class Database:
         """Its client is gone; the server will notice."""
         one.ends = self.world.clock.mono + after
 
+    def cut_short(self, run: str) -> int:
+        """The run's sessions are ended by somebody of ours; how many."""
+        mine = [one for one in self.opened if one.run.id == run]
+        for one in mine:
+            one.killed = True
+        return len(mine)
+
     def notices(self) -> None:
         """What the server does with transactions whose clients are gone: undo, or end a COMMIT that had arrived."""
         for one in [one for one in self.opened if one.ends is not None and one.ends <= self.world.clock.mono]:

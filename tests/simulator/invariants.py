@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.model import MOVES, STEPS, UNCHANGED, Event, Run, State
 from core.runbook import Work
+from tests.simulator import glass
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -19,10 +20,11 @@ WAITS = {
 TOLD = {
     "approved", "unapproved", "plan_changed", "denied", "withdrawn", "expired", "resumed", "continued", "checking_again", "kept",
     "notme", "released", "reapplied", "restored", "done", "differs", "step_failed", "interrupted", "found_committed", "unknown",
-    "step_done", "stopped",
+    "step_done", "stopped", "glass_broken", "countdown_over", "reviewed",
 }  # fmt: skip
 """Kinds of events that the channel hears of, where the run has a card."""
 ROUNDS = 40
+ALWAYS = ("countdown", "worker", "expire")
 
 
 def allowed(world: World, work: Work, mark: str) -> list[str]:
@@ -39,12 +41,11 @@ def allowed(world: World, work: Work, mark: str) -> list[str]:
     people = {world.settings.one_person(given.person.id) for given in now.approvals if given.digest == run.digest}
     if world.settings.one_person(run.requester.id) in people:
         found.append(f"{run.id}: the requester approved")
-    if len(people) < run.needed:
-        found.append(f"{run.id} runs with {len(people)} of {run.needed} approvals")
-    by_id = tuple(name for name in work.target.approvers if name.startswith("U"))
     asked = world.asked_anew.get(run.id, world.clock.mono)
+    if len(people) < run.needed:
+        found += glass.bears(world, now, work.target, asked)
     for given in now.approvals:
-        if not continuing and not world.slack.entitled(given.person.id, asked, by_id):
+        if not continuing and not world.slack.entitled(given.person.id, asked, work.target.approvers):
             found.append(f"{run.id}: {given.person.id} may not approve (any more)")
         late = world.clock.now() - given.at > 2 * work.target.approval_valid
         if late and not continuing and not world.clock.jumps and world.clock.mono - asked < 600:
@@ -57,19 +58,15 @@ def settle(world: World) -> None:
     from tests.simulator.world import Crash
 
     world.calm = True
-    world.slack.away_until = 0.0
+    world.slack.away_until = world.full_until = 0.0
     for base in world.bases.values():
         base.down = base.locked = base.sick = False
     try:
         for number in range(ROUNDS):
-            if (
-                quiet_round(world, ("worker", "expire", "drills", "clean") if number == 1 else ("worker", "expire"))
-                and number > 1
-            ):
+            if quiet_round(world, (*ALWAYS, "drills", "clean") if number == 1 else ALWAYS) and number > 1:
                 return
-            world.clock.mono += left_to_wait(world) if number == 1 else 20.0
+            world.clock.mono += left_to_wait(world) if number % 10 == 1 else 40.0
     except Crash:
-        world.faults.append("the bot ends by itself although nothing fails")
         world.restart()
     world.faults.append("no rest: the bot goes on and on")
 
@@ -83,6 +80,9 @@ def left_to_wait(world: World) -> float:
 def quiet_round(world: World, parts: tuple[str, ...]) -> bool:
     """One turn of everything; was there nothing to do?"""
     process = world.process
+    if process.ending:
+        world.faults.append("the bot ends by itself although nothing fails")
+        world.restart()
     before = process.ledger.head()[0]
     for part in parts:
         process.part(part)
@@ -109,6 +109,7 @@ def hold(world: World) -> list[str]:
         *endings(world, runs),
         *targets(world, runs),
         *left_behind(world, runs),
+        *glass.reviews(world, runs),
         *told(world, runs, events),
     ]
 
@@ -149,12 +150,9 @@ def endings(world: World, runs: list[Run]) -> list[str]:
 
 def without_buttons(world: World, run: Run) -> list[str]:
     """Where the card is, it shows what to do."""
-    posts = world.process.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
-    if not posts:
-        return []
-    card = world.slack.find(posts[0]["channel"], posts[0]["ts"])
-    shown = {one["action_id"] for block in card.shown if block["type"] == "actions" for one in block["elements"]}
-    return [] if shown & WAITS[run.state] else [f"{run.id} is {run.state}, but its card shows {sorted(shown)}"]
+    shown = world.buttons(run)
+    wrong = shown is not None and not shown & WAITS[run.state]
+    return [f"{run.id} is {run.state}, but its card shows {sorted(shown or ())}"] if wrong else []
 
 
 def targets(world: World, runs: list[Run]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot import messages
+from core import glass
 from core.errors import Refused
 from core.model import Json
-from tests.simulator.slack import APP, CHANNEL, TEAM, Message
+from tests.simulator.slack import APP, CHANNEL, TEAM
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -20,9 +21,9 @@ CONCERNED = (ANA, BOB, CHEN, DAN)
 EAGER = {
     "rb.review": 14, "rb.deny": 1, "rb.withdraw": 0.4, "rb.unapprove": 0.6, "rb.notme": 0.7, "rb.stop": 0.8, "rb.resume": 6,
     "rb.verify": 3, "rb.keep": 2, "rb.reapply": 5, "rb.restore": 6, "rb.release": 1, "rb.look": 1, "rb.again": 1,
-    "rb.plan": 0.1, "rb.timeline": 0.2,
+    "rb.plan": 0.1, "rb.timeline": 0.2, "rb.breakglass": 10, "rb.owed": 15,
 }  # fmt: skip
-TYPED = ("approve", "deny {} not now", "withdraw", "stop", "resume", "verify", "keep", "release", "show",
+TYPED = ("approve", "break-glass", "deny {} not now", "withdraw", "stop", "resume", "verify", "keep", "release", "show",
          "reapply {} --reason the old code does not run", "restore {} --reason the data is wrong")  # fmt: skip
 
 
@@ -47,6 +48,10 @@ class Crowd:
             self.ask(rng.choice(EVERYBODY))
         elif chance < 0.14:
             self.type(rng.choice(EVERYBODY))
+        elif chance < 0.16:
+            world.process.home(rng.choice(ON_CALL))
+        elif world.slack.homes and chance < 0.20:
+            self.at_home()
         elif world.slack.screens:
             self.click()
 
@@ -101,31 +106,41 @@ class Crowd:
         ]
         if buttons:
             (button,) = rng.choices(buttons, [EAGER.get(one["action_id"], 0.1) for one in buttons])
-            theirs = button["action_id"] in ("rb.review", "rb.deny", "rb.notme", "rb.unapprove")
+            if button["action_id"] == "rb.stop" and rng.random() < 0.75:
+                return  # who sees that something can be stopped lets it go on, mostly
+            theirs = button["action_id"] in ("rb.review", "rb.deny", "rb.notme", "rb.unapprove", "rb.owed")
             who = rng.choice(
                 EVERYBODY if rng.random() < 0.2 else self.world.slack.members or ON_CALL if theirs else CONCERNED
             )
-            self.clicked(who, message, button)
+            where = {"type": "message", "channel_id": message.channel, "message_ts": message.ts}
+            self.clicked(who, button, {"container": where, "channel": {"id": message.channel}})
 
-    def clicked(self, who: str, message: Message, button: Json) -> None:
-        where = {"type": "message", "channel_id": message.channel, "message_ts": message.ts}
+    def at_home(self) -> None:
+        """A button of somebody's Home tab."""
+        who = self.world.rng.choice(list(self.world.slack.homes))
+        view = self.world.slack.homes[who]
+        buttons = [block["accessory"] for block in view["blocks"] if "accessory" in block]
+        buttons += [one for block in view["blocks"] if block["type"] == "actions" for one in block["elements"]]
+        ours = [one for one in buttons if "value" in one]
+        if ours:
+            where = {"container": {"type": "view", "view_id": "V0HOME"}, "view": {"type": "home"}}
+            self.clicked(who, self.world.rng.choice(ours), where)
+
+    def clicked(self, who: str, button: Json, where: Json) -> None:
         action = {"action_id": button["action_id"], "value": button["value"], "action_ts": str(self.count)}
-        self.deliver(
-            {
-                **self.body(who),
-                "type": "block_actions",
-                "container": where,
-                "channel": {"id": message.channel},
-                "actions": [action],
-            }
-        )
+        self.deliver({**self.body(who), "type": "block_actions", "actions": [action], **where})
 
     def submit(self, who: str) -> None:
         """The form that is open before somebody."""
         view = self.world.slack.views.pop(who)
-        if view["callback_id"] not in self.world.process.forms or "run" not in view.get("private_metadata", ""):
+        if view["callback_id"] not in self.world.process.sent or "run" not in view.get("private_metadata", ""):
             return
-        values = {"note": "", "reason": "the old code does not run", "confirm": self.word(view)}
+        values = {
+            "note": "",
+            "reason": "the old code does not run",
+            "confirm": self.word(view),
+            "text": "checkout was down",
+        }
         state = {"values": {block: {"v": {"value": value}} for block, value in values.items()}}
         sent = {**view, "id": f"V{self.count}", "state": state}
         self.deliver({**self.body(who), "type": "view_submission", "view": sent})
@@ -134,7 +149,8 @@ class Crowd:
         """What must be typed; hastily, now and then."""
         run = view["private_metadata"].partition('"run": "')[2][:7]
         try:
-            word = messages.confirm_word(self.world.process.ledger.run(run))
+            at = self.world.process.ledger.run(run)
+            word = glass.word(at) if view["callback_id"] == "rb.breakglass" else messages.confirm_word(at)
         except Refused:
             return ""
         return "" if self.world.odds("typed wrong") else word or ""

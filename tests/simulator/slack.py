@@ -11,6 +11,9 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
+from bot.client import Client as RealClient
+from bot.vitals import Vitals
+
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
@@ -41,6 +44,7 @@ class Message:
     lost: bool = False
     gone: bool = False
     shouted: bool = False
+    at: float = 0.0  # by the world's clock that only goes forward
 
     @property
     def ts(self) -> str:
@@ -55,6 +59,7 @@ class Slack:
     messages: list[Message] = field(default_factory=list)
     screens: list[tuple[Message, list[Json]]] = field(default_factory=list)  # what somebody may still have before them
     views: dict[str, Json] = field(default_factory=dict)
+    homes: dict[str, Json] = field(default_factory=dict)
     members: list[str] = field(default_factory=lambda: ["U0BOB", "U0CHEN"])
     inactive: set[str] = field(default_factory=set)
     away_until: float = 0.0
@@ -67,11 +72,22 @@ class Slack:
         """Somebody has changed the directory."""
         self.directory.append((self.world.clock.mono, tuple(self.members), frozenset(self.inactive)))
 
-    def entitled(self, user: str, since: float, by_id: tuple[str, ...]) -> bool:
-        """Was this person an active approver at any moment since then?"""
-        last = [entry for entry in self.directory if entry[0] <= since][-1:]
-        seen = last + [entry for entry in self.directory if entry[0] > since]
-        return user in by_id or any(user in members and user not in inactive for _, members, inactive in seen)
+    def entitled(self, user: str, since: float, names: tuple[str, ...]) -> bool:
+        """Was this person active and one of these, named by id or by group, at any moment since then?"""
+        group = any(name.startswith("@") for name in names)
+        return any(
+            user not in inactive and (user in names or (group and user in members))
+            for _, members, inactive in self.known(since)
+        )
+
+    def nobody(self, since: float, besides: set[str]) -> bool:
+        """Was there any moment since then at which no active approver was in the group, besides these?"""
+        return any(not set(members) - inactive - besides for _, members, inactive in self.known(since))
+
+    def known(self, since: float) -> list[tuple[float, tuple[str, ...], frozenset[str]]]:
+        """The directory as it was then, and each of its changes since."""
+        before = [entry for entry in self.directory if entry[0] <= since][-1:]
+        return before + [entry for entry in self.directory if entry[0] > since]
 
     # -- the transport ---------------------------------------------------------------------------------------
 
@@ -96,11 +112,12 @@ class Slack:
         return done
 
     def no(self, fault: str) -> None:
-        """Raises SlackApiError as the client does: a dict where the answer is no JSON."""
-        if fault == "5xx":
-            raise SlackApiError("no JSON", {"status": 503, "headers": {}, "body": "<html>"})
-        status, headers = (429, {"Retry-After": "3"}) if fault == "429" else (200, {})
-        error = "ratelimited" if fault == "429" else fault
+        """Raises SlackApiError as the client does; where the answer is no JSON it makes an error of its own of it."""
+        error, headers, status = fault, {}, 200
+        if fault == "429":
+            error, headers, status = "ratelimited", {"Retry-After": "3"}, 429
+        elif fault == "5xx":
+            error, status = "Received a response in a non-JSON format: <html>", 503
         raise SlackApiError(error, answer({"ok": False, "error": error}, headers, status))
 
     def chat_postMessage(self, told: Json) -> Json:
@@ -108,7 +125,7 @@ class Slack:
         event = ((told.get("metadata") or {}).get("event_payload") or {}).get("event")
         message = Message(
             len(self.messages) + 1, told["channel"], told.get("thread_ts"), told["text"], told["blocks"], event,
-            world.generation, shouted=bool(told.get("reply_broadcast")),
+            world.generation, shouted=bool(told.get("reply_broadcast")), at=world.clock.mono,
         )  # fmt: skip
         if message.thread and self.find(message.channel, message.thread).gone:
             return {"ok": False, "error": "thread_not_found"}
@@ -150,7 +167,7 @@ class Slack:
     def users_info(self, told: Json) -> Json:
         user = told["user"]
         record = {"id": user, "name": user.lower(), "real_name": user[2:].title(), "deleted": user in self.inactive}
-        return {"ok": True, "user": {**record, "is_restricted": user == "U0GUS"}}
+        return {"ok": True, "user": {**record, "is_restricted": user == "U0GUS", "team_id": TEAM}}
 
     def usergroups_list(self, told: Json) -> Json:
         return {"ok": True, "usergroups": [{"id": GROUP, "handle": "db-oncall"}]}
@@ -165,6 +182,10 @@ class Slack:
 
     views_push = views_open
 
+    def views_publish(self, told: Json) -> Json:
+        self.homes[told["user_id"]] = told["view"]
+        return {"ok": True, "view": {"id": "V0HOME"}}
+
 
 def answer(data: Json, headers: Json | None = None, status: int = 200) -> SlackResponse:
     """As slack_sdk hands it out."""
@@ -173,13 +194,19 @@ def answer(data: Json, headers: Json | None = None, status: int = 200) -> SlackR
     )
 
 
-class Client(WebClient):
-    """slack_sdk's client over a world's transport."""
+class Transport(WebClient):
+    """slack_sdk's client, where the bot's own ends and the network begins: a world's."""
 
-    def __init__(self, slack: Slack) -> None:
-        super().__init__("xoxb-simulated")
-        self.slack = slack
+    slack: Slack
 
     def api_call(self, api_method: str, **told: Any) -> SlackResponse:
         said = {**(told.get("params") or {}), **(told.get("data") or {}), **(told.get("json") or {})}
         return answer(self.slack.call(api_method, said)).validate()
+
+
+class Client(RealClient, Transport):
+    """The bot's client over a world's transport."""
+
+    def __init__(self, slack: Slack, vitals: Vitals) -> None:
+        super().__init__("xoxb-simulated", "https://slack.invalid/api/", vitals)
+        self.slack = slack

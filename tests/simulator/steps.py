@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from core.commit import unknown
+from core.commit import not_cut, unknown
 from core.errors import NeedsAPerson, PlanChanged, Refused, StepFailed
 from core.model import Json, Kind
 from core.pgtools import Cancelled
@@ -181,6 +181,7 @@ class Steps:
 
         world, base = self.world, self.reached(work, "connect")
         self.locks(work, base)
+        not_cut(work)
         one = base.begin(work.run, mark)
         try:
             world.at("under the lock")
@@ -257,7 +258,7 @@ class Steps:
         work.say("services_stopping", {"before": {"api": 2}})
         base.serving = False
         world.at("services are stopped")
-        if base.down or world.odds("script"):
+        if base.down or work.cut() or world.odds("script"):
             base.serving = True
             raise StepFailed("E-EXECUTE", "The names were not swapped.", "Production was not changed.")
         world.runs_script(work, work.run.id)

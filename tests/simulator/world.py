@@ -11,22 +11,28 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import sqlite_utils
+
 from core.errors import Refused
+from core.model import Run
 from core.redact import SecretStr
 from core.runbook import Work
-from core.settings import Drill, Settings, Target
-from tests.simulator import invariants
+from core.settings import BreakGlass, Drill, Settings, Target
+from tests.simulator import invariants, surroundings
 from tests.simulator.clock import CURRENT, Clock
 from tests.simulator.database import Database
-from tests.simulator.people import ALIAS, ANA, BY_ID, ON_CALL, Crowd
+from tests.simulator.people import ALIAS, ANA, BY_ID, DAN, Crowd
 from tests.simulator.process import Process
 from tests.simulator.slack import FAULTS, Slack
 from tests.simulator.starts import NAMES, Start
 from tests.simulator.steps import Steps
 
+MINUTE = timedelta(minutes=1)
 ACTS = (8, 14, 20, 36)
 DEEPEST = 3  # acts on top of each other
 RARE = {
@@ -34,9 +40,6 @@ RARE = {
     "services are stopped", "names are swapped", "look for the names", "backup", "prepare", "tidy", "verify", "compare the plan",
 }  # fmt: skip
 FEARED = 12  # times as often as elsewhere a process dies at these boundaries, which a world passes once or twice
-SURROUNDINGS = ("group",) * 5 + ("up",) * 3 + ("drift",) * 4 + (
-    "account", "account", "down", "locked", "sick", "slack", "card", "term", "second",
-)  # fmt: skip
 ODDS = {
     "proof": 0.02, "script": 0.04, "commit undone": 0.04, "commit late": 0.05, "commit answer": 0.06, "ledger full": 0.003,
     "respond": 0.05, "twice": 0.06, "typed wrong": 0.05,
@@ -44,11 +47,11 @@ ODDS = {
 TARGETS = {
     "production": Target(
         "production", SecretStr("postgresql://"), SecretStr("postgresql://scratch"), channel="#incidents",
-        approvers=("@db-oncall",), drill=Drill("daily 10:00"),
+        approvers=("@db-oncall",), drill=Drill("daily 10:00"), break_glass=BreakGlass((ANA, DAN), MINUTE, MINUTE / 2),
     ),
     "billing": Target(
         "billing", SecretStr("postgresql://"), SecretStr("postgresql://scratch"), channel="#incidents", approvals=2,
-        approvers=("@db-oncall", BY_ID), reason="required",
+        approvers=("@db-oncall", BY_ID), reason="required", break_glass=BreakGlass(("@db-oncall",), 2 * MINUTE, MINUTE / 6),
     ),
 }  # fmt: skip
 
@@ -67,6 +70,9 @@ class World:
         self.acknowledged: list[tuple[int, str]] = []
         self.depth = self.generation = 0
         self.calm = self.dead = self.over = False
+        self.full_until = 0.0
+        self.db: sqlite_utils.Database | None = None
+        self.written_at: dict[int, float] = {}  # event -> by the clock that only goes forward
         self.asked_anew: dict[str, float] = {}  # run -> when its approvers' rights were asked last
         self.dying = self.rng.choice((0.0, 0.001, 0.003, 0.01))
         self.failing = self.rng.choice((0.0, 0.02, 0.1))
@@ -74,15 +80,22 @@ class World:
         self.clock = Clock()
         self.bases = {name: Database(self, name, parts=self.rng.choice((1, 1, 2))) for name in TARGETS}
         self.slack, self.steps, self.crowd = Slack(self), Steps(self), Crowd(self)
-        name = self.rng.choice(NAMES) if len(starts) > 1 else "empty"
+        name = self.rng.choice([name for name in NAMES if name in starts])
         start = starts[name]
         self.count("start", name)
         start.begin(self)
         ledger = folder / f"{seed}.db"
         shutil.copyfile(start.ledger, ledger)
-        self.settings = Settings(targets=TARGETS, ledger=ledger, backup_dir=folder / "none", aliases=((ANA, ALIAS),))
+        self.settings = Settings(
+            targets=TARGETS,
+            ledger=ledger,
+            backup_dir=folder / "none",
+            aliases=((ANA, ALIAS),),
+            grace=timedelta(seconds=self.rng.choice((3, 20))),
+        )
         CURRENT.world = self
         self.process = Process(self)
+        self.seen = self.process.ledger.head()[0]
 
     # -- what others call ------------------------------------------------------------------------------------
 
@@ -104,6 +117,10 @@ class World:
         self.clock.mono += 0.01
         if self.calm:
             return
+        if self.process.ending:
+            self.clock.mono += 1.0  # a machine that shuts down is slow
+            if self.process.hurry():
+                self.dies("the drain took too long")
         chance = self.rng.random()
         if chance < 0.06 and self.depth < DEEPEST:
             self.nested()
@@ -115,15 +132,22 @@ class World:
         if self.dead:
             raise Crash
         if not self.calm and self.rng.random() < self.dying * (FEARED if boundary in RARE else 1):
-            self.count("crash", boundary)
-            self.note("CRASH", boundary)
-            self.dead = True
-            raise Crash
+            self.dies(boundary)
+
+    def dies(self, where: str) -> None:
+        """Raises Crash."""
+        self.count("crash", where)
+        self.note("CRASH", where)
+        self.dead = True
+        raise Crash
 
     def sleep(self, seconds: float) -> None:
         """Somebody in the process waits, and others act meanwhile."""
+        if seconds <= 0.05:
+            self.clock.mono += seconds
+            return
         self.may_die("sleep")
-        if not self.calm and seconds > 0.05:
+        if not self.calm:
             for _ in range(2 if seconds > 1 else 1):
                 if self.depth < DEEPEST and self.rng.random() < 0.5:
                     self.nested()
@@ -136,12 +160,27 @@ class World:
         self.note("frozen", seconds)
         self.clock.mono += seconds
 
-    def ends(self, why: str) -> None:
-        """The process ends by itself, loudly."""
-        self.count("fault", f"ended: {why}")
-        self.note("ENDED", why)
-        self.dead = True
-        raise Crash
+    def full(self) -> bool:
+        """Is there no room for what a transaction has written?"""
+        lasting = not self.calm and self.clock.mono < self.full_until
+        if lasting or self.odds("ledger full"):
+            self.count("fault", "ledger full for a while" if lasting else "ledger full")
+            return True
+        return False
+
+    def written(self, head: int) -> None:
+        """The ledger has grown up to there."""
+        for number in range(self.seen, head):
+            self.written_at[number + 1] = self.clock.mono
+        self.seen = max(self.seen, head)
+
+    def buttons(self, run: Run) -> set[str] | None:
+        """What the newest card of a run offers; None where there is none."""
+        posts = self.process.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
+        if not posts:
+            return None
+        card = self.slack.find(posts[0]["channel"], posts[0]["ts"])
+        return {one["action_id"] for block in card.shown if block["type"] == "actions" for one in block["elements"]}
 
     def slack_fault(self, method: str) -> str | None:
         """What Slack does instead of answering."""
@@ -194,57 +233,11 @@ class World:
         elif chance < 0.80:
             self.process.part("announcer")
         elif chance < 0.88:
-            self.process.part(self.rng.choice(("expire", "remind") * 5 + ("drills", "clean")))
+            self.process.part(self.rng.choice(("expire", "remind", "countdown") * 5 + ("drills", "clean")))
         elif chance < 0.92:
-            self.time_passes()
+            surroundings.time_passes(self)
         else:
-            self.surroundings()
-
-    def time_passes(self) -> None:
-        seconds = self.rng.choice((1, 1, 10, 10, 60, 130, 300, 1000))
-        if self.rng.random() < 0.15:
-            jump = self.rng.choice((-7200, -600, -5, 5, 600, 4000))
-            self.count("fault", "clock set back" if jump < 0 else "clock set forward")
-            self.note("clock set", jump)
-            self.clock.jump(jump)
-        self.clock.mono += seconds
-
-    def surroundings(self) -> None:
-        """Something outside of the bot changes."""
-        base = self.bases[self.rng.choice(list(self.bases))]
-        what = self.rng.choice(SURROUNDINGS)
-        self.count("surroundings", what)
-        self.note("surroundings", what, base.name)
-        if what == "group":
-            self.slack.members = self.rng.sample(ON_CALL, self.rng.randint(0, 3))
-            self.slack.changed()
-        elif what == "account":
-            self.slack.inactive = set(self.rng.sample(ON_CALL, self.rng.randint(0, 1)))
-            self.slack.changed()
-        elif what == "down":
-            base.fall()
-        elif what == "up":
-            base.down = base.locked = base.sick = False
-        elif what == "drift" and not base.opened:
-            base.drift += 1
-        elif what == "locked":
-            base.locked = True
-        elif what == "sick":
-            base.sick = True
-        elif what == "slack":
-            self.slack.away_until = self.clock.mono + self.rng.choice((5, 60, 300))
-        elif what == "card" and self.slack.messages:
-            self.rng.choice(self.slack.messages).gone = True
-        elif what == "term":
-            self.process.ending = True
-            self.process.announcer.stop.set()
-        elif what == "second":
-            self.second_bot()
-
-    def second_bot(self) -> None:
-        """Somebody starts another bot on the same audit trail."""
-        if self.process.ledger.hold("bot"):
-            self.faults.append("two bots hold one ledger")
+            surroundings.change(self)
 
     def run(self) -> None:
         """Acts with faults, then a quiet end; afterwards nothing may be left undone."""
@@ -252,7 +245,9 @@ class World:
         for number in range(self.rng.choice(ACTS)):
             self.alive(partial(self.crowd.ask, ANA) if number == 0 and not self.slack.messages else self.act)
             if self.process.ending:
-                self.count("fault", "told to end")
+                with suppress(Crash):
+                    self.process.drain()
+                    self.count("fault", "drained")
                 self.restart()
         invariants.settle(self)
         self.faults += invariants.hold(self)
@@ -265,6 +260,8 @@ class World:
             if file.name.startswith(self.settings.ledger.name):
                 Path(file).unlink()
         self.process.close()
+        if self.db is not None:
+            self.db.conn.close()
 
     def alive(self, act: object) -> None:
         """Do something; where the process dies of it, a new one is started."""
@@ -277,8 +274,8 @@ class World:
         """A start at which the ledger is full ends at once."""
         try:
             self.process.begin()
-        except Refused as no:
-            self.ends(f"{type(no).__name__} at the start")
+        except Refused:
+            self.dies("the ledger is full at the start")
 
     def restart(self) -> None:
         """The supervisor starts the bot again."""
