@@ -217,7 +217,8 @@ def campaign(world: World, trials: int, seed: int) -> dict[str, Any]:
     events_, size = len(before[0]), len(before[1])
     whole.close()
     told = {kind: {"the file alone": file[kind], "only the witness": only[kind]} for kind in KINDS}
-    return {"trials": trials, "seed": seed, "events": events_, "runs": size, "found": told, "missed": missed}
+    sums = {"found by the file alone": file.total(), "only by the witness": only.total(), "not found": len(missed)}
+    return {"trials": trials, "events": events_, "runs": size, **sums, "seed": seed, "found": told, "missed": missed}
 
 
 def main() -> int:
@@ -225,20 +226,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tampering", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=None, help="where to write the figures")
+    parser.add_argument("--json", help="where to write the figures; `-`: to stdout, and nothing else there")
     asked = parser.parse_args()
     with TemporaryDirectory() as folder:
         world = made(Path(folder))
     began = time.monotonic()
     found = campaign(world, asked.trials, asked.seed)
-    print(f"{'tampering':<52}{'the file alone':>16}{'only the witness':>18}")
+    people = sys.stderr if asked.json == "-" else sys.stdout
+    print(f"{'tampering':<52}{'the file alone':>16}{'only the witness':>18}", file=people)
     for kind, counts in found["found"].items():
-        print(f"{kind:<52}{counts['the file alone']:>16,}{counts['only the witness']:>18,}")
+        print(f"{kind:<52}{counts['the file alone']:>16,}{counts['only the witness']:>18,}", file=people)
     total = asked.trials - len(found["missed"])
-    print(f"{total:,} of {asked.trials:,} found, seed {asked.seed}, {time.monotonic() - began:.0f} s")
-    print("\n".join(found["missed"][:20]))
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"{total:,} of {asked.trials:,} found, seed {asked.seed}, {time.monotonic() - began:.0f} s", file=people)
+    print("\n".join(found["missed"][:20]), file=people)
+    text = json.dumps(found, indent=1) + "\n"
+    if asked.json == "-":
+        print(text, end="")
+    elif asked.json:
+        Path(asked.json).write_text(text, encoding="utf-8")
     return 1 if found["missed"] else 0
 
 
