@@ -50,7 +50,7 @@ class Plan:
     act: str
     seed: int
     report: str
-    least: float = 0.01
+    least: float = 0.03
     skip: int = 0
     ended: dict[str, int] = field(default_factory=dict)
 
