@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -137,6 +138,7 @@ class Bot:
             )
         self.ledger.declare(self.place.lock, policy(settings))
         self.vitals, self.cut, self.code = Vitals(), threading.Event(), 0
+        self.open = False  # Slack has a way to us
         self.client = client_of(settings, self.vitals)
         self.people = People(self.client, settings)
         self.desk = Desk(self.ledger, settings)
@@ -157,7 +159,7 @@ class Bot:
         self.client.no_more = lambda error: self.refused(error)
         parts = {"announcer": self.announcer.run, "worker": self.worker.run}
         self.vitals.expect("main", "clock", *parts)
-        clock = scheduler(self.desk, self.people, self.beat)
+        clock = scheduler(self.desk, self.people, self.beat, self.unheard)
         threads = [
             threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
             for name, loop in parts.items()
@@ -209,6 +211,7 @@ class Bot:
 
     def watch(self, door: SocketModeHandler | HttpDoor) -> None:
         """Look around about once a second, until there is a reason to end."""
+        self.open = True
         if isinstance(door, SocketModeHandler):
             self.watchdog = Watchdog(door, self.settings.slack.silence.total_seconds())
         log.info("ready", targets=list(self.settings.targets), mode=self.settings.slack.mode)
@@ -265,6 +268,12 @@ class Bot:
             ) from None
         port.start()
         return port
+
+    def unheard(self) -> float:
+        """Seconds since a click could last have reached us; infinite while none can, or none is taken any more."""
+        if self.vitals.ending.is_set() or not self.open:
+            return math.inf
+        return self.watchdog.age if self.watchdog else 0.0
 
     def slack_fault(self) -> str:
         """Why Slack's clicks do not arrive; empty where they do."""

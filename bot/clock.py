@@ -28,8 +28,10 @@ REMEMBERED = timedelta(days=7)  # how long a request of Slack's is known again
 LONGEST = timedelta(days=400)  # how far back a missed drill is looked for
 
 
-def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> BackgroundScheduler:
-    """Everything that happens by the clock; not started yet."""
+def scheduler(
+    desk: Desk, people: People, beat: Callable[[], None], unheard: Callable[[], float]
+) -> BackgroundScheduler:
+    """Everything that happens by the clock; not started yet. `unheard`: seconds since a click could last have reached us."""
     clock = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
 
     def asked(run: Run) -> list[str]:
@@ -40,7 +42,7 @@ def scheduler(desk: Desk, people: People, beat: Callable[[], None]) -> Backgroun
         return [people.person(user).name for user in found]
 
     clock.add_job(guarded(desk.expire), "interval", seconds=1, id="expire")
-    clock.add_job(guarded(Countdown(desk).look), "interval", seconds=1, id="countdown")
+    clock.add_job(guarded(Countdown(desk, unheard=unheard).look), "interval", seconds=1, id="countdown")
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -37,7 +38,7 @@ class Night:
     """A request that waits, a clock that is set by hand, and a bot that can be started again."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
-        self.now, self.passed = datetime(2026, 1, 1, 3, tzinfo=UTC), 0.0
+        self.now, self.passed, self.unheard = datetime(2026, 1, 1, 3, tzinfo=UTC), 0.0, 0.0
         given = {"approvals": 1, "break_glass": GLASS, **more}
         self.target = Target("production", SecretStr("postgresql://"), approvers=("U0BOB", "U0CHEN"), **given)
         both = ("U0DEE", "U0DEE2")
@@ -51,7 +52,7 @@ class Night:
 
     def start(self) -> None:
         """A new process of the bot."""
-        self.countdown = Countdown(self.desk, lambda: self.passed)
+        self.countdown = Countdown(self.desk, lambda: self.passed, lambda: self.unheard)
 
     def asks(self) -> str:
         run = self.desk.ask(Request("from", "011"), self.target, ANA, "an outage")
@@ -244,6 +245,42 @@ def test_neither_a_clock_that_jumps_nor_a_restart_shortens_the_countdown(night: 
     assert one.passes(seconds=30).state is State.WAITING, "and not before the time that was announced"
     one.now += timedelta(hours=1)
     assert one.passes(seconds=2).without_second
+
+
+def test_only_time_in_which_a_click_could_reach_the_bot_counts(night: Callable[..., Night]) -> None:
+    one = night(approval_expires=timedelta(hours=2))
+    one.broken()
+    one.passes(seconds=50)
+    one.unheard = math.inf  # ending, or without a way to Slack
+    assert one.passes(seconds=90).state is State.WAITING
+    one.unheard = 0.0
+    one.passes(seconds=5)
+    one.now, one.passed = one.now + timedelta(minutes=5), one.passed + 300  # frozen: neither bot nor click came through
+    assert one.passes(seconds=4).state is State.WAITING
+    one.unheard = 30.0  # a socket that has fallen silent
+    assert one.passes(seconds=20).state is State.WAITING
+    one.unheard = 0.0
+    assert one.passes(seconds=4).state is State.WAITING, "and its first pong does not make up for it"
+    assert one.passes(seconds=1).without_second
+
+
+def test_the_time_before_the_announcement_was_seen_is_no_part_of_the_countdown(night: Callable[..., Night]) -> None:
+    one = night()
+    one.passes(minutes=9)
+    one.unheard = 5.0  # the last pong came five seconds ago
+    one.countdown.look()
+    one.breaks()
+    one.shown()
+    one.now += timedelta(minutes=1)  # a jump, so that only our own clock is asked
+    one.countdown.look()
+    one.unheard = 0.0
+    for _ in range(59):
+        one.passed += 1
+        one.countdown.look()
+    assert one.run.state is State.WAITING
+    one.passed += 1
+    one.countdown.look()
+    assert one.run.without_second
 
 
 def test_the_desk_itself_opens_nothing_too_late_or_for_an_older_word(night: Callable[..., Night]) -> None:
