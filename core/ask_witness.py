@@ -6,18 +6,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
+from core import ask_bot
 from core.errors import EXIT, Refused
 from core.witness import Posted, Witness
 
 
 def ask(file: str) -> Posted:
     """What was posted, read live from Slack, or from a file. Raises Refused as the other program does."""
-    command = [sys.executable, "-m", "bot", "--witness", *([file] if file else [])]
-    # it has our environment: it reads the same settings, with the same secrets
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    done = ask_bot.ask("--witness", *([file] if file else []))
     try:
         told = json.loads(done.stdout)
     except ValueError:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import driving, printing, totp, transcript
+from core import ask_bot, driving, printing, totp, transcript
 from core.confirming import confirm_word
 from core.errors import Refused
 from core.grammar import Command
@@ -86,13 +84,8 @@ def may_approve(who: Person, run: Run, target: Target) -> None:
     if not groups:
         raise Refused("E-NOT-APPROVER", f"Only {', '.join(target.approvers)} may decide on *{run.id}*.")
     driving.say(f"Asking Slack who is in {', '.join(groups)}.")
-    # only the bot knows Slack; -P and the path keep modules of the working directory out
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    command = [sys.executable, "-P", "-m", "bot", "--may-approve", who.id, run.id]
     try:
-        done = subprocess.run(
-            command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
-        )
+        done = ask_bot.ask("--may-approve", who.id, run.id, seconds=PATIENCE, quiet=True)
         no = json.loads(done.stdout or "{}") if done.returncode else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         no = {}

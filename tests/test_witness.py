@@ -125,6 +125,20 @@ def test_what_another_program_has_read_arrives_as_it_was(world: World) -> None:
     assert ask_witness.read(json.loads(ask_witness.told(world.said))) == world.said
 
 
+def test_a_package_of_the_working_directory_is_not_taken_for_the_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "bot"
+    theirs.mkdir()
+    (theirs / "__init__.py").touch()
+    (theirs / "__main__.py").write_text("from pathlib import Path\nPath('it-ran').touch()\n")
+    pasted = tmp_path / "pasted.txt"
+    pasted.write_text(f"Audit #1 {'f' * 16}\n")
+    monkeypatch.chdir(tmp_path)
+    assert [one.number for one in ask_witness.ask(str(pasted)).witnesses] == [1]
+    assert not (tmp_path / "it-ran").exists()
+
+
 # -- who may be heard --------------------------------------------------------------------------------------
 
 
