@@ -66,7 +66,7 @@ def decidable(shell: Shell, run_id: str) -> tuple[Run, Target]:
         raise Refused("E-SHELL-APPROVE", told, f"{no.hint} Or decide in Slack.") from None
     run = shell.ledger.run(run_id)
     target = shell.settings.target(run.target)
-    driving.agree(shell.desk, target, always=True)
+    driving.agree(shell.desk, target.name, always=True)
     shell.desk.may_decide(run, shell.person)
     may_approve(shell.person, run, target)
     at_a_terminal()
@@ -130,7 +130,7 @@ def authenticator(shell: Shell, command: Command) -> int:
 def enroll(shell: Shell, command: Command) -> int:
     """A new secret, shown once on a terminal; it counts when its person has confirmed it in Slack."""
     shell.mapped()
-    driving.agree(shell.desk, shell.settings.target(), always=True)
+    driving.agree(shell.desk, shell.settings.target().name, always=True)
     at_a_terminal()
     if not sys.stdout.isatty() or command.json:
         raise Refused(
@@ -152,7 +152,7 @@ def enroll(shell: Shell, command: Command) -> int:
 def remove(shell: Shell, command: Command) -> int:
     """One's own, or that of somebody who has lost it."""
     shell.mapped()
-    driving.agree(shell.desk, shell.settings.target(), always=True)
+    driving.agree(shell.desk, shell.settings.target().name, always=True)
     factor, who = shell.desk.factor, shell.person
     whose = shell.settings.people.get(command.by, command.by) if command.by else who.id
     found = factor.of(whose)

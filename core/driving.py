@@ -38,7 +38,7 @@ class Nobody:
         raise Refused("E-NOT-ALLOWED", "No approval is needed here.")
 
 
-def agree(desk: Desk, target: Target, always: bool = False) -> None:
+def agree(desk: Desk, target: str, always: bool = False) -> None:
     """Raises Refused(E-CONFIG) where the running bot goes by another policy: a settings file of one's own is no way in.
 
     `always`: also where none is running; then that of the last one counts.
@@ -50,7 +50,7 @@ def agree(desk: Desk, target: Target, always: bool = False) -> None:
         raise Refused(
             "E-CONFIG",
             f"The {'running' if desk.ledger.held('bot') else 'last'} bot has other settings than this shell, "
-            f"so I start nothing on *{target.name}*.",
+            f"so I do nothing on *{target}*.",
             "Use the bot's own file: ROLLBACK_CONFIG names it. After a change, restart the bot.",
         )
 
@@ -73,7 +73,7 @@ def with_the_bot(desk: Desk, ask: Ask, target: Target, who: Person, command: Com
             f"No bot is running on this audit trail, so nobody could approve on *{target.name}*. Nothing was started.",
             "Start it (`rollback-bot`), then ask again.",
         )
-    agree(desk, target)
+    agree(desk, target.name)
     run = ask(reason(target, command))
     follower = Follower(desk, target)
     try:
@@ -87,7 +87,7 @@ def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Com
     """Walk it in this process, after a typed confirmation of exactly the plan that was shown."""
     follower = Follower(desk, target)
     set_up(settings)
-    agree(desk, target)
+    agree(desk, target.name)
     engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up)
     engine.close_abandoned()
     run = ask(reason(target, command))

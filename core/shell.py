@@ -187,7 +187,7 @@ class Shell:
         )
 
     def do_withdraw(self, command: Command) -> int:
-        run = self.desk.withdraw(named(command), self.person, command.text)
+        run = self.desk.withdraw(self.agreed(named(command)).id, self.person, command.text)
         return self.show([f"{run.id} is {run.state}."], {"run": printing.record(run)})
 
     def do_stop(self, command: Command) -> int:
@@ -213,11 +213,22 @@ class Shell:
 
     def own(self, run_id: str, what: str) -> Run:
         """A run that this account has asked for. Raises Refused(E-NOT-YOURS)."""
-        run = self.ledger.run(run_id)
+        run = self.agreed(run_id)
         if run.requester.id != self.person.id:
             raise Refused(
                 "E-NOT-YOURS", f"Only who asked for *{run.id}* can {what} in the shell.", "Others do in Slack."
             )
+        return run
+
+    def agreed(self, run_id: str) -> Run:
+        """The run, where the running bot goes by what this shell does: else we might not be whom its settings name.
+
+        Raises Refused(E-CONFIG).
+        """
+        from core import driving
+
+        run = self.ledger.run(run_id)
+        driving.agree(self.desk, run.target)
         return run
 
     # -- asking --------------------------------------------------------------------------------------------
@@ -266,7 +277,8 @@ class Shell:
         """Drop the database that a restore has set aside, after its name was typed."""
         from core import dropping
 
-        run = self.ledger.run(named(command))
+        run = self.agreed(named(command))
+        self.mapped()
         name = dropping.name_of(run)
         print(
             f"{name} holds what was written after the backup; it is the only copy. Type its name to drop it: ",
@@ -282,7 +294,7 @@ class Shell:
     def do_release(self, command: Command) -> int:
         from core import hold
 
-        run = self.ledger.run(named(command))
+        run = self.agreed(named(command))
         self.mapped()
         hold.let_go(self.settings.target(run.target), run)
         run = self.desk.release(run.id, self.person)
