@@ -144,6 +144,7 @@ class Bot:
         self.desk = Desk(self.ledger, settings)
         self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.vitals.ending.is_set, self.cut.is_set)
         self.pool = ThreadPoolExecutor(8, "work")
+        self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
         self.watchdog: Watchdog | None = None
         pace = Pace(settings.slack.post_every.total_seconds())
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
@@ -295,7 +296,7 @@ class Bot:
         """How Slack reaches us; asks Slack who we are. Raises one of AWAY, or BoltError."""
         slack = self.settings.slack
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
-        app = build_app(self.client, self.desk, self.engine, self.people, self.pool, self.vitals, secret)
+        app = build_app(self.client, self.desk, self.engine, self.people, self.answers, self.vitals, secret)
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port, self.ledger.first_time)
         token = slack.app_token.get_secret_value() if slack.app_token else None
@@ -329,7 +330,8 @@ class Bot:
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.pool, self.answers):
+            pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + CLOSING
         for thread in (closing, *threads):
             thread.join(max(0.0, until - time.monotonic()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -14,7 +16,7 @@ from bot import messages
 from bot.context import context_of
 from bot.decisions import Decisions, delivery
 from bot.glass import Glass
-from bot.guard import place
+from bot.guard import place, who
 from bot.people import AWAY, People
 from bot.reply import Reply
 from bot.witness import Reader
@@ -27,6 +29,8 @@ from core.refusals import WayBack
 from core.settings import Target
 
 log = structlog.get_logger()
+AT_ONCE = 2
+"""Answers that one person may wait for: a plan, or reading back the channels, can take minutes."""
 
 
 class Commands:
@@ -36,6 +40,8 @@ class Commands:
         self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
         self.settings, self.ledger = desk.settings, desk.ledger
         self.glass = Glass(decisions)
+        self.waiting: Counter[str] = Counter()  # people -> answers that they wait for
+        self.guard = threading.Lock()
 
     def handle(self, body: Json, reply: Reply) -> BoltResponse:
         """The listener of the command."""
@@ -143,7 +149,14 @@ class Commands:
         return self.looking(lambda: doctor_message(doctor.examine(self.settings)), reply, "Checking the set-up.")
 
     def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
-        """Acknowledge now, answer when the database has."""
+        """Acknowledge now, answer when the database has. Raises Refused(E-RATE)."""
+        person = who(reply.body)
+        with self.guard:
+            if self.waiting[person] >= AT_ONCE:
+                raise Refused(
+                    "E-RATE", "I am still at what you asked before, so I did nothing.", "Wait for its answer."
+                )
+            self.waiting[person] += 1
 
         def later() -> None:
             try:
@@ -153,6 +166,9 @@ class Commands:
             except Exception as error:
                 log.exception("bug", error=type(error).__name__)
                 reply.later(messages.refusal(Problem("E-BUG", "Something broke on my side. Nothing was started.")))
+            finally:
+                with self.guard:
+                    self.waiting[person] -= 1
 
         self.pool.submit(later)
         return reply.ack(text=meanwhile, response_type="ephemeral")
