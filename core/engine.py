@@ -138,7 +138,8 @@ class Engine:
             self._broke(run, step, error)
         else:
             evidence.setdefault("seconds", round(time.monotonic() - started, 3))
-            self._done(self.ledger.run(run.id), step, evidence)
+            # a proof is of the plan that it began with
+            self._done(self.ledger.run(run.id) if step.needs else run, step, evidence)
 
     def _work(self, run: Run, target: Target) -> Work:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
