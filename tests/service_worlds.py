@@ -206,7 +206,7 @@ class CommandWorld(World):
     run: ClassVar[dict[str, int]] = {"application": 1}
 
     def first(self) -> dict[str, Any]:
-        return {"running": 1, "next": 1, "while": 0, "stopped_code": 3}
+        return {"running": 1, "next": 1, "while": 0, "stopped_code": 3, "revived": False}
 
     def running(self) -> dict[str, int]:
         return {"application": self.state()["running"]}

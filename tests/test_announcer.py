@@ -209,6 +209,18 @@ def test_while_the_trail_cannot_be_written_nothing_is_posted_twice_or_left_out(o
     assert len(office.new()) == 2 and office.all_told()
 
 
+def test_a_restart_right_before_an_event_is_marked_as_told_posts_nothing_again(office: Office) -> None:
+    office.asked()
+    office.announcer.catch_up()
+    before = [office.messages(place) for place in (CHANNEL, "D0BOB", "D0CHEN")]
+    office.ledger.db.execute("DELETE FROM posts WHERE place = 'told' AND event = ?", [office.ledger.head()[0]])
+    office.ledger.db.conn.commit()
+    assert not office.all_told() and all(before)
+    office.start()
+    office.announcer.catch_up()
+    assert office.all_told() and [office.messages(place) for place in (CHANNEL, "D0BOB", "D0CHEN")] == before
+
+
 def test_what_slack_did_not_take_before_the_end_is_told_after_the_next_start(office: Office) -> None:
     office.slack.faults.down = True
     office.drills(1, 2)

@@ -479,3 +479,55 @@ def test_what_is_half_done_does_not_go_on_while_its_way_back_is_open(desk: Desk)
         t.move(t.run(run.id), State.VERIFYING, "step_done", {"step": "execute", "evidence": {}})
     desk.stop(back.id, PEOPLE[0])
     assert desk.resume(run.id, PEOPLE[3]).state is State.EXECUTING
+
+
+def test_what_was_read_of_an_older_plan_is_lost_although_the_state_is_the_same_again(desk: Desk) -> None:
+    run = waiting(desk)
+    with desk.ledger.transaction() as t:
+        t.move(run, State.PLANNING, "plan_changed", {"what": ["it"]}, revision=2)
+        t.move(t.run(run.id), State.WAITING, "opened", {"digest": "d", "expires_at": None}, plan_digest="d")
+    with pytest.raises(Lost), desk.ledger.transaction() as t:
+        t.move(run, State.APPROVED, "approved", {})
+    assert desk.ledger.run(run.id).state is State.WAITING
+
+
+def test_only_what_waits_is_decided_and_what_has_begun_is_not_stopped(desk: Desk) -> None:
+    run = waiting(desk)
+    desk.approve(run.id, PEOPLE[3], 1, "d")
+    head = desk.ledger.head()
+    assert refused(lambda: desk.deny(run.id, PEOPLE[4], "too late")).code in ("E-CLOSED", "E-ALREADY")
+    assert (desk.ledger.run(run.id).state, desk.ledger.head()) == (State.APPROVED, head)
+    told = {"step": "execute", "evidence": {}, "differences": [], "code": "E-UNKNOWN"}
+    for state, kind in (
+        (State.EXECUTING, "executing"),
+        (State.NEEDS_A_PERSON, "unknown"),
+        (State.VERIFYING, "step_done"),
+        (State.DECIDE, "differs"),
+    ):
+        with desk.ledger.transaction() as t:
+            t.move(t.run(run.id), state, kind, told)
+        for act in (lambda: desk.stop(run.id, PEOPLE[3]), lambda: desk.withdraw(run.id, PEOPLE[0])):
+            assert refused(act).code == "E-TOO-LATE", state
+        assert desk.ledger.run(run.id).state is state
+
+
+def test_a_target_whose_outcome_is_unknown_takes_no_other_rollback(desk: Desk) -> None:
+    run = waiting(desk)
+    desk.approve(run.id, PEOPLE[3], 1, "d")
+    for state, kind in ((State.EXECUTING, "executing"), (State.NEEDS_A_PERSON, "unknown")):
+        with desk.ledger.transaction() as t:
+            t.move(t.run(run.id), state, kind, {"code": "E-UNKNOWN"})
+    assert refused(lambda: desk.ask(Request("latest"), TARGETS["one"], PEOPLE[3])).code == "E-BUSY"
+    assert [one.id for one in desk.ledger.open_runs()] == [run.id]
+
+
+def test_what_has_expired_is_not_approved_although_nobody_has_closed_it_yet(tmp_path: Path) -> None:
+    moment = [datetime(2026, 1, 1, tzinfo=UTC)]
+    ledger = Ledger(tmp_path / "ledger.db", lambda: moment[0])
+    desk = Desk(ledger, Settings(targets=TARGETS, default_target="one"))
+    run = waiting(desk)
+    moment[0] += timedelta(minutes=15)
+    assert refused(lambda: desk.approve(run.id, PEOPLE[3], 1, "d")).code == "E-EXPIRED"
+    assert refused(lambda: desk.deny(run.id, PEOPLE[3], "too late")).code == "E-EXPIRED"
+    assert ledger.run(run.id).state is State.WAITING
+    ledger.close()

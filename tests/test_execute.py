@@ -310,6 +310,14 @@ def test_a_second_rollback_of_the_database_is_kept_out(stand: Stand) -> None:
     stand.unchanged()
 
 
+def test_told_to_end_it_begins_no_transaction(stand: Stand) -> None:
+    work = replace(stand.approved(), cut=lambda: True)
+    with pytest.raises(StepFailed, match="I was told to end") as caught:
+        execute(work)
+    assert caught.value.code == "E-STOPPED"
+    stand.unchanged()
+
+
 def test_a_script_may_drop_a_materialized_view(server: Server, app: str, tmp_path: Path) -> None:
     with psycopg.connect(app) as conn:
         conn.execute("CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM stripe_events")
@@ -319,6 +327,16 @@ def test_a_script_may_drop_a_materialized_view(server: Server, app: str, tmp_pat
     execute(stand.approved())
     stand.gone()
     assert "totals" not in stand.tables()
+
+
+def test_what_a_script_has_set_does_not_steer_what_follows(server: Server, app: str, tmp_path: Path) -> None:
+    script = (sample.MIGRATIONS / "rollback" / "012_stripe_events.sql").read_text()
+    sets = (
+        "SET ROLE pg_read_all_data;\nSET search_path = pg_temp;\nSET lock_timeout = 1;\n"  # nor may it stay afterwards
+    )
+    stand = Stand(server, app, tmp_path, copied(tmp_path, {"rollback/012_stripe_events.sql": script + sets}))
+    execute(stand.approved())
+    stand.gone()
 
 
 # -- hostile scripts ---------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from core.ledger import Ledger
 from core.model import Person
 from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
-from core.settings import Settings, Target
+from core.settings import BreakGlass, Settings, Target
 from demo.workspace import Workspace
 
 RUN, PLAN = "RB-7K3M", "plan-0123456789ab.1"
@@ -163,6 +163,29 @@ def test_while_slack_is_silent_nobody_gets_in(gate: Gate) -> None:
             refused(gate, {**body, "trigger_id": "1.2.x"}, kind, "E-CANNOT-CHECK")
     finally:
         gate.slack.faults.down = False
+
+
+def test_while_slack_cannot_be_reached_nobody_gets_in(gate: Gate) -> None:
+    nowhere = People(WebClient("xoxb-1", base_url="http://127.0.0.1:1/", retry_handlers=[]), gate.people.settings)
+    with pytest.raises(bot.guard.Refused) as no:
+        nowhere.may_act(BOB)
+    assert no.value.code == "E-CANNOT-CHECK"
+
+
+def test_only_who_is_named_approves_or_breaks_the_glass(gate: Gate) -> None:
+    run, bob, chen = gate.ledger.run(RUN), Person(BOB, "Bob"), ("U0CHEN",)
+    no_approver = Target("production", approvers=chen, break_glass=BreakGlass((BOB,)))
+    not_named = Target("production", approvers=(BOB,), break_glass=BreakGlass(chen))
+    for act, code in (
+        (lambda: gate.people.may_approve(bob, run, no_approver), "E-NOT-APPROVER"),
+        (lambda: gate.people.may_break(bob, not_named), "E-NOT-ALLOWED"),
+        (lambda: gate.people.may_break(bob, Target("production", approvers=(BOB,))), "E-NOT-ALLOWED"),
+    ):
+        with pytest.raises(bot.guard.Refused) as no:
+            act()
+        assert no.value.code == code
+    gate.people.may_approve(bob, run, not_named)
+    gate.people.may_break(bob, no_approver)
 
 
 def test_who_reads_a_channel_must_be_known(gate: Gate) -> None:

@@ -283,13 +283,15 @@ def test_the_time_before_the_announcement_was_seen_is_no_part_of_the_countdown(n
     assert one.run.without_second
 
 
-def test_the_desk_itself_opens_nothing_too_late_or_for_an_older_word(night: Callable[..., Night]) -> None:
+def test_the_desk_itself_opens_nothing_too_early_too_late_or_for_an_older_word(night: Callable[..., Night]) -> None:
     one = night()
     old = one.broken().broken
     one.desk.approve(one.run_id, BOB, *SHOWN)
     one.desk.withdraw(one.run_id, BOB)
     new = one.breaks(DEE).broken
     assert old and new and new.event != old.event
+    one.now = new.starts_at - timedelta(milliseconds=1)
+    assert one.desk.countdown_over(one.run_id, new.event).state is State.WAITING, "too early"
     one.now = new.starts_at
     assert one.desk.countdown_over(one.run_id, old.event).state is State.WAITING
     one.now = datetime(2026, 1, 1, 3, 15, tzinfo=UTC)

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from bot import messages
-from core import doctor, survey
-from core.errors import Refused
+from core import doctor, layouts, survey
+from core.errors import Refused, StepFailed
 from core.model import Event, Request
 from core.steps.identify import identify
 from core.steps.part_by_part import execute
@@ -68,6 +68,19 @@ def test_a_migration_and_what_came_after_it_are_rolled_back(kept: Kept) -> None:
     after = replace(work.run, evidence={**work.run.evidence, "execute": done})
     checked = verify(kept.work(after))
     assert (checked["differences"], checked["newest"]) == ([], first)
+    kept.sql("CREATE TABLE since (id int)")
+    assert "`since`" in str(verify(kept.work(after))["differences"])
+
+
+@only("golang-migrate")
+def test_a_rollback_waits_for_no_migration_that_runs_and_says_so(kept: Kept) -> None:
+    work = kept.approved()
+    layout = layouts.of(kept.target)
+    with psycopg.connect(kept.url) as conn:
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", [layout.lock_keys(conn, layout.history(conn))[0]])
+        with pytest.raises(StepFailed, match="A migration is running") as caught:
+            execute(work)
+    assert caught.value.code == "E-BUSY" and not kept.marked()
 
 
 @each

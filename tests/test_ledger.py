@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -509,6 +510,14 @@ def test_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp_p
         acknowledged += len(whole)
         ledger.close()
     assert acknowledged > 20
+
+
+def test_what_is_committed_is_synced_by_every_thread(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.db")
+    with ThreadPoolExecutor(1) as pool:
+        found = [ledger.look("PRAGMA synchronous"), pool.submit(ledger.look, "PRAGMA synchronous").result()]
+    assert found == [[(2,)], [(2,)]], "FULL: a commit has reached the disk"  # sqlite.org/pragma.html#pragma_synchronous
+    ledger.close()
 
 
 def test_a_ledger_whose_file_was_removed_or_replaced_takes_nothing_more(tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def test_secrets_that_no_setting_names_go_by_their_shape() -> None:
         "postgresql://db/app?user=app&password=hunter2&sslmode=require",
         "token xoxb-123-hunter2 and xapp-1-hunter2",
         "https://hooks.slack.com/commands/T0/hunter2",
+        "otpauth://totp/Rollback%20Bot:Bob?secret=hunter2&issuer=Rollback%20Bot",
+        "unset AWS_SECRET_ACCESS_KEY=hunter2 first",
+        '{"user": "app", "token": "hunter2"}',
     ):
         assert "hunter2" not in funnel.redact(text), text
 

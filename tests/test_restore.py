@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.redact import SecretStr
 from core.settings import Services
 from demo.postgres import Server
 from tests.engine_stand import ANA, EngineStand
+from tests.execute_stand import Wire, shut
 from tests.service_worlds import CommandWorld
 
 APPLICATION = Services(
@@ -151,6 +153,39 @@ def test_a_service_that_does_not_start_after_the_swap_is_told_and_does_not_undo_
     assert stand.applied()[-1] == "012"
 
 
+def test_a_service_that_something_starts_again_before_the_swap_keeps_the_names(
+    served: tuple[EngineStand, CommandWorld],
+) -> None:
+    stand, world = served
+    rollback = stand.rolled_back("012")
+    world.change(revived=True)
+    run = stand.goes_back("restore", rollback)
+    assert run.state is State.STOPPED and run.failed
+    assert run.failed["code"] == "E-SERVICES" and "something brings it back" in run.failed["message"]
+    assert stand.applied()[-1] == "011"
+    well(stand, world)
+
+
+def test_a_swap_whose_answer_was_lost_is_looked_up(stand: EngineStand) -> None:
+    def lose(one: socket.socket, other: socket.socket, data: bytes) -> None:
+        """From the renaming on: until COMMIT, whose answer does not come back."""
+        while b"COMMIT" not in data:
+            other.sendall(data)
+            data = one.recv(65536)
+        shut(one)
+        other.sendall(data)
+
+    rollback = stand.rolled_back("012")
+    wire = Wire(stand.server, b"RENAME TO", lose)
+    stand.set(database_url=SecretStr(wire.url(stand.url)))
+    wire.armed = True
+    run = stand.goes_back("restore", rollback)
+    wire.close()
+    stand.set(database_url=SecretStr(stand.url))
+    assert wire.acted and run.state is State.DONE, run.ending
+    assert stand.applied()[-1] == "012" and len(stand.others()) == 1
+
+
 BEFORE_THE_SWAP = (
     ("core.steps.swap:same_plan", "before"),
     ("core.services.command:Command.stop", "before"),
@@ -277,13 +312,15 @@ def test_sessions_of_the_application_are_ended_and_find_the_restored_database(st
 def test_what_changed_after_the_approval_makes_a_new_plan(stand: EngineStand) -> None:
     run = stand.asks("restore", stand.rolled_back("012"))
     stand.dies(run, "core.steps.swap:same_plan", "before")
-    stand.sql("INSERT INTO schema_migrations VALUES ('099')")
+    new = stand.ledger.run(run.id).evidence["identify"]["new"]
+    stand.sql("INSERT INTO schema_migrations VALUES ('099')", f"DROP DATABASE {new}", f"CREATE DATABASE {new}")
     run = stand.ledger.run(run.id)
     assert run.state is State.EXECUTING
     run = stand.walk(run)
     stand.desk.resume(run.id, ANA)
     run = stand.walk(run)
-    assert run.revision == 2 and "the applied changed" in run.changed
+    assert run.revision == 2
+    assert run.changed == ("the applied changed", "the new database is not the one that was compared")
 
 
 def test_the_old_database_stays_until_its_name_is_typed(stand: EngineStand) -> None:

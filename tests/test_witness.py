@@ -88,9 +88,8 @@ def test_a_tail_that_was_cut_is_told_from_an_event_that_was_changed(world: World
     with forged(world) as db:
         at_end(db, 100)
         found = held(db, world.said)
-        assert (
-            all("its tail was cut" in fault for fault in found.faults) and found.newest and found.newest.number <= 100
-        )
+        assert found.faults and all("its tail was cut" in fault for fault in found.faults)
+        assert found.newest and found.newest.number <= 100
 
 
 def test_an_empty_channel_vouches_for_nothing_and_an_empty_ledger_needs_nobody(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from core.ledger import Ledger
 from core.model import Person, Request, State
 from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
+from core.runbook import Gate, Runbook, Step
 from core.settings import Settings, Target
 
 ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
@@ -53,3 +54,25 @@ def test_what_cannot_be_tidied_now_is_tidied_later(tmp_path: Path) -> None:
     engine.walk(run.id)
     assert desk.ledger.left("RB-") == []
     desk.ledger.close()
+
+
+def test_a_database_whose_answer_is_unknown_is_asked_again_and_what_it_says_is_written_down(tmp_path: Path) -> None:
+    target = Target("one", SecretStr("postgresql://"), approvals=1)
+    settings = Settings(targets={"one": target}, ledger=tmp_path / "ledger.db", backup_dir=tmp_path)
+    ledger = Ledger(settings.ledger)
+    run = Desk(ledger, settings).ask(Request("latest"), target, Person("U0ANA", "Ana"), channel="C1")
+    with ledger.transaction() as t:
+        for state, kind in (
+            (State.APPROVED, "opened"),
+            (State.EXECUTING, "executing"),
+            (State.NEEDS_A_PERSON, "unknown"),
+        ):
+            told = {"digest": "", "expires_at": None} if kind == "opened" else {"code": "E-UNKNOWN"}
+            t.move(t.run(run.id), state, kind, told)
+    execute = Step("execute", lambda work: {}, "", needs="approve", found=lambda work: {"versions": ["012"]})
+    runbook = Runbook(Gate("approve", ""), execute, Step("verify", lambda work: {"differences": []}, ""))
+    with ThreadPoolExecutor(1) as pool:
+        Worker(Engine({"rollback": runbook}, ledger, settings, Nobody()), ledger, pool).start_what_is_due()
+    assert ledger.run(run.id).state is State.VERIFYING
+    assert "found_committed" in [event.kind for event in ledger.events(run.id)]
+    ledger.close()
