@@ -118,7 +118,7 @@ def mine(conn: postgres.Connection, key: int, why: str) -> None:
 
 
 def limits(conn: postgres.Connection, work: Work) -> None:
-    """Time limits of this transaction, in milliseconds, and how times are printed."""
+    """Time limits of this transaction, in milliseconds, and how times and names are printed."""
     longest = work.target.statement_timeout.total_seconds()
     slowest = work.run.evidence.get("test restore", {}).get("slowest")
     statement = longest if slowest is None else min(longest, max(SHORTEST, ROOM * slowest))
@@ -130,6 +130,7 @@ def limits(conn: postgres.Connection, work: Work) -> None:
         conn.execute(f"SET LOCAL {name} = {max(1, int(value * 1000))}".encode())
     conn.execute("SET LOCAL client_connection_check_interval = 500")
     conn.execute("SET LOCAL datestyle = 'ISO'")
+    conn.execute("SET LOCAL quote_all_identifiers = off")
 
 
 def reset(conn: postgres.Connection, work: Work) -> None:

@@ -66,6 +66,7 @@ def ours(conn: Connection) -> None:
     execute(conn, "SET client_connection_check_interval = 500")
     execute(conn, "SET lock_timeout = '5s'")  # whatever we look at: never queue for long in front of the application
     execute(conn, "SET datestyle = 'ISO'")  # how times are printed, for psycopg; the order of day and month stays
+    execute(conn, "SET quote_all_identifiers = off")  # names of types are compared as they are written
 
 
 def make_room(conn: Connection) -> None:

@@ -413,8 +413,10 @@ def test_a_target_that_is_lost_or_forbids_is_said_in_words(app: str, statement: 
     assert caught.value.code == code
 
 
-def test_times_are_read_whatever_the_database_prints(stand: Stand) -> None:
+def test_times_and_names_are_read_whatever_the_database_prints(stand: Stand) -> None:
     name = conninfo_to_dict(stand.url)["dbname"]
-    stand.sql(f"ALTER DATABASE {name} SET datestyle = 'German'")
+    stand.sql(
+        f"ALTER DATABASE {name} SET datestyle = 'German'", f"ALTER DATABASE {name} SET quote_all_identifiers = on"
+    )
     execute(stand.approved())
     stand.gone()
