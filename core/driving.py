@@ -100,6 +100,13 @@ def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Com
     return run
 
 
+def ask_after(desk: Desk, settings: Settings) -> None:
+    """Of what a shell left in the middle the database says what took effect; where a bot is running, it asks."""
+    if not desk.ledger.held("bot"):
+        set_up(settings)
+        Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=lambda run: False).close_abandoned()
+
+
 def goes_on(desk: Desk, settings: Settings, run: Run) -> Run:
     """After a decision in the shell: to its next halt, in this process where no bot walks it."""
     follower = Follower(desk, settings.target(run.target))

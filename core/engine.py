@@ -367,8 +367,10 @@ class Engine:
             t.move(run, to, kind, data, actor, **extra)
 
     def close_abandoned(self) -> None:
-        """Close what a shell left behind when it ended before anything was changed."""
+        """Close what a shell left behind when it ended before anything was changed; after that, ask the database about it."""
         for run in self.ledger.open_runs():
+            if of_a_shell(run) and run.state not in PROOFS and run.target in self.settings.targets:
+                self.look(run.id) if run.state is State.NEEDS_A_PERSON else self.walk(run.id)
             holder = self.ledger.hold(run.id) if of_a_shell(run) and run.state in PROOFS else None
             if holder is not None:
                 with holder:

@@ -213,12 +213,15 @@ class Shell:
 
     def own(self, run_id: str, what: str) -> Run:
         """A run that this account has asked for. Raises Refused(E-NOT-YOURS)."""
+        from core import driving
+
         run = self.agreed(run_id)
         if run.requester.id != self.person.id:
             raise Refused(
                 "E-NOT-YOURS", f"Only who asked for *{run.id}* can {what} in the shell.", "Others do in Slack."
             )
-        return run
+        driving.ask_after(self.desk, self.settings)
+        return self.ledger.run(run.id)
 
     def agreed(self, run_id: str) -> Run:
         """The run, where the running bot goes by what this shell does: else we might not be whom its settings name.
