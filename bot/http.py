@@ -43,15 +43,15 @@ class QuietServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for it, where there is one left."""
+        """A thread for it. Where there are too many, the oldest is hung up on: who means it asks at once, and is gone."""
         with self.guard:
-            full = len(self.since) >= MOST
-            if not full:
-                self.since[request] = time.monotonic()
-        if full:
-            self.shutdown_request(request)
-        else:
-            super().process_request(request, client_address)
+            too_many = list(self.since)[: len(self.since) - MOST + 1] if len(self.since) >= MOST else []
+            for oldest in too_many:
+                del self.since[oldest]
+            self.since[request] = time.monotonic()
+        for oldest in too_many:
+            hang_up(oldest)
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """It is over."""
@@ -64,8 +64,7 @@ class QuietServer(ThreadingHTTPServer):
         with self.guard:
             late = [request for request, since in self.since.items() if time.monotonic() - since > LONGEST]
         for request in late:
-            with suppress(OSError):  # gone by itself
-                request.shutdown(socket.SHUT_RDWR)
+            hang_up(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """What went wrong with one connection: its kind only, never a part of the request."""
@@ -74,6 +73,12 @@ class QuietServer(ThreadingHTTPServer):
             log.info("a client hung up", error=type(error).__name__)
         else:
             log.error("bug", exc_info=error)
+
+
+def hang_up(request: socket.socket) -> None:
+    """Its thread reads the end, and closes it."""
+    with suppress(OSError):  # gone by itself
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class HttpDoor:
