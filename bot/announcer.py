@@ -205,8 +205,8 @@ class Announcer:
     def show(self, run: Run) -> None:
         """Edit the card where it differs from what is shown; state changes at once, progress every few seconds."""
         at, state, shown = self._shown.get(run.id, (0.0, None, None))
-        if state is run.state and time.monotonic() - at < PROGRESS:
-            return
+        if run.is_open and state is run.state and time.monotonic() - at < PROGRESS:
+            return  # the next turn shows it; of what has ended there is none
         posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
         if not posts:
             return
