@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ class Known:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Mapping[str, Any], Run, tuple[Event, ...]]] = {}
+        self._guard = threading.Lock()
 
     def run(self, db: Database, row: Mapping[str, Any]) -> Run:
         """The run of a row of `rollbacks`, as this connection sees it.
@@ -33,7 +35,8 @@ class Known:
         events = (*before, *[fold.event(one) for one in new])
         run = fold.run(row, events)
         if not db.conn.in_transaction:
-            self._kept[run.id] = (row, run, events)
-            if len(self._kept) > KEPT:
-                self._kept.pop(next(iter(self._kept)), None)
+            with self._guard:  # who looks for the oldest must not meet somebody who adds one
+                self._kept[run.id] = (row, run, events)
+                if len(self._kept) > KEPT:
+                    self._kept.pop(next(iter(self._kept)))
         return run
