@@ -204,8 +204,6 @@ class Decisions:
         target = self.settings.target(run.target)
         self.people.may_ask(person, target)
         channel = place(body) or run.channel
-        if run.request.origin:
-            goes(run.request.what, self.ledger.run(run.request.origin))  # type: ignore[arg-type]  # one of the two
         new = self.desk.ask(run.request, target, person, run.reason, run.incident, channel, delivery(body))
         return reply.tell(messages.planning(new))
 

@@ -43,6 +43,8 @@ class Desk:
         try:
             with self.ledger.transaction() as t:
                 self._new(t, delivery)
+                if request.origin and request.kind != "rollback":
+                    goes(request.kind, t.run(request.origin))  # here, since another way back may have come first
                 self.free(t, target.name, request.origin)
                 run_id = grammar.new_run_id(t.taken)
                 t.create(
@@ -85,7 +87,6 @@ class Desk:
     ) -> Run:
         """A new run that undoes a rollback, with the same gate. Raises Refused."""
         origin = self.ledger.run(run_id)
-        goes(kind, origin)
         request = Request(kind, origin=origin.id)
         return self.ask(request, target, who, reason, origin.incident, channel or origin.channel, delivery)
 

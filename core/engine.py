@@ -22,7 +22,7 @@ from core import keeping, postgres
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
-from core.model import Approval, Broken, Json, Kind, Person, Run, State
+from core.model import MOVES, Approval, Broken, Json, Kind, Person, Run, State
 from core.pgtools import Cancelled
 from core.redact import pg_error
 from core.runbook import Gate, Runbook, Step, Work
@@ -405,13 +405,20 @@ class Engine:
 
 
 def went_back(t: Transaction, run: Run) -> None:
-    """A way back has taken effect: the rollback that it undoes ends by it, in the same transaction."""
-    if run.request.origin:
-        origin, by = t.run(run.request.origin), {"by": run.id}
-        if run.kind == "reapply":
-            t.move(origin, State.REAPPLIED, "reapplied", by, run.requester)
-        else:
-            t.move(origin, State.RESTORED, "restored", by, run.requester)
+    """A way back has taken effect: the rollback that it undoes ends by it, in the same transaction.
+
+    Where that one has ended otherwise, it stays so: what took effect must be written down all the same.
+    """
+    if not run.request.origin:
+        return
+    origin, by, again = t.run(run.request.origin), {"by": run.id}, run.kind == "reapply"
+    possible = MOVES.get(origin.state, ())
+    if again and State.REAPPLIED in possible:
+        t.move(origin, State.REAPPLIED, "reapplied", by, run.requester)
+    elif not again and State.RESTORED in possible:
+        t.move(origin, State.RESTORED, "restored", by, run.requester)
+    else:
+        log.error("it took effect, and what it undoes had ended", run=run.id, origin=origin.id, state=origin.state)
 
 
 def still(t: Transaction, run: Run, state: State) -> None:

@@ -531,3 +531,13 @@ def test_what_has_expired_is_not_approved_although_nobody_has_closed_it_yet(tmp_
     assert refused(lambda: desk.deny(run.id, PEOPLE[3], "too late")).code == "E-EXPIRED"
     assert ledger.run(run.id).state is State.WAITING
     ledger.close()
+
+
+def test_a_rollback_goes_back_once_also_where_two_have_asked_for_it(desk: Desk) -> None:
+    run = half_done(desk)
+    back = desk.way_back("restore", run.id, TARGETS["one"], PEOPLE[0])
+    with desk.ledger.transaction() as t:
+        t.move(t.run(run.id), State.RESTORED, "restored", {"by": back.id})
+    desk.stop(back.id, PEOPLE[0])  # the target is free again, and the other one had looked before
+    second = Request("restore", origin=run.id)
+    assert refused(lambda: desk.ask(second, TARGETS["one"], PEOPLE[3])).code == "E-CLOSED"

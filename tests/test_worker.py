@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from bot.worker import Worker
@@ -12,7 +13,7 @@ from core.engine import Engine
 from core.ledger import Ledger
 from core.model import Person, Request, State
 from core.redact import SecretStr
-from core.roll_back import RUNBOOKS
+from core.roll_back import RESTORE, RUNBOOKS
 from core.runbook import Gate, Runbook, Step
 from core.settings import Settings, Target
 
@@ -76,3 +77,27 @@ def test_a_database_whose_answer_is_unknown_is_asked_again_and_what_it_says_is_w
     assert ledger.run(run.id).state is State.VERIFYING
     assert "found_committed" in [event.kind for event in ledger.events(run.id)]
     ledger.close()
+
+
+def test_what_took_effect_is_written_down_also_where_what_it_undoes_has_ended_otherwise(tmp_path: Path) -> None:
+    target = Target("one", SecretStr("postgresql://"))
+    settings = Settings(targets={"one": target}, ledger=tmp_path / "ledger.db", backup_dir=tmp_path / "backups")
+    desk, walked = Desk(Ledger(settings.ledger), settings), list[str]()
+    run = desk.ask(Request("latest"), target, ANA, channel="C1")
+    desk.withdraw(run.id, ANA)
+    row = {"id": "RB-7K3M", "target": "one", "what": "restore", "origin": run.id, "needed": 1, "channel": "C1"}
+    with desk.ledger.transaction() as t:
+        t.create({**row, "requester": ANA.id, "requester_name": ANA.name}, ANA)
+        for state, kind in ((State.WAITING, "opened"), (State.APPROVED, "approved"), (State.EXECUTING, "executing")):
+            t.move(t.run("RB-7K3M"), state, kind, {"step": "execute"}, BOB)
+    parts = [replace(part, found=lambda work: {}) if part == RESTORE.changing else part for part in RESTORE]
+
+    def told(run_id: str) -> None:
+        walked.append(run_id)
+        assert len(walked) < 9, "it goes on and on"
+
+    books = {**RUNBOOKS, "restore": Runbook(*parts)}
+    after = Engine(books, desk.ledger, settings, Nobody(), told=told).walk("RB-7K3M")
+    assert "execute" in after.evidence and after.state is State.DECIDE  # nobody answers, so it cannot be verified
+    assert desk.ledger.run(run.id).state is State.WITHDRAWN and desk.ledger.verify().unbroken
+    desk.ledger.close()
