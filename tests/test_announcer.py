@@ -21,7 +21,7 @@ from core.model import Person, Request, Run, State
 from core.redact import SecretStr
 from core.settings import Settings, Target
 from demo.workspace import Message, Workspace
-from tests.messages_story import COUNTED, IDENTIFY, PUT_IN, REHEARSE, WHOLE
+from tests.messages_story import COUNTED, EXECUTE, IDENTIFY, PUT_IN, REHEARSE, VERIFY, WHOLE
 
 CHANNEL, INC = "C0INCIDENTS", "C0INC418"
 ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
@@ -305,6 +305,27 @@ def test_a_card_that_was_deleted_gets_a_new_one(office: Office) -> None:
     assert office.all_told()
     newest = office.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)[0]
     assert newest["ts"] != card.ts and "denied" in str(next(m for m in office.new() if m.ts == newest["ts"])).lower()
+
+
+def test_the_card_of_a_run_that_has_ended_shows_at_once_what_is_done_after_it(office: Office) -> None:
+    run = office.desk.approve(office.asked().id, BOB, 1, "d" * 64)
+    with office.ledger.transaction() as t:
+        t.move(run, State.EXECUTING, "executing", {"step": "execute"})
+        t.move(
+            t.run(run.id), State.VERIFYING, "step_done", {"step": "execute", "evidence": {**EXECUTE, "hold": "refuse"}}
+        )
+        t.append(run.id, "step_done", {"step": "verify", "evidence": VERIFY})
+        t.move(t.run(run.id), State.DONE, "done")
+    office.announcer.catch_up()
+    card = office.ledger.posts("run = ? AND place = 'card'", (run.id,))[0]["ts"]
+
+    def shown() -> str:
+        return str(next(m for m in office.messages() if m.ts == card))
+
+    assert "rb.release" in shown()
+    office.desk.release(run.id, BOB)
+    office.announcer.catch_up()
+    assert "rb.release" not in shown()
 
 
 def test_a_target_that_left_the_settings_does_not_stop_the_others(office: Office) -> None:
