@@ -163,11 +163,17 @@ def break_glass_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(EAGER, "rb.breakglass", 300)
 
 
+def asks_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """What the database has said leads nowhere, and is asked again at once."""
+    patch.setattr(Engine, "_ask_the_database", lambda self, run: None)
+
+
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
     (anybody_approves, "unsound", "parts"),
     (rights_are_not_asked_again, "may not approve", "agreed"),
     (an_old_plan_will_do, "another plan", "broken"),
     (nothing_was_found, "took effect", "parts"),
+    (asks_for_ever, "does not end", "agreed"),
     (posts_are_not_noted, "not noted", "done"),
     (told_before_it_is_posted, "never told", "restore"),
     (moves_without_comparing, "went from", "proven"),

@@ -22,7 +22,7 @@ import structlog
 from core.ledger import Ledger
 from tests.simulator.clock import CURRENT, installed
 from tests.simulator.starts import NAMES, Start, lead_to
-from tests.simulator.world import World
+from tests.simulator.world import Endless, World
 
 MEMORY = Path("/dev/shm")
 
@@ -100,8 +100,9 @@ def explore(
             world = World(seed, starts, folder, trace)
             try:
                 world.run()
-            except Exception:  # noqa: BLE001 - whatever it is, it belongs to this seed
+            except (Exception, Endless):  # noqa: BLE001 - whatever it is, it belongs to this seed
                 world.faults.append(traceback.format_exc())
+                world.bury()
             found.worlds += 1
             found.counters += world.counters
             if world.faults:

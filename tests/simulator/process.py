@@ -128,6 +128,7 @@ class Process:
         self.desk = Desk(self.ledger, settings)
         ending, cut = self.vitals.ending.is_set, self.cut.is_set
         self.engine = SeenEngine(world.steps.runbooks, self.ledger, settings, self.people, ending, cut)
+        self.engine.told = lambda run_id: world.goes_on()
         self.jobs: Any = Jobs()
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, Pace(1.0))
         self.announcer.stop = Stop()  # type: ignore[assignment]

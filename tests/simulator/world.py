@@ -20,20 +20,20 @@ import sqlite_utils
 
 from core.errors import Refused
 from core.model import Run
-from core.redact import SecretStr
 from core.runbook import Work
-from core.settings import BreakGlass, Drill, Settings, Target
+from core.settings import Settings
 from tests.simulator import invariants, surroundings
 from tests.simulator.clock import CURRENT, Clock
 from tests.simulator.database import Database
-from tests.simulator.people import ALIAS, ANA, BY_ID, DAN, Crowd
+from tests.simulator.people import ALIAS, ANA, Crowd
 from tests.simulator.process import Process
 from tests.simulator.slack import FAULTS, Slack
 from tests.simulator.starts import NAMES, Start
 from tests.simulator.steps import Steps
+from tests.simulator.targets import TARGETS
 
-MINUTE = timedelta(minutes=1)
 ACTS = (8, 14, 20, 36)
+MOST = 5000  # boundaries of a world; some hundred are usual
 DEEPEST = 3  # acts on top of each other
 RARE = {
     "connect", "under the lock", "the script has run", "COMMIT is under way", "COMMIT was answered", "look for the marker",
@@ -44,20 +44,14 @@ ODDS = {
     "proof": 0.02, "script": 0.04, "commit undone": 0.04, "commit late": 0.05, "commit answer": 0.06, "ledger full": 0.003,
     "respond": 0.05, "twice": 0.06, "typed wrong": 0.05,
 }  # fmt: skip
-TARGETS = {
-    "production": Target(
-        "production", SecretStr("postgresql://"), SecretStr("postgresql://scratch"), channel="#incidents",
-        approvers=("@db-oncall",), drill=Drill("daily 10:00"), break_glass=BreakGlass((ANA, DAN), MINUTE, MINUTE / 2),
-    ),
-    "billing": Target(
-        "billing", SecretStr("postgresql://"), SecretStr("postgresql://scratch"), channel="#incidents", approvals=2,
-        approvers=("@db-oncall", BY_ID), reason="required", break_glass=BreakGlass(("@db-oncall",), 2 * MINUTE, MINUTE / 6),
-    ),
-}  # fmt: skip
 
 
 class Crash(BaseException):
     """The process is gone. Nothing of it does anything any more, not even while the stack unwinds."""
+
+
+class Endless(BaseException):
+    """Something in this world goes on and on."""
 
 
 class World:
@@ -68,7 +62,7 @@ class World:
         self.counters: Counter[tuple[str, str]] = Counter()
         self.faults: list[str] = []
         self.acknowledged: list[tuple[int, str]] = []
-        self.depth = self.generation = 0
+        self.depth = self.generation = self.passed = 0
         self.calm = self.dead = self.over = False
         self.full_until = 0.0
         self.db: sqlite_utils.Database | None = None
@@ -114,6 +108,7 @@ class World:
     def at(self, boundary: str) -> None:
         """A boundary: others act, the process dies, or nothing happens. Raises Crash."""
         self.may_die(boundary)
+        self.goes_on()
         self.clock.mono += 0.01
         if self.calm:
             return
@@ -126,6 +121,12 @@ class World:
             self.nested()
         elif chance > 0.997:
             self.freeze()
+
+    def goes_on(self) -> None:
+        """Raises Endless where far more happens than in any world that ends."""
+        self.passed += 1
+        if self.passed > MOST:
+            raise Endless(f"it does not end: {MOST} boundaries")
 
     def may_die(self, boundary: str) -> None:
         """Raises Crash, now and then; always in a process that is dead already."""
