@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test crash load bench lint fmt lock clean
+.PHONY: help demo test crash mutants load bench lint fmt lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -16,6 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
 T ?=
+W ?=
 UPGRADE ?=
 COMPILE = "$$uv" pip compile --universal --generate-hashes --python-version 3.11 -q $(UPGRADE) pyproject.toml
 
@@ -40,7 +41,7 @@ define install
 endef
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed-demo ## a whole rollback on this machine; STORY=only plays it once and ends
 	@$(PY) -m demo
@@ -50,6 +51,9 @@ test: .venv/installed-dev ## all tests; T="..." goes to pytest (T="-k approve -n
 
 crash: .venv/installed-dev ## bots that die at every boundary, simulated worlds, tampering; counts into docs/reliability.md
 	@$(PY) -m tests.crash
+
+mutants: .venv/installed-dev ## mutants planted in the safety code, each must be killed; W="desk replay" takes those with such words, JOBS=2
+	@$(PY) -m tests.mutants $(W)
 
 load: .venv/installed-dev ## rollbacks and ways back while the application writes; ROUNDS=200 CLIENTS=20 SEED=1
 	@$(PY) -m tests.load
