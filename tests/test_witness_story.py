@@ -45,7 +45,7 @@ def test_a_rebuilt_chain_looks_whole_and_the_channel_betrays_it(stage: Callable[
     code, told = verified(play, "--witness")
     assert code == 0 and "in #incidents, #inc-418: all agree" in told and "the head (https://example.slack.com/" in told
     play.types("audit verify")
-    play.slack.wait_for(lambda: "that I posted agree" in str(play.everything()[-1].text))
+    play.slack.wait_for(lambda: any("that I posted agree" in m.text for m in play.everything()))
 
     number = forge(play)
 

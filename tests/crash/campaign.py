@@ -18,7 +18,7 @@ from tests.crash.people import People
 from tests.crash.world import CrashBench
 
 RUNS = 12  # in one world: then a new one, with an empty audit trail
-PATIENCE = 40.0  # seconds until a run that does not move is called stuck
+PATIENCE = 120.0  # seconds until a run that does not move is called stuck
 FAR = 400  # boundaries: about as many as a whole rollback has
 MOST = 25  # lives of one run: the next one lives on
 FAULTS = (
