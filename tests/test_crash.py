@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.crash.stretch import stretch
 
-WANT = {"kill": 40, "backend": 4, "server": 2, "freeze": 1, "disk": 2}
+WANT = {"kill": 30, "backend": 3, "server": 2, "freeze": 1, "disk": 1}
 
 
 def test_whatever_dies_and_wherever_a_rollback_is_whole_or_nothing_and_everything_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -234,7 +235,9 @@ class World:
             case "deliver_late":
                 slack.set_fault("deliver_late", 0.7)
             case "http_500":
+                # not for ever: without a card there is no button to go on with
                 faults.errors["chat.update"] = "internal_error"
+                threading.Timer(self.dice.uniform(0.2, 1.0), faults.errors.clear).start()
             case _:
                 self.bench.later(self.dice.uniform(0.1, 0.5), fault)
 
