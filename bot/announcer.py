@@ -42,7 +42,6 @@ PROGRESS = 3.0  # seconds between two edits of a card that only show progress
 SHOWN = 50  # cards of which we know what they show
 SILENCE = 60.0  # seconds after which late posts are introduced
 TOLD = "told"
-FINAL = frozenset(State) - frozenset({State.PLANNING})
 
 
 class Ended(Exception):

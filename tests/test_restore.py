@@ -13,10 +13,11 @@ from psycopg.conninfo import make_conninfo
 
 from bot import messages
 from core import databases, dropping
-from core.errors import Refused
+from core.errors import Refused, StepFailed
 from core.model import Request, Run, State
 from core.redact import SecretStr
 from core.settings import Services
+from core.steps import swap
 from demo.postgres import Server
 from tests.engine_stand import ANA, EngineStand
 from tests.execute_stand import Wire, shut
@@ -228,6 +229,19 @@ def test_killed_anywhere_before_the_swap_services_run_again_and_nothing_has_chan
     stand.desk.resume(stand.walk(run).id, ANA)
     assert stand.walk(run).state is State.DONE
     assert stand.applied()[-1] == "012"
+    well(stand, world)
+
+
+def test_no_service_is_stopped_where_it_cannot_be_written_down_which_ran(
+    served: tuple[EngineStand, CommandWorld],
+) -> None:
+    stand, world = served
+    run = stand.asks("restore", stand.rolled_back("012"))
+    stand.dies(run, "core.steps.swap:same_plan", "before")
+    work = replace(stand.engine._work(stand.ledger.run(run.id), stand.target), say=lambda kind, data: False)
+    with pytest.raises(StepFailed) as no:
+        swap.swap(work)
+    assert no.value.code == "E-LEDGER"
     well(stand, world)
 
 

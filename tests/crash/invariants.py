@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -66,9 +65,6 @@ class Expected:
     run: str
     kind: str
     seen_after: bool = False
-    acked: int = 0  # the newest event of the ledger that somebody has seen
-    digest: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
 
     def after_a_death(self, url: str, run: Run) -> None:
         """Untouched, or whole and with its marker, and never untouched again once it was whole."""
