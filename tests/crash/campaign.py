@@ -20,6 +20,7 @@ from tests.crash.world import CrashBench
 
 RUNS = 12  # in one world: then a new one, with an empty audit trail
 PATIENCE = 120.0  # seconds until a run that does not move is called stuck
+LATE = ("execute", "executing", "verify")  # boundaries past the point of no return begin so
 FAR = 400  # boundaries: about as many as a whole rollback has
 MOST = 25  # lives of one run: the next one lives on
 FAULTS = (
@@ -51,8 +52,15 @@ class Campaign:
 
     def run(self) -> None:
         """Until everything that was wanted has happened."""
-        while any(self.found[act] < number for act, number in self.want.items()):
+        while any(self.left().values()):
             self.world()
+
+    def left(self) -> dict[str, int]:
+        """What is still wanted; the lives of a short campaign must end past the point of no return too."""
+        left = {act: max(number - self.found[act], 0) for act, number in self.want.items()}
+        if not any(left.values()) and not any(place.startswith(LATE) for place in self.ended):
+            left["kill"] = 1
+        return left
 
     def world(self) -> None:
         """RUNS runs over one audit trail."""
@@ -71,7 +79,7 @@ class Campaign:
 
     def next_act(self, dice: random.Random) -> str:
         """What is still wanted, in proportion to how much of it."""
-        left = {act: max(number - self.found[act], 0) for act, number in self.want.items()}
+        left = self.left()
         if not any(left.values()):
             return "none"
         return dice.choices(list(left), list(left.values()))[0]
