@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO
+
+from core.temporary import nameless
 
 LARGEST = 8_000_000
 """Bytes of output. A program that writes more is ended: kubectl prints some 20 kB for one deployment."""
@@ -50,7 +51,7 @@ def run(
     Its output goes to files, not pipes: what it leaves behind in the background cannot hold us up, nor break on a
     pipe that nobody reads.
     """
-    with TemporaryFile() as out, TemporaryFile() as err:
+    with nameless() as out, nameless() as err:
         child = subprocess.Popen(
             list(words),
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
-from core import children, pipes, postgres
+from core import children, pipes, postgres, temporary
 from core.errors import Refused, StepFailed
 from core.redact import clean, visible, without_values
 
@@ -83,7 +83,7 @@ class Tools:
 
     def listing(self, blocks: Iterable[bytes]) -> bytes:
         """The table of contents of an archive of pg_dump. Raises ToolFailed."""
-        with tempfile.TemporaryFile() as out:
+        with temporary.nameless() as out:
             self.feed("pg_restore", ["-l"], None, blocks, out=out)
             out.seek(0)
             return out.read()
@@ -100,7 +100,7 @@ class Tools:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program while it runs; it ends with the block, at the latest. `url`: the database that it connects to."""
         parameters = service_file(url) if url is not None else ""
-        with unnamed(parameters.encode()) as service, tempfile.TemporaryFile() as err:
+        with unnamed(parameters.encode()) as service, temporary.nameless() as err:
             words = [str(self.folder / program), *arguments, *(["-d", "service=rollback"] if url is not None else [])]
             child = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=err, env=environment(service))
             try:
@@ -123,7 +123,7 @@ def unnamed(content: bytes) -> Iterator[str]:
     file of mode 0600.
     """
     linux = sys.platform == "linux"
-    with tempfile.TemporaryFile() if linux else tempfile.NamedTemporaryFile() as file:
+    with temporary.nameless() if linux else tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}" if linux else str(file.name)

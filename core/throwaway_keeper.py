@@ -55,7 +55,7 @@ class Keeper:
         """Make the folders, the database cluster and its settings. Raises Failed."""
         if self.uid == 0:
             self._become_nobody()
-        where = Path(tempfile.gettempdir()).resolve()
+        where = Path(os.environ.get("TMPDIR") or "/tmp").resolve()  # noqa: S108  # tempfile would try each with a file
         if len(os.fsencode(where)) > LONGEST_SOCKET_DIR - 20 or not self._can_reach(where):
             where = Path("/tmp").resolve()  # noqa: S108  # the only short path that every system has
         self.base = self._make_dir("rb-pg-", where)

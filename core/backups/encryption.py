@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from core import children, pgtools, pipes
+from core import children, pgtools, pipes, temporary
 from core.errors import Refused, StepFailed
 from core.redact import clean, visible
 from core.save.archive import Damaged
@@ -71,7 +70,7 @@ class Cipher:
         """What is encrypted can be decrypted again. Raises Refused(E-TOOLS, E-BACKUP)."""
         probe, back = secrets.token_bytes(32), b""
         try:
-            with tempfile.TemporaryFile() as file:
+            with temporary.nameless() as file:
                 with self.into(file) as out:
                     out.write(probe)
                 file.seek(0)
@@ -137,7 +136,7 @@ class Child:
     """One run of the tool. Its complaints go to a file: a pipe that nobody reads would hold it up."""
 
     def __init__(self, cipher: Cipher, words: list[str], stdin: int | IO[bytes], stdout: int | IO[bytes]) -> None:
-        self.tool, self.errors = cipher.tool, tempfile.TemporaryFile()  # noqa: SIM115  # closed with it
+        self.tool, self.errors = cipher.tool, temporary.nameless()  # noqa: SIM115  # closed with it
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(
             words, stdin=stdin, stdout=stdout, stderr=self.errors, env={**env, "LC_ALL": "C"}, start_new_session=True

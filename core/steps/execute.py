@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from tempfile import TemporaryFile
 from typing import Any
 
 from core import commit, hold, layouts, plan, postgres, schema, trial
@@ -25,6 +24,7 @@ from core.save.inventory import Destroyed, Inventory, destroyed, inventory, unsa
 from core.save.take import Taking
 from core.save.wanted import going, merged, to_save
 from core.steps.identify import identify
+from core.temporary import nameless
 from core.trial import LeftTransaction, one
 
 
@@ -107,7 +107,7 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
         rehearsed["parts"][part.number - 1] if rehearsed["parts"] else {"effect": rehearsed["effect"], "saves": True}
     )
     archive = dump.archive_of(work)
-    with dump.disk(), archive.writing(archive.saved) if expected["saves"] else TemporaryFile() as out:
+    with dump.disk(), archive.writing(archive.saved) if expected["saves"] else nameless() as out:
         held = inventory(conn)
         evidence = work.run.evidence if expected["saves"] else None
         taking = begin(conn, evidence, held, Writer(out))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +63,26 @@ def campaign(given: dict[str, int]) -> dict[str, Any]:
         words = [sys.executable, "-m", "tests.crash.stretch"]
         child = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert child.stdin
-        child.stdin.write(json.dumps({"seed": given["SEED"] * 1000 + job, "want": want}))
-        child.stdin.close()
+        child.stdin.write(json.dumps({"seed": given["SEED"] * 1000 + job, "want": want}) + "\n")
+        child.stdin.flush()
         running.append(child)
     together: dict[str, Any] = {"found": Counter(), "ended": Counter(), "broken": []}
-    for child in running:
-        assert child.stdout
-        told = json.loads(
-            child.stdout.read() or '{"found": {}, "ended": {}, "broken": "a stretch ended without a word"}'
-        )
-        child.wait()
-        together["found"] += Counter(told["found"])
-        together["ended"] += Counter(told["ended"])
-        if told["broken"]:
-            together["broken"].append(f"seed {told.get('seed')}:\n{told['broken']}")
+    with ThreadPoolExecutor(jobs) as readers:
+        for told in readers.map(heard, running):
+            together["found"] += Counter(told["found"])
+            together["ended"] += Counter(told["ended"])
+            if told["broken"]:
+                together["broken"].append(f"seed {told.get('seed')}:\n{told['broken']}")
     return together
+
+
+def heard(child: subprocess.Popen[str]) -> dict[str, Any]:
+    """What a stretch tells at its end; what did not hold is said at once, for nobody waits half an hour for it."""
+    silent = '{"found": {}, "ended": {}, "broken": "a stretch ended without a word"}'
+    told: dict[str, Any] = json.loads(child.communicate()[0] or silent)
+    if told["broken"]:
+        print(told["broken"], file=sys.stderr, flush=True)
+    return told
 
 
 def beside(words: list[Any], seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.crash.campaign import Campaign
 
 def main() -> None:
     """Prints one JSON object: what was found, where lives ended, and what did not hold."""
-    order = json.load(sys.stdin)
+    order = json.loads(sys.stdin.readline())
     print(json.dumps(stretch(order["seed"], order["want"])))
 
 
