@@ -8,7 +8,7 @@ OWN = (
     "README.md", "CHANGELOG.md", "docs/install.md", "docs/operating.md", "docs/commands.md", "docs/ledger.md",
     "docs/architecture.md", "docs/promises.md", "docs/writing-rollback-scripts.md", "docs/check.md", "docs/layouts.md",
     "docs/services.md", "docs/save.md", "docs/backups.md", "docs/performance.md", "docs/reliability.md",
-    "docs/second-factor.md", "docs/decisions.md",
+    "docs/second-factor.md", "docs/demo.md", "docs/runbook.md", "docs/adapters.md", "docs/decisions.md",
 )  # fmt: skip
 EVERY = (*OWN, "CONTRIBUTING.md", "SECURITY.md", "docs/settings.md")
 TEXT = {name: (ROOT / name).read_text(encoding="utf-8") for name in EVERY}
