@@ -16,6 +16,7 @@ from core.errors import Refused
 from core.grammar import parse_words
 from core.model import STEPS, Run, State
 from core.script import rules
+from core.shell import account_name
 from demo.app import sample
 from demo.postgres import Server
 from tests.bench_fixtures import copied
@@ -30,6 +31,26 @@ def test_the_example_settings_load(tmp_path: Path) -> None:
     settings = config.load(file, env)
     assert settings.target().approvers == ("@db-oncall", "U0BOB")
     assert settings.people == {"ana": "U0ANA"}
+
+
+def test_the_shell_that_is_set_up_finds_the_bots_settings(tmp_path: Path) -> None:
+    (program,) = [part for part in blocks("docs/install.md", "sh") if part.startswith("#!/bin/sh")]
+    (environment,) = [part for part in blocks("docs/install.md", "sh") if part.startswith("DATABASE_URL=")]
+    (settings,) = blocks("docs/install.md", "toml")
+    (tmp_path / "rollback-bot.env").write_text(environment)
+    mine = settings.replace("/var/lib/rollback-bot", str(tmp_path)).replace("\nana =", f"\n{account_name()} =")
+    (tmp_path / "rollback-bot.toml").write_text(mine)
+    installed = tmp_path / "rollback"
+    installed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m core "$@"\n')
+    shell = tmp_path / "rollback-as-bot"
+    shell.write_text(
+        program.replace("/opt/rollback-bot/.venv/bin/rollback", str(installed)).replace("/etc/", f"{tmp_path}/")
+    )
+    for file in (installed, shell):
+        file.chmod(0o755)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run([shell, "whoami"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"{account_name()} is U0ANA.\n"), done.stderr
 
 
 def test_every_typed_command_is_understood() -> None:
@@ -204,7 +225,7 @@ def test_the_data_of_each_event_is_described_key_by_key(trail: tuple[Path, Run])
 def test_the_commands_for_looking_at_the_ledger_work(trail: tuple[Path, Run]) -> None:
     file, run = trail
     lines = [line for part in blocks("docs/ledger.md", "sh") for line in part.splitlines() if "sqlite-utils" in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     tool = Path(sys.executable).parent / "sqlite-utils"
     for line in lines:
         line = line.replace("sqlite-utils", str(tool)).replace("ledger.db", str(file)).replace("RB-7K3M", run.id)
