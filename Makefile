@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test crash mutants load bench lint fmt lock clean
+.PHONY: help demo test crash mutants load bench docs lint fmt lock clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -17,8 +17,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 T ?=
 W ?=
+SERVE ?=
 UPGRADE ?=
-COMPILE = "$$uv" pip compile --universal --generate-hashes --python-version 3.11 -q $(UPGRADE) pyproject.toml
+COMPILE = "$$uv" pip compile --universal --generate-hashes --python-version 3.11 -q $(UPGRADE)
+# What the site is made of: its pages, and what they link to.
+PAGES := README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md LICENSE NOTICE Dockerfile compose.example.yaml manifest.yml rollback.example.toml docs scripts
 
 # Sets $$python to the first interpreter that fits; pyenv's shims exist without working, hence the trial.
 define find_python
@@ -61,6 +64,11 @@ load: .venv/installed-dev ## rollbacks and ways back while the application write
 bench: .venv/installed-dev ## figures against what one would do by hand, into docs/performance.md; SIZE=1000 (MB) PAIRS=5
 	@$(PY) -m tests.bench
 
+docs: .venv-docs/installed ## the documentation as a site in build/site, each link checked; SERVE=yes shows it on localhost
+	@rm -rf build/pages build/site && mkdir -p build/pages && cp -R $(PAGES) build/pages
+	@.venv-docs/bin/zensical $(if $(SERVE),serve,build --clean --strict)
+	@$(if $(SERVE),,.venv-docs/bin/python -m tests.site_links build/site)
+
 lint: .venv/installed-dev ## style, types, the import rule, the Dockerfile
 	@$(PY) -m ruff check -q .
 	@$(PY) -m ruff format --check -q .
@@ -77,12 +85,13 @@ lock: ## write requirements*.lock from pyproject.toml; UPGRADE=--upgrade takes n
 		$(find_python); \
 		"$$python" -m venv --clear .venv-tools && echo '*' > .venv-tools/.gitignore && \
 		.venv-tools/bin/python -m pip install -qq uv; }; } && \
-	$(COMPILE) -o requirements.lock >/dev/null && \
-	$(COMPILE) --extra demo -o requirements-demo.lock >/dev/null && \
-	$(COMPILE) --extra demo --group dev -o requirements-dev.lock >/dev/null
+	$(COMPILE) pyproject.toml -o requirements.lock >/dev/null && \
+	$(COMPILE) pyproject.toml --extra demo -o requirements-demo.lock >/dev/null && \
+	$(COMPILE) pyproject.toml --extra demo --group dev -o requirements-dev.lock >/dev/null && \
+	$(COMPILE) --group docs -o requirements-docs.lock >/dev/null
 
 clean: ## remove what these commands made (never .rollback: it may hold an audit trail and backups)
-	@rm -rf .venv .venv-tools .demo dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-tools .demo .cache dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find bot core demo tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(PY):
@@ -96,3 +105,10 @@ $(PY):
 .venv/installed-dev: requirements-dev.lock | $(PY)
 	$(install)
 	@touch .venv/installed-demo $@
+
+# An environment of its own: nothing but the site needs it.
+.venv-docs/installed: requirements-docs.lock
+	@$(find_python); "$$python" -m venv --clear .venv-docs && echo '*' > .venv-docs/.gitignore
+	@echo "Installing $< into .venv-docs"
+	@.venv-docs/bin/python -m pip install -qq --require-hashes -r $<
+	@touch $@

@@ -30,7 +30,12 @@ def rows(name: str, heading: str) -> list[list[str]]:
     return [[c.strip() for c in line.strip("|").split(" | ")] for line in table[0].splitlines()[2:]]
 
 
-def anchors(text: str) -> set[str]:
-    """GitHub's anchors of the headings."""
+def headings(text: str) -> list[str]:
+    """GitHub's anchors of the headings, in their order."""
     heads = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    return [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads]
+
+
+def anchors(text: str) -> set[str]:
+    """The same, to look one up."""
+    return set(headings(text))

@@ -16,6 +16,7 @@ from core.config import state_dir
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts/rollback-migration.sh"
+LOCKS = ["requirements.lock", "requirements-demo.lock", "requirements-dev.lock", "requirements-docs.lock"]
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -94,24 +95,26 @@ def test_one_development_environment_serves_the_demo_and_the_bot() -> None:
     assert bot.items() <= demo.items() <= dev.items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-demo.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_every_pin_of_a_lock_carries_a_hash(lock: str) -> None:
     entries = re.split(r"\n(?=[a-z0-9-]+==)", (ROOT / lock).read_text())[1:]
-    assert len(entries) == len(pins(lock)) > 0
+    assert {entry.partition("==")[0] for entry in entries} == pins(lock).keys() != set()
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-demo.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_place_to_install_from(lock: str) -> None:
     assert "://" not in (ROOT / lock).read_text()
 
 
 def test_every_direct_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
     listed = project["project"]["dependencies"]
-    listed = listed + project["project"]["optional-dependencies"]["demo"] + project["dependency-groups"]["dev"]
-    names = {re.split(r"[\[<>=~!; ]", line)[0].lower().replace(".", "-") for line in listed}
-    assert names - pins("requirements-dev.lock").keys() == set()
+    listed = listed + project["project"]["optional-dependencies"]["demo"] + groups["dev"]
+    for lines, lock in ((listed, "requirements-dev.lock"), (groups["docs"], "requirements-docs.lock")):
+        names = {re.split(r"[\[<>=~!; ]", line)[0].lower().replace(".", "-") for line in lines}
+        assert names - pins(lock).keys() == set()
 
 
 def test_the_notice_names_the_licence_of_everything_the_image_holds() -> None:
