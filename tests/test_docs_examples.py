@@ -120,6 +120,22 @@ def test_the_check_in_the_readme_prints_what_it_shows(server: Server, tmp_path: 
     assert [line for line in printed_by("check") if line not in printed] == []
 
 
+def test_each_example_of_a_good_script_brings_the_schema_back(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "rollback").mkdir()
+    base = "CREATE TABLE users (id int PRIMARY KEY, email text, name text DEFAULT '', age int); CREATE TYPE mood AS ENUM ('good');"
+    base += "CREATE INDEX users_name ON users (name); CREATE VIEW members AS SELECT id, email FROM users"
+    examples = [(base, "DROP VIEW members; DROP TYPE mood; DROP TABLE users")]
+    for cells in rows("docs/writing-rollback-scripts.md", "## What a good one looks like"):
+        forward, back = (re.findall(r"`([^`]+)`", cell)[0] for cell in cells)
+        examples.append((forward, back))
+    for number, (forward, back) in enumerate(examples):
+        (tmp_path / f"{number:03}_example.sql").write_text(forward)
+        (tmp_path / f"rollback/{number:03}_example.sql").write_text(back)
+    printed = shell({"HOME": str(tmp_path), "TEST_DATABASE_URL": server.url()}, "check", str(tmp_path))
+    verdicts = [line.split()[1] for line in printed.splitlines() if "_example" in line]
+    assert verdicts == ["exact"] * (len(examples) - 1) + ["irreversible"], printed
+
+
 def test_the_plan_in_the_readme_prints_what_it_shows(server: Server, app: str, tmp_path: Path) -> None:
     script = "DROP TABLE plans CASCADE;\n"
     assert script.strip() in TEXT["README.md"]
