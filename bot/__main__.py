@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from bot.app import build_app
 from bot.client import Client, name_of, passing
 from bot.clock import scheduler
 from bot.drain import Drain
+from bot.home import Homes
 from bot.http import HttpDoor
 from bot.pace import Pace
 from bot.people import AWAY, People
@@ -150,6 +152,8 @@ class Bot:
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
         self.worker = Worker(self.engine, self.ledger, self.pool)
         self.engine.stuck = self.announcer.aside
+        self.homes = Homes(self.client, self.desk, self.people, self.answers, self.health)
+        self.announcer.after = self.homes.turn
         self.announcer.beat = self.worker.beat = self.vitals.beat
 
     def run(self) -> int:
@@ -276,6 +280,17 @@ class Bot:
             return math.inf
         return self.watchdog.age if self.watchdog else 0.0
 
+    def health(self) -> list[str]:
+        """Sentences about the bot itself, for the Home tab."""
+        told = []
+        with suppress(OSError):
+            room = shutil.disk_usage(self.settings.backup_dir)
+            told.append(f"Backup disk {100 * room.free // room.total} % free")
+        if self.watchdog:
+            fault = self.watchdog.fault()
+            told.append(f"Warning: {fault}" if fault else "Socket connected")
+        return [*told, *self.vitals.stuck()]
+
     def slack_fault(self) -> str:
         """Why Slack's clicks do not arrive; empty where they do."""
         if self.watchdog:
@@ -296,7 +311,10 @@ class Bot:
         """How Slack reaches us; asks Slack who we are. Raises one of AWAY, or BoltError."""
         slack = self.settings.slack
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
-        app = build_app(self.client, self.desk, self.engine, self.people, self.answers, self.vitals, secret)
+        app = build_app(
+            self.client, self.desk, self.engine, self.people, self.answers, self.vitals, secret,
+            self.homes, self.announcer.reading,
+        )  # fmt: skip
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port, self.ledger.first_time)
         token = slack.app_token.get_secret_value() if slack.app_token else None

@@ -28,6 +28,7 @@ from bot.deliveries import DECIDED, Delivery, deliveries
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
+from bot.reading import Reading
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Event, Run, State
@@ -59,6 +60,8 @@ class Announcer:
         self.client, self.ledger, self.settings, self.people, self.pace = client, ledger, settings, people, pace
         self.stop = threading.Event()
         self.beat: Callable[[], object] = lambda: None
+        self.after: Callable[[], object] = lambda: None  # each turn, when all is told
+        self.reading = Reading()
         self._asides: deque[Run] = deque()
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
         self._away: datetime | None = None
@@ -78,6 +81,7 @@ class Announcer:
                 self.say_asides()
                 self.catch_up()
                 self.witness()
+                self.after()
                 self.ledger.wait(self.told(), 0.5)
 
     def told(self) -> int:
@@ -214,7 +218,7 @@ class Announcer:
                 return
         except AWAY:
             return  # the next turn asks again
-        message = messages.card(run, context_of(run, self.settings.target(run.target), self.people, self.ledger))
+        message = messages.card(run, self.context(run))
         if message == shown:
             return
         post = posts[0]
@@ -229,9 +233,17 @@ class Announcer:
         if len(self._shown) > SHOWN:
             self._shown.pop(next(iter(self._shown)))
 
+    def context(self, run: Run) -> messages.Context:
+        """What its card needs to know besides the run."""
+        reading = self.reading.names(run.id)
+        return context_of(run, self.settings.target(run.target), self.people, self.ledger, reading=reading)
+
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
-        event, more = run.last.id if run.last else old["event"], {"thread_ts": old["ts"], "reply_broadcast": True}
+        event, more = (
+            run.last.id if run.last else old["event"],
+            {"thread_ts": run.thread or old["ts"], "reply_broadcast": True},
+        )
         try:
             answer = self.calling(partial(self.post, old["channel"], message, more), raising=NO_THREAD)
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
@@ -250,7 +262,7 @@ class Announcer:
             posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
             if posts:
                 message = messages.unwritten(run)
-                thread = {"thread_ts": posts[0]["ts"], "reply_broadcast": True}
+                thread = {"thread_ts": run.thread or posts[0]["ts"], "reply_broadcast": True}
                 try:
                     self.post(posts[0]["channel"], message, thread)
                 except SlackApiError as error:

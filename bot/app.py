@@ -18,8 +18,9 @@ from bot.commands import Commands
 from bot.decisions import Decisions
 from bot.forms import Forms
 from bot.guard import Guard, who
-from bot.home import publish
+from bot.home import Homes
 from bot.people import People
+from bot.reading import Reading
 from bot.reply import Reply
 from bot.vitals import Vitals
 from core.desk import Desk
@@ -50,8 +51,11 @@ def build_app(
     pool: Executor,
     vitals: Vitals,
     signing_secret: str | None = None,
+    homes: Homes | None = None,
+    reading: Reading | None = None,
 ) -> App:
     """The Bolt app over one ledger. Asks Slack once who it is (auth.test)."""
+    homes = homes or Homes(client, desk, people, pool)
     me = client.auth_test()
     app = Steady(
         client=client,
@@ -66,7 +70,9 @@ def build_app(
     app_id = app_id_of(client, me.get("bot_id"))
     guard = Guard(people, desk.ledger, people.team_id, app_id, forms, vitals.ending.is_set)
     decisions = Decisions(desk, engine, people, pool)
+    decisions.reading = reading or decisions.reading
     commands = Commands(desk, people, pool, decisions)
+    commands.glass.homes = homes
 
     @app.middleware
     def gate(body: dict[str, Any], ack: Ack, respond: Respond, context: BoltContext, next: Callable[[], Any]) -> Any:
@@ -82,7 +88,7 @@ def build_app(
     @app.event("app_home_opened")
     def opened(event: dict[str, Any]) -> None:
         if event.get("tab") == "home":
-            pool.submit(publish, client, desk, people, str(event["user"]))
+            pool.submit(homes.opened, str(event["user"]))
 
     return app
 
@@ -98,11 +104,22 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
         return listener
 
     app.command("/rollback")(on(commands.handle))
-    for action, handler in {**decisions.actions(), **commands.glass.actions(), "rb.ask": commands.ask}.items():
-        app.action(action)(on(handler))
-    for callback, handler in {**decisions.submissions(), **commands.glass.submissions()}.items():
+    asking = commands.asking
+    for room in (decisions, commands.glass, asking, commands):
+        for action, handler in room.actions().items():
+            app.action(action)(on(handler))
+    for callback, handler in {
+        **decisions.submissions(),
+        **commands.glass.submissions(),
+        **asking.submissions(),
+    }.items():
         app.view_submission(callback)(on(handler))
+    for callback, handler in asking.shortcuts().items():
+        app.shortcut(callback)(on(handler))
+    app.options("v")(on(asking.options))
+    app.view_closed("rb.review")(on(decisions.left))
     app.view_closed(ANY)(acknowledged)
+    app.shortcut(ANY)(acknowledged)
     app.view_submission(ANY)(acknowledged)
     app.action(ANY)(acknowledged)
 

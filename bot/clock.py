@@ -14,7 +14,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from bot.glass import Countdown
+from bot.countdown import Countdown
 from bot.people import People
 from core import hold, keeping, schedule
 from core.desk import Desk
@@ -104,7 +104,7 @@ def since(ledger: Ledger, target: Target) -> datetime:
 
 def newest_due(drill: Drill, after: datetime, now: datetime) -> datetime | None:
     """The newest fire time in (after, now]; None: none."""
-    trigger = CronTrigger(timezone=ZoneInfo(drill.timezone), **schedule.parse(drill.schedule).fields)
+    trigger = trigger_of(drill)
     for back in (timedelta(hours=2), timedelta(days=8), timedelta(days=40), LONGEST):  # the newest is near, mostly
         found: datetime | None = None
         moment = max(after, now - back) + timedelta(seconds=1)
@@ -115,6 +115,16 @@ def newest_due(drill: Drill, after: datetime, now: datetime) -> datetime | None:
         if found or now - back <= after:
             return found
     return None
+
+
+def next_drill(drill: Drill, after: datetime) -> datetime | None:
+    """When the schedule fires next; None: never."""
+    return trigger_of(drill).get_next_fire_time(None, after + timedelta(seconds=1))  # type: ignore[no-any-return]
+
+
+def trigger_of(drill: Drill) -> CronTrigger:
+    """The schedule as APScheduler reads it."""
+    return CronTrigger(timezone=ZoneInfo(drill.timezone), **schedule.parse(drill.schedule).fields)
 
 
 def claim(ledger: Ledger, target: Target, drill: Drill, due: datetime) -> None:

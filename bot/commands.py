@@ -13,20 +13,21 @@ import structlog
 from slack_bolt.response import BoltResponse
 
 from bot import messages
+from bot.asking import Asking
 from bot.context import context_of
-from bot.decisions import Decisions, delivery
+from bot.decisions import Decisions, Handler
 from bot.glass import Glass
-from bot.guard import place, who
-from bot.people import AWAY, People
+from bot.guard import who
+from bot.home import allowed
+from bot.people import People
 from bot.reply import Reply
 from bot.witness import Reader
 from core import doctor, glass, grammar, hold, survey
 from core.desk import Desk
 from core.errors import Problem, Refused
-from core.grammar import Command
+from core.grammar import Command, asked
 from core.model import Json, Person, Request, Run
 from core.refusals import WayBack
-from core.settings import Target
 
 log = structlog.get_logger()
 AT_ONCE = 2
@@ -39,7 +40,8 @@ class Commands:
     def __init__(self, desk: Desk, people: People, pool: Executor, decisions: Decisions) -> None:
         self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
         self.settings, self.ledger = desk.settings, desk.ledger
-        self.glass = Glass(decisions)
+        self.glass, self.asking = Glass(decisions), Asking(decisions)
+        self.do_request = self.asking.typed
         self.waiting: Counter[str] = Counter()  # people -> answers that they wait for
         self.guard = threading.Lock()
 
@@ -53,73 +55,6 @@ class Commands:
             raise Refused("E-USAGE", f"`{command.verb}` {where}.", "`/rollback help` lists what is here.")
         answer: BoltResponse = verb(command, person, body, reply)
         return answer
-
-    def do_request(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
-        request, target = asked(command), self.settings.target(command.target)
-        return self.start(
-            request, target, person, command.reason, command.incident, f"command {body['trigger_id']}", reply
-        )
-
-    def ask(self, body: Json, reply: Reply) -> BoltResponse:
-        """The button of a plan that was only shown."""
-        plan, person = self.decisions.clicked(body)
-        target = self.settings.target(plan.target)
-        return self.start(plan.request, target, person, plan.reason, plan.incident, delivery(body), reply)
-
-    def start(
-        self, request: Request, target: Target, person: Person, reason: str, incident: str, key: str, reply: Reply
-    ) -> BoltResponse:
-        """A new rollback; the card follows when the plan is made."""
-        self.people.may_ask(person, target)
-        channel = self.channel(target, place(reply.body))
-        run = self.desk.ask(request, target, person, reason, incident, channel, key)
-        return reply.tell(messages.planning(run))
-
-    def channel(self, target: Target, typed_in: str | None) -> str:
-        """Where the card goes: the channel of the command if the target allows it. Raises Refused(E-CHANNEL)."""
-        names = [name for name in (target.channel, *target.channels) if name]
-        try:
-            found = [self.people.channel_id(name) for name in names]
-        except AWAY:
-            raise Refused(
-                "E-CANNOT-CHECK",
-                f"Slack did not tell me which channel {names[0]} is. Nothing was started.",
-                "Try again in a minute.",
-            ) from None
-        if typed_in and (typed_in in found or not names):
-            return self.joined(typed_in)
-        home = found[0]
-        if home is None:
-            raise Refused(
-                "E-CHANNEL",
-                f"Rollbacks of *{target.name}* are posted in {names[0]}, which I do not find. Nothing was started.",
-                "Invite me there, or correct the target's `channel`.",
-            )
-        where = self.called(home)
-        raise Refused(
-            "E-CHANNEL", f"Rollbacks of *{target.name}* are posted in {where}. Nothing was started.", "Type it there."
-        )
-
-    def called(self, channel: str) -> str:
-        """A channel as people read it: `#incidents`."""
-        try:
-            return f"#{self.people.channel(channel)['name']}"
-        except AWAY:
-            return channel
-
-    def joined(self, channel: str) -> str:
-        """The channel itself. Raises Refused(E-CHANNEL) where the bot could not post: nobody would see the card."""
-        try:
-            record = self.people.channel(channel)
-        except AWAY as error:
-            if "channel_not_found" not in str(error):
-                return channel  # Slack is away: the card waits for it
-            record = {}
-        if record.get("is_member") and not record.get("is_archived"):
-            return channel
-        raise Refused(
-            "E-CHANNEL", f"I am not in {self.called(channel)}. Nothing was started.", "Type `/invite @rollback` there."
-        )
 
     def do_plan(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         target, request = self.settings.target(command.target), asked(command)
@@ -146,7 +81,11 @@ class Commands:
         return self.looking(work, reply, f"Looking at {target.name}.")
 
     def do_doctor(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
-        return self.looking(lambda: doctor_message(doctor.examine(self.settings)), reply, "Checking the set-up.")
+        return self.looking(self.examined, reply, "Checking the set-up.")
+
+    def examined(self) -> messages.Message:
+        """What `doctor` finds."""
+        return doctor_message(doctor.examine(self.settings))
 
     def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
         """Acknowledge now, answer when the database has. Raises Refused(E-RATE)."""
@@ -231,10 +170,38 @@ class Commands:
         faults = "; ".join(verdict.faults[:3])
         return messages.audit(verdict.events, verdict.head, faults, last, held, why, verdict.remarks)
 
+    def actions(self) -> dict[str, Handler]:
+        """action_id -> handler: the buttons of the Home tab."""
+        return {
+            "rb.history": lambda body, reply: reply.open(
+                messages.answer(
+                    "Last rollbacks", messages.history(survey.history(self.ledger, Command("history")))["blocks"]
+                )
+            ),
+            "rb.doctor": lambda body, reply: self.shown("Check setup", self.examined, reply),
+        }
+
+    def shown(self, title: str, work: Callable[[], messages.Message], reply: Reply) -> BoltResponse:
+        """For a click that has no channel to answer in: a form at once, and the answer in it when it is there."""
+        view = reply.opened(messages.loading())
+
+        def later() -> None:
+            try:
+                made = work()
+            except Problem as problem:
+                made = messages.refusal(problem)
+            reply.change(view, messages.answer(title, made["blocks"]))
+
+        if view:
+            self.pool.submit(later)
+        return reply.ack()
+
     def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return reply.tell(messages.help_(command.args[0] if command.args else None))
 
-    do_form = do_help  # the bare command
+    def do_form(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        """The bare command."""
+        return self.asking.form(body, reply)
 
     def do_whoami(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         targets = self.settings.targets.values()
@@ -260,13 +227,9 @@ class Commands:
         run = self.run(command)
         if not command.reason:
             return self.decisions.way_back(kind, run, person, reply)
-        target = self.settings.target(run.target)
-        self.people.may_handle(person, run, target)
-        channel = self.channel(target, place(reply.body))
-        key = f"command {body['trigger_id']}"
-        return reply.tell(
-            messages.planning(self.desk.way_back(kind, run.id, target, person, command.reason, channel, key))
-        )
+        target, request = self.settings.target(run.target), Request(kind, origin=run.id)
+        words = (command.reason, run.incident)
+        return self.asking.start(request, target, person, words, f"command {body['trigger_id']}", reply)
 
     def do_release(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)
@@ -342,22 +305,6 @@ class Commands:
         run = self.decisions.stop(run, person, f"command {body['trigger_id']}")
         asking = "I ask the database first; the card tells." if run.is_open else "Nothing was changed."
         return reply.tell(noted(f"{run.id} is stopped. {asking}" if not run.is_open else asking))
-
-
-def asked(command: Command) -> Request:
-    """What a request asks for. Raises Refused(E-USAGE)."""
-    if command.request is None:
-        raise Refused("E-USAGE", "Say which migration. Nothing was started.", "For example `/rollback latest`.")
-    return command.request
-
-
-def allowed(check: Callable[[], None]) -> bool:
-    """Does a rule say yes?"""
-    try:
-        check()
-    except Refused:
-        return False
-    return True
 
 
 def noted(text: str) -> messages.Message:

@@ -12,7 +12,7 @@ from core.settings import Target
 
 
 def context_of(
-    run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = ()
+    run: Run, target: Target, people: People, ledger: Ledger, asked: tuple[str, ...] = (), reading: tuple[str, ...] = ()
 ) -> messages.Context:
     """Mentions, link and estimates, as of now."""
     waits = run.state is State.WAITING and bool(target.break_glass.people)
@@ -26,6 +26,8 @@ def context_of(
         estimates=estimates(run, ledger),
         changed=run.changed,
         asked=asked,
+        reading=reading,
+        escalated=people.mention(target.escalation) if target.escalation else "",
         origin=people.link(ledger, run.request.origin) if run.request.origin else None,
         may_break=waits and breakable(run, target, people, ledger),
     )

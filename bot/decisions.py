@@ -12,8 +12,9 @@ from slack_bolt.response import BoltResponse
 
 from bot import messages
 from bot.context import context_of
-from bot.guard import place, who
+from bot.guard import who
 from bot.people import People
+from bot.reading import Reading
 from bot.reply import Reply
 from core import grammar, hold
 from core.desk import Desk
@@ -36,6 +37,7 @@ class Decisions:
     def __init__(self, desk: Desk, engine: Engine, people: People, pool: Executor) -> None:
         self.desk, self.engine, self.people, self.pool = desk, engine, people, pool
         self.settings, self.ledger = desk.settings, desk.ledger
+        self.reading = Reading()
         self.plans: dict[str, Run] = {}  # plans that were only shown, for their buttons; a restart forgets them
 
     def actions(self) -> dict[str, Handler]:
@@ -57,7 +59,6 @@ class Decisions:
             "rb.restore": lambda body, reply: self.way_back("restore", *self.clicked(body), reply),
             "rb.release": self.release,
             "rb.look": self.look,
-            "rb.again": self.again,
         }
 
     def submissions(self) -> dict[str, Handler]:
@@ -80,6 +81,7 @@ class Decisions:
         coded = self.desk.needs_code(run)
         if coded:
             self.desk.factor.counts(person.id)
+        self.reading.opened(run.id, person)
         return reply.open(messages.review(run, self.context(run), coded))
 
     def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
@@ -118,6 +120,7 @@ class Decisions:
         run, shown, values = self.submitted(body)
         person = self.people.person(who(body))
         self.may_approve(run, person)
+        self.reading.closed(run.id, person.id)
         word = messages.confirm_word(run)
         if word and values.get("confirm", "").strip() != word:
             wrong = f"Type {word} exactly. Nothing was approved. (E-TYPED)"
@@ -131,6 +134,11 @@ class Decisions:
                 raise
             return reply.ack(response_action="errors", errors={"code": f"{no.text} ({no.code})"})
         return reply.ack(response_action="clear")
+
+    def left(self, body: Json, reply: Reply) -> BoltResponse:
+        """The review form, closed without a word."""
+        self.reading.closed(str(self.submitted(body)[1]["run"]), who(body))
+        return reply.ack()
 
     def deny(self, body: Json, reply: Reply) -> BoltResponse:
         """The reason form, sent off."""
@@ -197,15 +205,6 @@ class Decisions:
         self.may_handle(run, person)
         self.pool.submit(self.engine.look, run.id)
         return reply.ack()
-
-    def again(self, body: Json, reply: Reply) -> BoltResponse:
-        """The same request as a new run."""
-        run, person = self.clicked(body)
-        target = self.settings.target(run.target)
-        self.people.may_ask(person, target)
-        channel = place(body) or run.channel
-        new = self.desk.ask(run.request, target, person, run.reason, run.incident, channel, delivery(body))
-        return reply.tell(messages.planning(new))
 
     # -- reading requests ----------------------------------------------------------------------------------
 

@@ -71,7 +71,8 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
         return
     ctx = context_of(run, target, people, ledger)
     if event.kind == "opened" and first_card(ledger, run.id) in (None, event.id):
-        yield Delivery("card", messages.card(run, ctx), channel=run.channel or home(settings, run, people))
+        where = run.channel or home(settings, run, people)
+        yield Delivery("card", messages.card(run, ctx), where, thread=run.thread, broadcast=bool(run.thread))
         for earlier in ledger.events(run.id):
             line = messages.thread(as_of(earlier, run, ledger), earlier, ctx) if earlier.id < event.id else None
             if line:
@@ -154,7 +155,7 @@ def in_thread(
     card = card_of(ledger, run.id)
     if card:
         shown = broadcast or settings.target(run.target).steps == "channel"
-        yield Delivery(place, message, channel=card[0], thread=card[1], broadcast=shown)
+        yield Delivery(place, message, channel=card[0], thread=run.thread or card[1], broadcast=shown)
 
 
 def privately(event: Event, run: Run) -> Iterator[Delivery]:
@@ -197,7 +198,8 @@ def ask_approvers(
     except Refused:
         return  # Slack does not tell who is in the group; the card's mention reaches them
     for user in asked:
-        yield Delivery(f"dm {user}", messages.direct(run, ctx), user=user)
+        if user not in settings.target(run.target).quiet_approvers:
+            yield Delivery(f"dm {user}", messages.direct(run, ctx), user=user)
     if not asked and run.last:
         why = "none is active besides the requester"
         event = Event(run.last.id, run.last.at, run.id, "no_approvers", None, {"why": why}, run.last.digest)
@@ -229,22 +231,24 @@ def broken_updates(broken: list[Event], run: Run, ctx: messages.Context, ledger:
 def reminders(
     event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
 ) -> Iterator[Delivery]:
-    """Direct messages first, the channel at last; only while it still waits."""
+    """Direct messages first, the channel and the next group at last; only while it still waits."""
     if run.state is not State.WAITING or (run.expires_at and ledger.clock() >= run.expires_at):
         return
     if event.data.get("last"):
         call = messages.broadcast(run, event, ctx)
         if call:
             yield from in_thread("call", call, run, ledger, settings, broadcast=True)
-        return
-    not_me = {e.actor.id for e in ledger.events(run.id) if e.kind == "notme" and e.actor}
+    target = settings.target(run.target)
     try:
-        asked = people.reachable(run, settings.target(run.target))
+        asked = people.reachable(run, target)
+        if event.data.get("last"):
+            asked = [user for user in people.reachable(run, target, escalated=True) if user not in asked]
     except Refused:
         return
+    not_me = {e.actor.id for e in ledger.events(run.id) if e.kind == "notme" and e.actor}
     for user in asked:
-        if user not in not_me:
-            yield Delivery(f"dm {user}", messages.direct(run, ctx, reminder=True), user=user)
+        if user not in not_me and user not in target.quiet_approvers:
+            yield Delivery(f"dm {user}", messages.direct(run, ctx, reminder=not event.data.get("last")), user=user)
 
 
 def direct_updates(event: Event, run: Run, ctx: messages.Context, ledger: Ledger) -> Iterator[Delivery]:

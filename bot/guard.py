@@ -22,9 +22,11 @@ from core.ledger import Ledger
 VALUE = re.compile(r"(RB-[0-9A-Z]{4}|plan-[0-9a-f]{1,12})\.([1-9]\d{0,5})", re.ASCII)
 """What our buttons carry: a run, or a plan that was only shown, and its revision."""
 PERSON = re.compile(r"[UW][A-Z0-9]+", re.ASCII)
-ONLY_SHOWN = ("rb.ask", "rb.plan")
+ONLY_SHOWN = ("rb.ask", "rb.plan", "rb.elsewhere")
 """Buttons of answers that one person alone sees. Slack does not tell us where these stand."""
 AT_HOME = ("rb.review", "rb.owed")
+OF_HOME = ("rb.open", "rb.history", "rb.doctor")
+"""Buttons of the Home tab that are about no run: their value is `home`."""
 
 
 def going_down() -> Refused:
@@ -75,7 +77,10 @@ class Guard:
         self.not_shared(body)
         if body.get("type") == "block_actions":
             self.ours(body, person)
-        if body.get("type") == "view_submission" and self.forms.carried(body["view"], person) is None:
+        if (
+            body.get("type") in ("view_submission", "block_suggestion")
+            and self.forms.carried(body["view"], person) is None
+        ):
             raise stale("This form is not one of mine, or it was opened for somebody else. Nothing was done.")
 
     def not_shared(self, body: dict[str, Any]) -> None:
@@ -98,6 +103,8 @@ class Guard:
         """A click counts only where we have put that button. Raises Refused(E-STALE)."""
         values = {str(action.get("value")) for action in body["actions"]}
         names = {action.get("action_id") for action in body["actions"]}
+        if values == {"home"} and names <= {*OF_HOME} and (body.get("view") or {}).get("type") == "home":
+            return
         found = [VALUE.fullmatch(value) for value in values]
         if not values or not all(found):
             raise stale()

@@ -1,39 +1,126 @@
-"""The App Home tab."""
+"""The App Home tabs: drawn when one is opened, and again when something has happened."""
 
 from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
 import structlog
 from slack_sdk import WebClient
 
 from bot import messages
+from bot.clock import next_drill
 from bot.people import AWAY, People
-from core import glass
+from core import glass, survey
 from core.desk import Desk
-from core.errors import Refused
-from core.model import Person, Run, State
-from core.settings import Target
+from core.errors import Problem, Refused
+from core.model import Json, Person, Run, State
 
 log = structlog.get_logger()
+APART = 3.0  # seconds between two looks at what has changed
+FRESH = 60.0  # seconds for which the newest migrations of the targets are shown without asking again
+KNOWN = 200  # people whose open tabs are kept up to date
 
 
-def publish(client: WebClient, desk: Desk, people: People, user: str) -> None:
-    """Draw the tab of one person."""
-    person = people.person(user)
-    targets = desk.settings.targets.values()
-    ask = [target.name for target in targets if asks(people, person, target)]
-    approve = [target.name for target in targets if approves(people, person, target)]
-    open_runs = desk.ledger.open_runs()
-    waiting = [run for run in open_runs if run.state is State.WAITING and waits_for(run, person, approve)]
-    running = [run for run in open_runs if run not in waiting]
-    last = desk.ledger.runs("ended_at IS NOT NULL AND state <> 'refused'", limit=5)
-    owed = [run for run in glass.owed(desk.ledger) if run.target in approve]
-    own = frozenset(run.id for run in owed if not closes(desk, run, person))
-    shown = [*waiting, *running, *owed]
-    links = {run.id: link for run in shown if (link := people.link(desk.ledger, run.id))}
-    try:
-        client.views_publish(user_id=user, view=messages.home(waiting, running, last, ask, approve, links, owed, own))
-    except AWAY as error:
-        log.warning("home not published", error=type(error).__name__)
+class Homes:
+    """Everybody's tab. `health`: sentences about the bot itself, as they are now."""
+
+    def __init__(
+        self,
+        client: WebClient,
+        desk: Desk,
+        people: People,
+        pool: Executor,
+        health: Callable[[], list[str]] = list,
+    ) -> None:
+        self.client, self.desk, self.people, self.pool, self.health = client, desk, people, pool, health
+        self._shown: dict[str, Json] = {}  # who has opened theirs in this process, and what it shows
+        self._targets: tuple[float, datetime | None, list[messages.TargetNow]] = (float("-inf"), None, [])
+        self._looked, self._head = 0.0, 0
+        self._guard = threading.Lock()
+
+    def opened(self, user: str) -> None:
+        """Draw at once with what is known; then, where that is old, the targets are asked and it is drawn again."""
+        self.publish(user, anyway=True)
+        if time.monotonic() - self._targets[0] > FRESH:
+            now = [
+                messages.TargetNow(one.name, newest=one.newest, problem=one.problem)
+                for one in survey.targets(self.desk.settings)
+            ]
+            self._targets = (time.monotonic(), self.desk.ledger.clock(), now)
+            self.publish(user)
+
+    def turn(self) -> None:
+        """Where something has happened: draw the tabs that show something else now. Returns at once; ask it often."""
+        now = time.monotonic()
+        if not self._shown or now - self._looked < APART:
+            return
+        self._looked = now
+        number = self.desk.ledger.head()[0]
+        if number != self._head:
+            self._head = number
+            self.pool.submit(self._all)
+
+    def _all(self) -> None:
+        for user in list(self._shown):
+            self.publish(user)
+
+    def publish(self, user: str, *, anyway: bool = False) -> None:
+        """Draw the tab of one person, where it shows something else than before, or `anyway`."""
+        try:
+            view = messages.home(self.tab(self.people.person(user)))
+            if view == self._shown.get(user) and not anyway:
+                return
+            self.client.views_publish(user_id=user, view=view)
+        except Problem as problem:
+            log.warning("home not published", code=problem.code)
+            return
+        except AWAY as error:
+            log.warning("home not published", error=type(error).__name__)
+            return
+        with self._guard:
+            self._shown.pop(user, None)
+            self._shown[user] = view
+            if len(self._shown) > KNOWN:
+                self._shown.pop(next(iter(self._shown)))
+
+    def tab(self, person: Person) -> messages.Tab:
+        """What one person's tab shows now."""
+        desk, people = self.desk, self.people
+        targets = list(desk.settings.targets.values())
+        approve = [one.name for one in targets if allowed(partial(people.among_approvers, person, one))]
+        open_runs = desk.ledger.open_runs()
+        waiting = [run for run in open_runs if run.state is State.WAITING and waits_for(run, person, approve)]
+        owed = [run for run in glass.owed(desk.ledger) if run.target in approve]
+        shown = messages.Tab(
+            desk.ledger.clock(),
+            waiting=waiting,
+            running=[run for run in open_runs if run not in waiting],
+            last=desk.ledger.runs("ended_at IS NOT NULL AND state <> 'refused'", limit=5),
+            owed=owed,
+            own=frozenset(run.id for run in owed if not allowed(partial(glass.may_review, run, person, desk.same))),
+            ask=[one.name for one in targets if allowed(partial(people.may_ask, person, one))],
+            approve=approve,
+            alone=[one.name for one in targets if allowed(partial(people.may_break, person, one))],
+            held=survey.held(desk.ledger),
+            drills=[self._drill(one.name) for one in targets if one.drill],
+            targets=self._targets[2],
+            checked=self._targets[1],
+            health=self.health(),
+        )
+        runs = [*shown.waiting, *shown.running, *shown.owed]
+        return replace(shown, links={run.id: link for run in runs if (link := people.link(desk.ledger, run.id))})
+
+    def _drill(self, name: str) -> messages.DrillNow:
+        drill, ledger = self.desk.settings.target(name).drill, self.desk.ledger
+        due = next_drill(drill, ledger.clock()) if drill else None
+        told = [one for one in ledger.told("kind = 'drill_due'", ()) if one.data.get("target") == name]
+        return messages.DrillNow(name, due, told[0].at if told else None)
 
 
 def waits_for(run: Run, person: Person, approve: list[str]) -> bool:
@@ -42,26 +129,10 @@ def waits_for(run: Run, person: Person, approve: list[str]) -> bool:
     return run.target in approve and person.id not in mine
 
 
-def closes(desk: Desk, run: Run, person: Person) -> bool:
-    """May this approver close its review? Not who asked, nor who broke the glass."""
+def allowed(check: Callable[[], None]) -> bool:
+    """Does a rule say yes?"""
     try:
-        glass.may_review(run, person, desk.same)
-    except Refused:
-        return False
-    return True
-
-
-def asks(people: People, person: Person, target: Target) -> bool:
-    try:
-        people.may_ask(person, target)
-    except Refused:
-        return False
-    return True
-
-
-def approves(people: People, person: Person, target: Target) -> bool:
-    try:
-        people.among_approvers(person, target)
+        check()
     except Refused:
         return False
     return True

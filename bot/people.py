@@ -200,7 +200,7 @@ class People:
         try:
             self.may_act(person.id)
         except Refused as no:
-            if no.code != "E-CANNOT-CHECK" or person.id not in target.approvers:
+            if no.code != "E-CANNOT-CHECK" or person.id not in target.deciders:
                 raise
         if self.settings.one_person(person.id) == self.settings.one_person(run.requester.id):
             raise Refused("E-SELF", f"You asked for *{run.id}*, so somebody else must approve it.")
@@ -208,10 +208,10 @@ class People:
 
     def among_approvers(self, person: Person, target: Target, run_id: str = "it") -> None:
         """Raises Refused(E-NOT-APPROVER)."""
-        if not self._among(person.id, target.approvers):
+        if not self._among(person.id, target.deciders):
             raise Refused(
                 "E-NOT-APPROVER",
-                f"Only {self.called(target.approvers)} may decide on *{run_id}*.",
+                f"Only {self.called(target.deciders)} may decide on *{run_id}*.",
                 "Your click was not counted.",
             )
 
@@ -249,10 +249,17 @@ class People:
         # ids first: people who are listed by id can act while Slack does not tell who is in a group
         return user_id in names or user_id in self.members([name for name in names if not is_user(name)])
 
-    def reachable(self, run: Run, target: Target) -> list[str]:
-        """Approvers who can be asked: not the requester, not deactivated."""
+    def reachable(self, run: Run, target: Target, escalated: bool = False) -> list[str]:
+        """Approvers who can be asked: not the requester, not deactivated. `escalated`, or where there are none: the next group too.
+
+        Raises Refused(E-CANNOT-CHECK).
+        """
+        found = self._active(run, self.members(target.deciders if escalated else target.approvers))
+        return found if found or escalated else self._active(run, self.members(target.escalation))
+
+    def _active(self, run: Run, users: Sequence[str]) -> list[str]:
         found = []
-        for user_id in self.members(target.approvers):
+        for user_id in users:
             try:
                 self.may_act(user_id)
             except Refused as no:

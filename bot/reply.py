@@ -65,11 +65,22 @@ class Reply:
         except (*UNHEARD, ValueError) as error:
             log.warning("answer not delivered", error=type(error).__name__)
 
-    def refuse(self, problem: Problem) -> BoltResponse:
-        """What, that nothing was started, what to do, the code."""
+    def no(self, problem: Problem, message: messages.Message) -> BoltResponse:
+        """A refusal with a way on."""
+        self.noted(problem)
+        return self.tell(message)
+
+    def noted(self, problem: Problem) -> None:
+        """In the log and in the numbers, by its code."""
         log.info("refused", code=problem.code)
         self.refused(problem.code)
+
+    def refuse(self, problem: Problem) -> BoltResponse:
+        """What, that nothing was started, what to do, the code."""
+        self.noted(problem)
         kind = self.body.get("type")
+        if kind == "block_suggestion":
+            return self.ack(options=[])
         if kind == "view_submission":
             return self.ack(response_action="update", view=clean_all(messages.refused(problem)))
         if kind in ("event_callback", "view_closed"):
@@ -81,11 +92,23 @@ class Reply:
 
     def open(self, view: Json) -> BoltResponse:
         """Open a form; the trigger lives three seconds, so this comes before anything slow."""
+        if not self.opened(view):
+            return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
+        return self.ack()
+
+    def opened(self, view: Json) -> Json:
+        """The same; the view as Slack has opened it, empty where it did not."""
         stacked = (self.body.get("view") or {}).get("type") == "modal"
         show = self.client.views_push if stacked else self.client.views_open
         try:
-            show(trigger_id=str(self.body["trigger_id"]), view=self.seal(view))
+            return dict(show(trigger_id=str(self.body["trigger_id"]), view=self.seal(view)).get("view") or {"id": ""})
         except UNHEARD as error:
             log.warning("form not opened", error=type(error).__name__)
-            return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
-        return self.ack()
+            return {}
+
+    def change(self, view: Json, into: Json) -> None:
+        """Put something else into an open form, unless it has changed meanwhile."""
+        try:
+            self.client.views_update(view_id=str(view["id"]), hash=view.get("hash"), view=self.seal(clean_all(into)))
+        except UNHEARD as error:
+            log.warning("form not changed", error=type(error).__name__)

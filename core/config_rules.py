@@ -84,8 +84,13 @@ def _people(target: Target, settings: Settings, say: Say) -> None:
         return
     if target.approval_totp and not target.approvals:
         say(("targets", target.name, "approval_totp"), "has no effect where `approvals` is 0")
-    groups = [who for who in target.approvers if who.startswith(("S", "@"))]
-    people = {settings.one_person(who) for who in target.approvers}
+    for name in ("escalation", "quiet_approvers"):
+        if getattr(target, name) and not target.approvals:
+            say(("targets", target.name, name), "has no effect where `approvals` is 0")
+    if any(who.startswith(("S", "@")) for who in target.quiet_approvers):
+        say(("targets", target.name, "quiet_approvers"), "holds a group; name people by their ids (U…)")
+    groups = [who for who in target.deciders if who.startswith(("S", "@"))]
+    people = {settings.one_person(who) for who in target.deciders}
     if not groups and len(people) < target.approvals:
         say(path, f"names {len(people)} person, but `approvals` asks for {target.approvals}")
 

@@ -78,11 +78,11 @@ def may_approve(who: Person, run: Run, target: Target) -> None:
 
     Raises Refused(E-NOT-APPROVER, E-CANNOT-CHECK, E-GUEST).
     """
-    if who.id in target.approvers:
+    if who.id in target.deciders:
         return
-    groups = [name for name in target.approvers if name[:1] not in "UW"]
+    groups = [name for name in target.deciders if name[:1] not in "UW"]
     if not groups:
-        raise Refused("E-NOT-APPROVER", f"Only {', '.join(target.approvers)} may decide on *{run.id}*.")
+        raise Refused("E-NOT-APPROVER", f"Only {', '.join(target.deciders)} may decide on *{run.id}*.")
     driving.say(f"Asking Slack who is in {', '.join(groups)}.")
     try:
         done = ask_bot.ask("--may-approve", who.id, run.id, seconds=PATIENCE, quiet=True)

@@ -36,8 +36,12 @@ class Desk:
         incident: str = "",
         channel: str | None = None,
         delivery: str | None = None,
+        thread: str | None = None,
     ) -> Run:
-        """A new rollback, in state planning. `delivery` names Slack's delivery: the second of the same is refused."""
+        """A new rollback, in state planning. `delivery` names Slack's delivery: the second of the same is refused.
+
+        `thread`: ts of the message of `channel` in whose thread its card is to stand.
+        """
         if target.reason == "required" and len(reason.strip()) < 5:
             raise Refused("E-REASON", "Say why, with `--reason`, in at least 5 characters. Nothing was started.")
         try:
@@ -63,6 +67,7 @@ class Desk:
                         "origin": request.origin,
                     },
                     who,
+                    **({"thread": thread} if thread else {}),
                 )
         except sqlite3.IntegrityError:
             holder = next(run.id for run in self.ledger.open_runs() if run.target == target.name)
@@ -103,6 +108,22 @@ class Desk:
     def dropped_old(self, run_id: str, who: Person, name: str) -> Run:
         """The database that a restore had set aside is gone."""
         return self._decide(run_id, lambda t, run: t.append(run.id, "old_dropped", {"name": name}, who), "")
+
+    def give_reason(self, run_id: str, who: Person, reason: str, delivery: str = "") -> Run:
+        """The requester says why, where no reason was given with the request; once, and while it is open."""
+        if len(reason.strip()) < grammar.SHORTEST_REASON:
+            raise Refused("E-REASON", f"Say why in at least {grammar.SHORTEST_REASON} characters.")
+
+        def write(t: Transaction, run: Run) -> None:
+            if not self.same(run.requester, who):
+                raise Refused("E-NOT-YOURS", f"Only {run.requester.name} can give the reason of *{run.id}*.")
+            if not run.is_open:
+                raise closed(run, who)
+            if run.reason:
+                raise Refused("E-ALREADY", f"*{run.id}* has a reason already.", "Nothing to do.")
+            t.append(run.id, "reasoned", {"reason": reason.strip()}, who)
+
+        return self._decide(run_id, write, delivery)
 
     def needs_code(self, run: Run) -> bool:
         """Does a yes to it need a code of the approver's authenticator?"""

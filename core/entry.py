@@ -77,13 +77,13 @@ class Transaction:
         """Forget what was seen before that moment; how many. Slack repeats a request within the hour, or never."""
         return int(self._db.execute("DELETE FROM seen WHERE at < ?", [stamp(before)]).rowcount)
 
-    def create(self, row: Mapping[str, Any], actor: Person) -> Event:
-        """A new rollback in state planning, with its first event."""
+    def create(self, row: Mapping[str, Any], actor: Person, **more: Any) -> Event:
+        """A new rollback in state planning, with its first event; `more` stands in the event alone."""
         row = clean_all(row, clean)
-        more = {"revision": 1, "state": State.PLANNING, "created_at": stamp(self.now), "last_event": 0}
-        insert(self._db, "rollbacks", {**row, **more})
+        begun = {"revision": 1, "state": State.PLANNING, "created_at": stamp(self.now), "last_event": 0}
+        insert(self._db, "rollbacks", {**row, **begun})
         # what is asked is told in the event too: a row that somebody edits then contradicts the chain
-        return self.append(str(row["id"]), "asked", dict(row), actor, state=State.PLANNING)
+        return self.append(str(row["id"]), "asked", {**row, **more}, actor, state=State.PLANNING)
 
     def move(
         self,

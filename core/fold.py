@@ -54,7 +54,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         requester=Person(row["requester"], row["requester_name"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         channel=row["channel"],
-        reason=row["reason"] or "",
+        reason=told.reason or row["reason"] or "",
         incident=row["incident"] or "",
         digest=row["plan_digest"] or "",
         expires_at=moment(row["expires_at"]),
@@ -81,6 +81,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         cleaned=told.cleaned,
         broken=told.broken,
         reviewed=told.reviewed,
+        thread=told.thread,
     )
 
 
@@ -123,6 +124,8 @@ class Told:
         self.cleaned = False
         self.broken: Broken | None = None
         self.reviewed: Event | None = None
+        self.thread: str | None = None
+        self.reason = ""
 
     def hear(self, item: Event) -> None:
         """Each kind of event that changes the picture has one line here."""
@@ -130,6 +133,10 @@ class Told:
             self.ending, self.held_up, self.part = item, (), None
             self.keep_broken(item)
         match item.kind:
+            case "asked":
+                self.thread = item.data.get("thread")
+            case "reasoned":
+                self.reason = item.data["reason"]
             case "step_started":
                 self.running, self.continuing = item.data["step"], False
             case "step_done":

@@ -85,6 +85,18 @@ def parse_words(words: Sequence[str]) -> Command:
     return replace(_command([Word(w, quoted=bool(re.search(r"\s", w))) for w in plain]), json=as_json)
 
 
+def asked(command: Command) -> Request:
+    """What a request asks for. Raises Refused(E-USAGE)."""
+    if command.request is None:
+        raise _usage("Say which migration.", "For example `/rollback latest`.")
+    return command.request
+
+
+def named_migration(name: str) -> str:
+    """A migration's name as it may be asked for, without `.sql`. Raises Refused(E-USAGE)."""
+    return _migration(name)
+
+
 def run_id(text: str) -> str:
     """`rb7k3m` -> `RB-7K3M`. Raises Refused (E-USAGE)."""
     found = RUN.fullmatch(text)

@@ -179,6 +179,7 @@ class Run:
     cleaned: bool = False  # its backup and saved rows are not kept any more
     broken: Broken | None = None  # the break-glass that counts now
     reviewed: Event | None = None  # what an approver said of it afterwards
+    thread: str | None = None  # ts of the message in whose thread it was asked for; its card is a reply there
 
     @property
     def kind(self) -> Kind:

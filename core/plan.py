@@ -157,7 +157,7 @@ def facts(run: Run, target: Target, identified: Json, effect: str, objects: str)
         ],
         "touched objects": objects,
         "effect": effect,
-        "policy": {"target": target.name, "approvals": run.needed, "approvers": sorted(target.approvers)},
+        "policy": {"target": target.name, "approvals": run.needed, "approvers": sorted(target.deciders)},
         "requester": run.requester.id,
         **({"saved rows": identified["saved"]["sha256"], "of": run.request.origin} if run.kind == "reapply" else {}),
     }

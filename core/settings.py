@@ -188,6 +188,13 @@ class Target:
     approvers: tuple[str, ...] = put(
         values.WHO, "who may approve: Slack user ids (U…), group ids (S…) or a group's @handle", ()
     )
+    escalation: tuple[str, ...] = put(
+        values.WHO,
+        "who else may approve, and is asked only once the last reminder is due, or where no approver can be reached: the "
+        "next group",
+        (),
+    )
+    quiet_approvers: tuple[str, ...] = put(values.WHO, "user ids of approvers who are sent no direct messages", ())
     approval_totp: bool = put(
         values.SWITCH,
         "approving needs a code of the approver's authenticator too: [second-factor.md](second-factor.md)",
@@ -237,6 +244,11 @@ class Target:
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
     break_glass: BreakGlass = field(default_factory=BreakGlass, metadata={"table": BreakGlass})
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        """Everybody who may approve: approvers and the next group."""
+        return tuple(dict.fromkeys((*self.approvers, *self.escalation)))
 
 
 @dataclass(frozen=True)
@@ -332,7 +344,7 @@ def policy(settings: Settings) -> dict[str, Any]:
     targets = sorted(settings.targets.items())
     return {
         "approvals": {name: target.approvals for name, target in targets},
-        "approvers": {name: sorted(target.approvers) for name, target in targets},
+        "approvers": {name: sorted(target.deciders) for name, target in targets},
         "approval_totp": {name: target.approval_totp for name, target in targets},
         "break_glass": {
             name: [*sorted(target.break_glass.people), str(target.break_glass.wait), str(target.break_glass.countdown)]

@@ -59,6 +59,27 @@ def closed(callback: str) -> Json:
     return interaction("view_closed") | {"view": {"id": "V1", "type": "modal", "callback_id": callback}}
 
 
+def shortcut(callback: str) -> Json:
+    return interaction("shortcut") | {"callback_id": callback, "trigger_id": "1.3.x", "action_ts": "1.5"}
+
+
+def message_shortcut(callback: str) -> Json:
+    message = {"type": "message", "ts": "1.1", "user": "U0ANA", "text": "500s"}
+    more = {"callback_id": callback, "trigger_id": "1.3.x", "channel": {"id": INC}, "message": message}
+    return interaction("message_action") | more | {"container": {"type": "message", "channel_id": INC}}
+
+
+def suggestion(private: str) -> Json:
+    view = {
+        "id": "V1",
+        "type": "modal",
+        "callback_id": "rb.request",
+        "private_metadata": private,
+        "state": {"values": {}},
+    }
+    return interaction("block_suggestion") | {"action_id": "v", "block_id": "migration", "value": "", "view": view}
+
+
 def opened_home() -> Json:
     event = {"type": "app_home_opened", "user": BOB, "tab": "home", "channel": "D0BOB", "event_ts": "1.1"}
     return {"type": "event_callback", "team_id": TEAM, "api_app_id": APP, "event_id": "Ev1", "event": event}

@@ -351,6 +351,7 @@ THREAD = {
     "thread_left_half_done": (LEFT, LEFT.ending),
     "thread_resumed": (APPROVED, s.event(2105, "resumed", 140, s.ANA)),
     "thread_kept": (DONE, s.event(2107, "kept", 300, s.ANA)),
+    "thread_reasoned": (WAITING, s.event(2098, "reasoned", 60, s.ANA, reason="checkout 500s since the 14:02 deploy")),
     "thread_notme": (WAITING, s.event(2097, "notme", 60, s.CHEN)),
 }
 CALLS = {
@@ -389,6 +390,17 @@ AMBIGUOUS = Refused(
     ("010_rate_limits", "rollback 011_subscriptions"),
 )
 SELF = Refused("E-SELF", "You asked for *RB-7K3M*, so somebody else must approve it.", "Waiting for @db-oncall.")
+NOT_HERE = Refused(
+    "E-CHANNEL",
+    "Rollbacks of *production* are posted in #incidents. Nothing was started.",
+    "Continue with the button, or type it there.",
+)
+DEPENDS = Refused(
+    "E-ONLY-DEPENDS",
+    "`011_subscriptions` cannot be undone alone: `012_stripe_events` depends on it (`stripe_events_profile_id_fkey`). Nothing was started.",
+    "",
+    ("011_subscriptions",),
+)
 BACKUP_FAILED = StepFailed(
     "E-BACKUP", "The backup could not be restored: out of memory.", "Look at the scratch server."
 )
@@ -438,6 +450,8 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     ),
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
+    "error_only_depends": lambda: m.refusal(DEPENDS),
+    "error_channel": lambda: m.elsewhere(NOT_HERE, "plan-0123456789ab", "#incidents"),
     "error_backup": lambda: m.refusal(BACKUP_FAILED),
     "error_unknown": lambda: m.refusal(NOT_KNOWN),
     "help": lambda: m.help_(),
@@ -477,24 +491,62 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "break_glass_form": lambda: m.break_glass_form(s.run(S.WAITING), timedelta(seconds=60)),
     "owed_form": lambda: m.owed_form(OWED),
     "home_owed": lambda: m.home(
-        [],
-        [COUNTING],
-        [OWED],
-        [],
-        ["production"],
-        {"RB-7K3M": s.LINK},
-        [OWED, replace(OWED, id="RB-9X2P")],
-        frozenset({"RB-9X2P"}),
+        m.Tab(
+            s.NOON,
+            running=[COUNTING],
+            last=[OWED],
+            approve=["production"],
+            alone=["production"],
+            links={"RB-7K3M": s.LINK},
+            owed=[OWED, replace(OWED, id="RB-9X2P")],
+            own=frozenset({"RB-9X2P"}),
+        )
     ),
+    "home_held": lambda: m.home(
+        m.Tab(
+            s.NOON,
+            ask=["production"],
+            held={"production": [DONE, replace(DONE, id="RB-9X2P")]},
+            drills=[m.DrillNow("production", s.NOON + timedelta(days=27), s.NOON - timedelta(days=8))],
+            targets=[*TARGETS, m.TargetNow("archive", problem="I cannot reach *archive*: connection refused.")],
+            checked=s.NOON - timedelta(minutes=2),
+            health=["Backup disk 61 % free", "Socket connected"],
+        )
+    ),
+    "request": lambda: m.request(["production", "staging"], m.Asked("production", channel="C0INCIDENT")),
+    "request_filled": lambda: m.request(
+        ["staging", "production"],
+        m.Asked(
+            "production",
+            "011_subscriptions",
+            "only",
+            "checkout 500s since the 14:02 deploy",
+            "INC-418",
+            "C0INCIDENT",
+            "1794319800.000900",
+            "Rollbacks of production need a reason.",
+        ),
+    ),
+    "request_follows": lambda: m.follows(WAITING, "#incidents"),
+    "reason_afterwards": lambda: m.why(replace(WAITING, reason="")),
+    "answer": lambda: m.answer("Last rollbacks", m.history([DONE, DENIED], None)["blocks"]),
     "refused": lambda: m.refused(
         Refused("E-STALE", "The plan changed while you read it.", "Review revision 2."), "RB-7K3M"
     ),
     "full_plan": lambda: m.full_plan(s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}), 1),
     "loading": lambda: m.loading("RB-7K3M"),
     "home": lambda: m.home(
-        [WAITING, s.run(S.WAITING)], [APPROVED], [DONE, DENIED], ["production"], [], {"RB-7K3M": s.LINK}
+        m.Tab(
+            s.NOON,
+            [WAITING, s.run(S.WAITING)],
+            [APPROVED],
+            [DONE, DENIED],
+            ask=["production"],
+            links={"RB-7K3M": s.LINK},
+            health=["Backup disk 61 % free", "Socket connected"],
+        )
     ),
-    "home_empty": lambda: m.home([], [], [], [], []),
+    "home_empty": lambda: m.home(m.Tab(s.NOON)),
 }
 
 
@@ -550,12 +602,25 @@ def views_of(run: Any) -> dict[str, Any]:
     """Every view of one run."""
     refusal = Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20)
     alone = replace(run, state=S.DONE, broken=replace(BROKEN, person=run.requester, reason=run.reason))
-    home = m.home([run] * 30, [run] * 30, [run] * 30, [run.target], [run.target], None, [alone] * 30)
+    many = [run] * 30
+    home = m.home(
+        m.Tab(
+            s.NOON, many, many, many, [alone] * 30, frozenset(), [run.target] * 40, [run.target] * 40, [run.target] * 40,
+            held={f"{run.target}{n}": [run] * 2 for n in range(10)},
+            drills=[m.DrillNow(run.target, s.NOON, s.NOON)] * 40,
+            targets=[m.TargetNow(run.target, newest=run.reason), m.TargetNow(run.target, problem=run.reason)] * 20,
+            checked=s.NOON, health=[run.reason] * 2,
+        )
+    )  # fmt: skip
+    asked = m.Asked(run.target, run.reason, "from", run.reason, run.reason, note=run.reason)
     return {
         "break glass": m.break_glass_form(run, timedelta(days=1)),
         "owed": m.owed_form(alone),
         "review": m.review(run, s.CTX, coded=True),
         "reason": m.reason(run),
         "home": home,
+        "request": m.request([run.target] * 200 + [f"{run.target}{n}" for n in range(200)], asked),
+        "follows": m.follows(run, run.reason),
+        "why": m.why(run),
         "refused": m.refused(refusal, run.id),
     }

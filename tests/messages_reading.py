@@ -27,7 +27,24 @@ def _block(block: Any) -> list[str]:
         return [" | ".join(cell["text"] for cell in block["elements"])]
     if kind == "actions":
         return ["  ".join(_button(one) for one in block["elements"])]
-    return [f"{block['label']['text']} [{block['block_id']}{', optional' if block.get('optional') else ''}]"]
+    if kind == "divider":
+        return ["---"]
+    label = f"{block['label']['text']} [{block['block_id']}{', optional' if block.get('optional') else ''}]"
+    return [label, *_element(block["element"])]
+
+
+def _element(element: Any) -> list[str]:
+    """What can be chosen, and what is filled in."""
+    chosen = element.get("initial_option")
+    lines = [f"  {'(x)' if one == chosen else '( )'} {_option(one)}" for one in element.get("options", [])]
+    if chosen and not lines:
+        lines = [f"  (x) {_option(chosen)}"]
+    return lines + ([f"  “{element['initial_value']}”"] if "initial_value" in element else [])
+
+
+def _option(one: Any) -> str:
+    about = f" — {one['description']['text']}" if "description" in one else ""
+    return f"{one['text']['text']}{about}"
 
 
 def _button(one: Any) -> str:

@@ -23,10 +23,11 @@ from structlog.testing import capture_logs
 
 import bot.guard
 from bot.app import build_app
+from bot.asking import Asking
 from bot.decisions import Decisions
 from bot.forms import Forms
 from bot.glass import Glass
-from bot.guard import AT_HOME, ONLY_SHOWN
+from bot.guard import AT_HOME, OF_HOME, ONLY_SHOWN
 from bot.people import People
 from bot.rate import Rate
 from bot.vitals import Vitals
@@ -59,8 +60,10 @@ class Gate:
         self.app = build_app(client, self.desk, engine, self.people, self.pool, Vitals())
         self.decisions = decisions = Decisions(self.desk, engine, self.people, self.pool)
         glass = Glass(decisions)
-        self.actions = [*decisions.actions(), *glass.actions(), "rb.other"]
-        self.callbacks = [*decisions.submissions(), *glass.submissions(), "rb.other"]
+        asking = Asking(decisions)
+        self.actions = [*decisions.actions(), *glass.actions(), *asking.actions(), "rb.other"]
+        self.callbacks = [*decisions.submissions(), *glass.submissions(), *asking.submissions(), "rb.other"]
+        self.shortcuts = asking.shortcuts()
         self.forms = Forms(workspace.bot_token)
         self.reached: list[int] = []
         for number, listener in enumerate(self.app._listeners):
@@ -104,6 +107,11 @@ class Gate:
         found |= {f"click {one}": bodies.click(one) for one in self.actions}
         found |= {f"form {one}": self.form(one) for one in self.callbacks}
         found |= {f"close {one}": bodies.closed(one) for one in self.callbacks}
+        found |= {f"home {one}": bodies.click_in_view(one, {"type": "home"}, "home") for one in OF_HOME}
+        found |= {f"shortcut {one}": bodies.shortcut(one) for one in (*self.shortcuts, "rb.other")}
+        found |= {f"message {one}": bodies.message_shortcut(one) for one in self.shortcuts}
+        sealed = self.form("rb.request")["view"]["private_metadata"]
+        found["options"] = bodies.suggestion(sealed)
         found["page"], found["home click"] = self.page(), bodies.click_in_view("rb.review", {"type": "home"})
         return found
 
@@ -236,7 +244,10 @@ def test_these_are_all_the_buttons_that_answers_and_the_home_tab_have(gate: Gate
         ONLY_SHOWN
     )
     views = catalogue.views()
-    assert set().union(*(buttons(view) for name, view in views.items() if name.startswith("home"))) <= set(AT_HOME)
+    assert set().union(*(buttons(view) for name, view in views.items() if name.startswith("home"))) <= {
+        *AT_HOME,
+        *OF_HOME,
+    }
     assert set().union(*(buttons(view) for name, view in views.items() if not name.startswith("home"))) <= {"rb.plan"}
 
 
@@ -262,6 +273,17 @@ def test_a_form_counts_only_for_whom_and_as_what_it_was_opened(gate: Gate) -> No
     refused(gate, bodies.form("rb.deny", of_another_bot["private_metadata"]), "another bot's form", "E-STALE")
     for odd in ("", "{", "null", "[]", '"x"', "{}", json.dumps(SHOWN), json.dumps({**SHOWN, "seal": 7}), "[" * 900):
         refused(gate, bodies.form("rb.review", odd), odd, "E-STALE")
+
+
+def test_the_list_of_migrations_is_for_whom_the_form_was_opened(gate: Gate) -> None:
+    sealed = json.loads(gate.form("rb.request")["view"]["private_metadata"])
+    for odd in ("{}", json.dumps({**sealed, "seal": "0" * 64}), json.dumps({**sealed, "channel": "C0RANDOM"})):
+        refused(gate, bodies.suggestion(odd), "a list for a form that was not opened so", "E-STALE")
+    theirs = bodies.suggestion(json.dumps(sealed))
+    theirs["user"]["id"] = "U0CHEN"
+    refused(gate, theirs, "somebody else's list", "E-STALE", "E-GUEST")
+    _, answer, _ = gate.sent(bodies.suggestion("{}"))
+    assert json.loads(answer.body) == {"options": []}, "Slack would show an error"
 
 
 def test_an_odd_form_is_answered(gate: Gate) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.glass import Countdown
+from bot.countdown import Countdown
 from core import chain, glass, second_factor, totp
 from core.desk import Desk
 from core.driving import Nobody

@@ -47,6 +47,14 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(inner)
 
 
+def shown(value: Any) -> Any:
+    """A payload without what nobody reads as markup: what a form carries, and what is typed into it beforehand."""
+    if isinstance(value, dict):
+        hidden = ("private_metadata", "initial_value", *(("value",) if "action_id" not in value else ()))
+        return {key: shown(inner) for key, inner in value.items() if key not in hidden}
+    return [shown(inner) for inner in value] if isinstance(value, list) else value
+
+
 def found(value: Any, kind: str) -> list[Any]:
     """All parts of a payload with that type."""
     if isinstance(value, dict):
@@ -135,7 +143,7 @@ def test_the_worst_runs_keep_all_limits_in_every_state(run: Any) -> None:
 def test_hostile_words_mention_nobody_link_nowhere_and_hide_nothing() -> None:
     payloads = {**catalogue.of_run(HOSTILE), **catalogue.views_of(HOSTILE), "page": m.full_plan(HOSTILE)}
     for name, payload in payloads.items():
-        for said in strings({key: value for key, value in payload.items() if key != "private_metadata"}):
+        for said in strings(shown(payload)):
             rest = OURS.sub("", said)
             assert "<" not in rest and not re.search(r"[\u200b\u202e\u2066\x07]", rest), (name, said)
             assert said.count("```") % 2 == 0, (name, said)

@@ -64,5 +64,5 @@ def test_a_request_is_refused_where_slack_does_not_tell_which_channel_is_which(p
     pool: object = None
     commands = Commands(desk, people, pool, Decisions(desk, engine, people, pool))  # type: ignore[arg-type]
     with pytest.raises(Refused, match="Slack did not tell me which channel #incidents is"):
-        commands.channel(people.settings.target(), "C0INCIDENTS")
+        commands.asking.channel(people.settings.target(), "C0INCIDENTS")
     desk.ledger.close()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bot.announcer import TOLD, Announcer
-from bot.glass import Countdown, Glass
+from bot.countdown import Countdown
+from bot.glass import Glass
 from bot.people import People
 from core import glass
 from core.desk import Desk

@@ -17,6 +17,7 @@ from bot.messages.answers import (
     whoami,
     witness,
 )
+from bot.messages.asking import EXTENTS, Asked, choices, elsewhere, follows, request, why
 from bot.messages.attention import unwritten
 from bot.messages.blocks import Context, Message, section
 from bot.messages.card import card, planning
@@ -24,12 +25,12 @@ from bot.messages.direct import direct, direct_decided, direct_void
 from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
+from bot.messages.home import DrillNow, Tab, answer, home
 from bot.messages.refusals import refusal
 from bot.messages.second_factor import authenticator, confirm_yours, tried
 from bot.messages.thread import broadcast, tells, thread
 from bot.messages.views import (
     break_glass_form,
-    home,
     loading,
     owed_form,
     reapply_form,
@@ -41,16 +42,22 @@ from bot.messages.views import (
 from core.confirming import confirm_word
 
 __all__ = [
+    "EXTENTS",
+    "Asked",
     "Context",
+    "DrillNow",
     "Message",
     "MigrationRow",
+    "Tab",
     "TargetNow",
+    "answer",
     "audit",
     "authenticator",
     "break_glass_form",
     "broadcast",
     "broken",
     "card",
+    "choices",
     "confirm_word",
     "confirm_yours",
     "counts",
@@ -59,6 +66,8 @@ __all__ = [
     "direct_decided",
     "direct_void",
     "drill_due",
+    "elsewhere",
+    "follows",
     "full_plan",
     "help_",
     "history",
@@ -74,6 +83,7 @@ __all__ = [
     "reason",
     "refusal",
     "refused",
+    "request",
     "restore_form",
     "review",
     "section",
@@ -85,5 +95,6 @@ __all__ = [
     "tried",
     "unwritten",
     "whoami",
+    "why",
     "witness",
 ]

@@ -153,7 +153,8 @@ def _reminded(run: Run, event: Event, ctx: Context) -> Message:
     needs = f"still needs {missing}."
     until = f" Expires {clock(run.expires_at)}." if run.expires_at else ""
     at = f", at {utc(run.expires_at)}" if run.expires_at else ""
-    rich = f":alarm_clock: {ctx.approvers_mention} *{run.id} {needs}* {title(run)}.{until}"
+    next_group = f" {ctx.escalated}, you are asked now too:" if ctx.escalated and event.data.get("last") else ""
+    rich = f":alarm_clock: {ctx.approvers_mention}{next_group} *{run.id} {needs}* {title(run)}.{until}"
     asked = [data(str(one), 80) for one in event.data.get("asked", [])]
     before = f"{noun(run)} on {data(run.target, 60)} {needs} It expires in {plural(left, 'minute')}{at}."
     text = say(before, "", f"{escape(ctx.approvers_text)}, please review.")

@@ -29,7 +29,7 @@ class Context:
     `approvers_mention` is Slack markup and is not escaped; `approvers_text` is for reading. `link` is the
     card's permalink. `estimates` are seconds by step. `changed` lists what moved since the last revision
     (default: what the run knows), `asked` are the people who were asked,
-    `reading` those who have the review open now. `origin` is the permalink of the rollback that a way back undoes.
+    `reading` those who have the review open now, `escalated` the mention of the next group (Slack markup). `origin` is the permalink of the rollback that a way back undoes.
     `may_break`: somebody who is named may start it without a second person now.
     """
 
@@ -43,6 +43,7 @@ class Context:
     changed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+    escalated: str = ""
     origin: str | None = None
     may_break: bool = False
 
@@ -132,9 +133,14 @@ def say(before: str, flexible: str, after: str) -> str:
     return " ".join(part for part in (before, middle, after) if part)
 
 
+def is_slack(person: Person) -> bool:
+    """Is it somebody of Slack's, and not an account of a shell?"""
+    return bool(_SLACK_ID.fullmatch(person.id))
+
+
 def mention(person: Person) -> str:
     """A mention for people of Slack, the name for accounts of a shell."""
-    return f"<@{person.id}>" if _SLACK_ID.fullmatch(person.id) else data(person.name, 80)
+    return f"<@{person.id}>" if is_slack(person) else data(person.name, 80)
 
 
 def name(person: Person | None) -> str:

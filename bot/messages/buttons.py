@@ -20,6 +20,12 @@ def deny(run: Run) -> Json:
     return button("Deny…", "rb.deny", value(run), f"Deny {WORDS[run.kind].lower()} {run.id}, asks for a reason")
 
 
+def reason(run: Run) -> Json:
+    """Opens `why`; for the requester, who gave none."""
+    label = f"Add the reason of {WORDS[run.kind].lower()} {run.id}, for who asked for it"
+    return button("Add a reason…", "rb.reason", value(run), label)
+
+
 def plan(run: Run) -> Json:
     """Opens `full_plan`."""
     return button("Full plan", "rb.plan", value(run), f"Show the full plan of {run.id}, only to you")

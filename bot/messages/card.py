@@ -14,6 +14,7 @@ from bot.messages.blocks import (
     block_id,
     context,
     fields,
+    is_slack,
     link,
     mention,
     message,
@@ -130,7 +131,8 @@ def _facts(run: Run, ctx: Context) -> Json:
     )
     pairs += [("Incident", incident(run))] if run.incident else []
     pairs += [("Database", f"{where}, PostgreSQL {data(str(database.get('server_version', '')), 20)}")]
-    return fields(*pairs)
+    ask_why = not run.reason and is_slack(run.requester)
+    return {**fields(*pairs), **({"accessory": buttons.reason(run)} if ask_why else {})}
 
 
 def _waiting(run: Run, ctx: Context) -> Message:

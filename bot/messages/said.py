@@ -91,6 +91,7 @@ _KINDS = {
     "reminded": "reminded the approvers",
     "no_approvers": "nobody who may approve is reachable",
     "notme": "said: not me",
+    "reasoned": "gave the reason",
     "held_up": "waits for a lock",
     "services_stopping": "stops the services",
     "released": "released the hold",

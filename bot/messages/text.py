@@ -112,17 +112,19 @@ def fence(rendered: str) -> str:
 def split(rendered: str, size: int) -> list[str]:
     """Split escaped text into pieces of at most `size` characters, at line ends where there are any."""
     pieces: list[str] = []
-    while len(rendered) > size:
-        at = rendered.rfind("\n", size // 2, size)
+    begin = 0
+    while len(rendered) - begin > size:
+        full = begin + size
+        at = rendered.rfind("\n", begin + size // 2, full)
         if at < 0:
-            at = size
-            for match in re.finditer(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}", rendered[size - 12 : size + 12]):
-                start, end = match.start() + size - 12, match.end() + size - 12
-                if start < size < end:
+            at = full
+            for match in re.finditer(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}", rendered[full - 12 : full + 12]):
+                start, end = match.start() + full - 12, match.end() + full - 12
+                if start < full < end:
                     at = start
-        pieces.append(rendered[:at])
-        rendered = rendered[at:].removeprefix("\n")
-    return [*pieces, rendered]
+        pieces.append(rendered[begin:at])
+        begin = at + rendered.startswith("\n", at)
+    return [*pieces, rendered[begin:]]
 
 
 def number(value: int) -> str:

@@ -81,6 +81,12 @@ def _proved(event: Event) -> str:
     return " in the shell, with a code" if event.data.get("door") == "shell" else " with a code"
 
 
+def _reasoned(run: Run, event: Event, ctx: Context) -> Message:
+    reason = str(event.data.get("reason", ""))
+    rich = f":speech_balloon: *{run.id}*: {who(event.actor)} gives the reason:\n>{data(reason)}"
+    return _line(run, event, say(f"{run.id}: {name(event.actor)} gives the reason:", data(reason), ""), rich)
+
+
 def _unapproved(run: Run, event: Event, ctx: Context) -> Message:
     why = str(event.data.get("why") or "taken back")
     by = f" of {name(event.actor)}" if event.actor else ""
@@ -197,6 +203,7 @@ def _not_me(run: Run, event: Event, ctx: Context) -> Message:
 _LINES: Mapping[str, Line] = {
     "step_done": _step_done,
     "approved": _approved,
+    "reasoned": _reasoned,
     "unapproved": _unapproved,
     "plan_changed": _plan_changed,
     "denied": _denied,

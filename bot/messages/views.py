@@ -1,26 +1,24 @@
-"""Modals and the Home tab. Opened with ledger data only; the digest that was shown is the one approved."""
+"""Modals. Opened with ledger data only; the digest that was shown is the one approved."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bot.messages import buttons, glass
-from bot.messages.blocks import Context, context, link, mention, mrkdwn, plain, section
+from bot.messages import glass
+from bot.messages.blocks import Context, mention, plain, section
 from bot.messages.facts import WORDS, inner, migrations, saved_words, target, title
+from bot.messages.forms import field, modal
 from bot.messages.plan import loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
-from bot.messages.said import STATES, state_words
 from bot.messages.steps import done_words, place, step_name
-from bot.messages.text import clock, cut, data, day, duration, listed, plural
+from bot.messages.text import data, duration
 from bot.messages.ways_back import forward_again, lost, price_section, two_ways
 from core.confirming import confirm_word, data_goes
 from core.glass import SHORTEST_REASON, SHORTEST_REVIEW, word
 from core.model import STEPS, Json, Run
 
 __all__ = [
-    "break_glass_form", "home", "loading", "owed_form", "reapply_form", "reason", "refused", "restore_form", "review",
+    "break_glass_form", "loading", "owed_form", "reapply_form", "reason", "refused", "restore_form", "review",
 ]  # fmt: skip
 
 
@@ -48,9 +46,9 @@ def review(run: Run, ctx: Context, coded: bool = False) -> Json:
         section(bound),
         *([_confirm_input(run, word)] if word else []),
         *([_code_input()] if coded else []),
-        _input("note", "Note for the channel and the audit trail", optional=True),
+        field("note", "Note for the channel and the audit trail", optional=True),
     ]
-    return _modal(
+    return modal(
         "rb.review",
         {"run": run.id, "rev": run.revision, "digest": run.digest},
         f"Approve {run.id}?",
@@ -87,7 +85,7 @@ def _proof_so_far(run: Run) -> str:
 def _confirm_input(run: Run, word: str) -> Json:
     shown = data(word, 100)
     what = "target's name" if word == run.target else "migration number"
-    made = _input("confirm", f"Type the {what} to confirm: {shown}", hint="Asked because data will be lost.")
+    made = field("confirm", f"Type the {what} to confirm: {shown}", hint="Asked because data will be lost.")
     made["element"] = {
         "type": "plain_text_input",
         "action_id": "v",
@@ -98,7 +96,7 @@ def _confirm_input(run: Run, word: str) -> Json:
 
 
 def _code_input() -> Json:
-    made = _input("code", "Code from your authenticator")
+    made = field("code", "Code from your authenticator")
     # one more than six: authenticators show `123 456`
     made["element"] = {
         "type": "plain_text_input",
@@ -110,38 +108,11 @@ def _code_input() -> Json:
     return made
 
 
-def _input(block: str, label: str, *, optional: bool = False, least: int = 0, hint: str = "") -> Json:
-    element: Json = {"type": "plain_text_input", "action_id": "v", "max_length": 500, "multiline": True}
-    if least:
-        element["min_length"] = least
-    made: Json = {"type": "input", "block_id": block, "label": plain(label, 200), "element": element}
-    if optional:
-        made["optional"] = True
-    if hint:
-        made["hint"] = plain(hint, 200)
-    return made
-
-
-def _modal(
-    callback: str, private: Json, title_words: str, blocks: list[Json], *, submit: str, close: str, **more: bool
-) -> Json:
-    return {
-        "type": "modal",
-        "callback_id": callback,
-        "private_metadata": json.dumps(private),
-        "title": plain(title_words, 24),
-        "submit": plain(submit, 24),
-        "close": plain(close, 24),
-        **more,
-        "blocks": blocks,
-    }
-
-
 def reason(run: Run) -> Json:
     """Deny: one field, and everyone sees it."""
-    ask = _input("reason", "Why? Everyone in the channel sees this.", least=3)
+    ask = field("reason", "Why? Everyone in the channel sees this.", least=3)
     private = {"run": run.id, "rev": run.revision}
-    return _modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
+    return modal("rb.deny", private, f"Deny {run.id}?", [ask], submit="Deny", close="Back")
 
 
 def break_glass_form(run: Run, countdown: timedelta, coded: bool = False) -> Json:
@@ -152,16 +123,16 @@ def break_glass_form(run: Run, countdown: timedelta, coded: bool = False) -> Jso
         f"anyone can stop it for {span}, and an approver must review it within 24 h."
     )
     named = "target's name" if run.kind == "restore" else "migration"
-    confirm = _input("confirm", f"Type the {named} to confirm: {data(typed, 100)}")
+    confirm = field("confirm", f"Type the {named} to confirm: {data(typed, 100)}")
     confirm["element"] = {"type": "plain_text_input", "action_id": "v", "max_length": max(64, min(len(typed), 3000))}
-    return _modal(
+    return modal(
         "rb.breakglass",
         {"run": run.id, "rev": run.revision, "digest": run.digest},
         "Break the glass?",
         [
             section(warning),
             section(f"{_loss_first(run)}\n{title(run)}."),
-            _input("reason", f"Why can it not wait? At least {SHORTEST_REASON} characters.", least=SHORTEST_REASON),
+            field("reason", f"Why can it not wait? At least {SHORTEST_REASON} characters.", least=SHORTEST_REASON),
             confirm,
             *([_code_input()] if coded else []),
         ],
@@ -174,9 +145,9 @@ def owed_form(run: Run) -> Json:
     """Close the review of a run that nobody else had agreed to."""
     why = f"\n>{data(run.broken.reason)}" if run.broken else ""
     told = f"*{run.id}*, asked by {mention(run.requester)}, ran {glass.words(run)}: {inner(run)}{why}"
-    ask = _input("text", "What did you find? Everyone in the channel sees this.", least=SHORTEST_REVIEW)
+    ask = field("text", "What did you find? Everyone in the channel sees this.", least=SHORTEST_REVIEW)
     private = {"run": run.id, "rev": run.revision}
-    return _modal("rb.owed", private, f"Review {run.id}", [section(told), ask], submit="Close the review", close="Back")
+    return modal("rb.owed", private, f"Review {run.id}", [section(told), ask], submit="Close the review", close="Back")
 
 
 def reapply_form(run: Run) -> Json:
@@ -197,81 +168,12 @@ def restore_form(run: Run) -> Json:
 
 
 def _way_form(callback: str, run: Run, title_words: str, told: str) -> Json:
-    why = _input("reason", "Why? (the approver and the audit trail get this)", least=5)
+    why = field("reason", "Why? (the approver and the audit trail get this)", least=5)
     private = {"run": run.id, "rev": run.revision}
-    return _modal(callback, private, title_words, [section(told), why], submit="Ask for approval", close="Back")
+    return modal(callback, private, title_words, [section(told), why], submit="Ask for approval", close="Back")
 
 
 def loading(run: str = "") -> Json:
     """Opened at once when the answer needs longer than the trigger lives; replaced with `views.update`."""
-    return {
-        "type": "modal",
-        "callback_id": "rb.loading",
-        "private_metadata": json.dumps({"run": run}),
-        "title": plain("One moment", 24),
-        "close": plain("Close", 24),
-        "blocks": [section(":hourglass_flowing_sand: Asking the database. This takes a few seconds.")],
-    }
-
-
-def home(
-    waiting: Sequence[Run],
-    running: Sequence[Run],
-    last: Sequence[Run],
-    ask: Sequence[str],
-    approve: Sequence[str],
-    links: Mapping[str, str] | None = None,
-    owed: Sequence[Run] = (),
-    own: frozenset[str] = frozenset(),
-) -> Json:
-    """The Home tab of one person: what waits for him, what runs, the last runs, his rights (names of targets).
-
-    `owed`: runs whose review is owed; those of `own` (their ids) somebody else must close.
-    """
-    cards = links or {}
-    reviews = [glass.owed_row(run, cards.get(run.id), run.id in own) for run in owed[:20]]
-    may = f"You may *ask* on {_targets(ask)}, and *approve* on {_targets(approve)}."
-    blocks: list[Json] = [
-        {"type": "header", "text": plain("Rollback Bot", 150)},
-        section(f"*Waiting for you ({len(waiting)})*" + ("" if waiting else "\nNothing waits for you.")),
-        *[_waiting_row(run, cards.get(run.id), first=nth == 0) for nth, run in enumerate(waiting[:20])],
-        *_more(len(waiting) - 20),
-        *([section(f"*Owed reviews ({len(owed)})*"), *reviews, *_more(len(owed) - 20)] if owed else []),
-        section(
-            "\n".join(
-                [f"*Running ({len(running)})*", *([_row(run, cards) for run in running[:10]] or ["Nothing runs."])]
-            )
-        ),
-        *_more(len(running) - 10),
-        section("\n".join(["*Last runs*", *([_last_row(run) for run in last[:10]] or ["None yet."])])),
-        context(may, "Times are in your time zone"),
-    ]
-    return {"type": "home", "callback_id": "home", "blocks": blocks}
-
-
-def _targets(names: Sequence[str]) -> str:
-    return listed([data(one, 60) for one in names[:10]]) or "no target"
-
-
-def _more(left: int) -> list[Json]:
-    return [context(f"and {plural(left, 'more', 'more')}: `/rollback status` lists all")] if left > 0 else []
-
-
-def _row(run: Run, cards: Mapping[str, str]) -> str:
-    card = link(cards.get(run.id), "Card")
-    return cut(f"{STATES[run.state][0]} {run.id} on {target(run)}: {state_words(run)}", 240) + (
-        f". {card}" if card else ""
-    )
-
-
-def _waiting_row(run: Run, url: str | None, *, first: bool) -> Json:
-    expires = f", expires {clock(run.expires_at)}" if run.expires_at else ""
-    card = link(url, "Card")
-    words = f":hourglass_flowing_sand: {run.id}: {title(run)}{expires}" + (f". {card}" if card else "")
-    row: Json = {"type": "section", "text": mrkdwn(words)}
-    return {**row, "accessory": buttons.review(run, primary=first)}
-
-
-def _last_row(run: Run) -> str:
-    mark, word = STATES[run.state]
-    return f"{mark} {run.id} {title(run)}: {word}, {day(run.ended_at or run.created_at)}"
+    told = ":hourglass_flowing_sand: Asking the database. This takes a few seconds."
+    return modal("rb.loading", {"run": run}, "One moment", [section(told)], close="Close")

@@ -136,7 +136,7 @@ class Child:
     """One run of the tool. Its complaints go to a file: a pipe that nobody reads would hold it up."""
 
     def __init__(self, cipher: Cipher, words: list[str], stdin: int | IO[bytes], stdout: int | IO[bytes]) -> None:
-        self.tool, self.errors = cipher.tool, temporary.nameless()  # noqa: SIM115  # closed with it
+        self.tool, self.errors = cipher.tool, temporary.nameless()  # closed with it
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(
             words, stdin=stdin, stdout=stdout, stderr=self.errors, env={**env, "LC_ALL": "C"}, start_new_session=True

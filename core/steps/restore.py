@@ -103,7 +103,7 @@ def rehearse(work: Work) -> Json:
         "policy": {
             "target": work.target.name,
             "approvals": work.run.needed,
-            "approvers": sorted(work.target.approvers),
+            "approvers": sorted(work.target.deciders),
         },
         "requester": work.run.requester.id,
         "of": work.run.request.origin,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import bot.announcer
+import bot.countdown
 import bot.drain
-import bot.glass
 import bot.guard
 import bot.pace
 import bot.people
@@ -115,13 +115,13 @@ def installed() -> Iterator[None]:
     places += [(core.grammar, "secrets"), (bot.drain, "time"), (bot.drain, "cut_short")]
     before = [(place, name, getattr(place, name)) for place, name in places]
     before += [(postgres, "leftovers", postgres.leftovers), (postgres, "drop", postgres.drop)]
-    before += [(bot.glass, name, getattr(bot.glass, name)) for name in ("FROZEN", "QUIET")]
+    before += [(bot.countdown, name, getattr(bot.countdown, name)) for name in ("FROZEN", "QUIET")]
     try:
         for place, name in places:
             setattr(place, name, CURRENT)
         bot.drain.time, bot.drain.cut_short = DRAINING, CURRENT.cut_short  # type: ignore[assignment]
         postgres.leftovers, postgres.drop = CURRENT.leftovers, CURRENT.drop
-        bot.glass.FROZEN = bot.glass.QUIET = float("inf")  # jobs come now and then here, not each second
+        bot.countdown.FROZEN = bot.countdown.QUIET = float("inf")  # jobs come now and then here, not each second
         yield
     finally:
         for place, name, value in before:

@@ -98,12 +98,9 @@ class Crowd:
         screens, rng = self.world.slack.screens, self.world.rng
         newest = rng.random() < 0.85
         message, blocks = rng.choice(screens[-4:] if newest else screens[-30:])
-        buttons = [
-            one
-            for block in (message.shown if newest else blocks)
-            if block["type"] == "actions"
-            for one in block["elements"]
-        ]
+        shown = message.shown if newest else blocks
+        buttons = [one for block in shown if block["type"] == "actions" for one in block["elements"]]
+        buttons += [block["accessory"] for block in shown if "accessory" in block]
         if buttons:
             (button,) = rng.choices(buttons, [EAGER.get(one["action_id"], 0.1) for one in buttons])
             if button["action_id"] == "rb.stop" and rng.random() < 0.75:
@@ -121,7 +118,7 @@ class Crowd:
         view = self.world.slack.homes[who]
         buttons = [block["accessory"] for block in view["blocks"] if "accessory" in block]
         buttons += [one for block in view["blocks"] if block["type"] == "actions" for one in block["elements"]]
-        ours = [one for one in buttons if "value" in one]
+        ours = [one for one in buttons if one["action_id"] in self.world.process.clicks]
         if ours:
             where = {"container": {"type": "view", "view_id": "V0HOME"}, "view": {"type": "home"}}
             self.clicked(who, self.world.rng.choice(ours), where)
@@ -133,7 +130,10 @@ class Crowd:
     def submit(self, who: str) -> None:
         """The form that is open before somebody."""
         view = self.world.slack.views.pop(who)
-        if view["callback_id"] not in self.world.process.sent or "run" not in view.get("private_metadata", ""):
+        if view["callback_id"] not in self.world.process.sent:
+            return
+        if view["callback_id"] == "rb.request":
+            self.request(who, view)
             return
         values = {
             "note": "",
@@ -142,6 +142,17 @@ class Crowd:
             "text": "checkout was down",
         }
         state = {"values": {block: {"v": {"value": value}} for block, value in values.items()}}
+        sent = {**view, "id": f"V{self.count}", "state": state}
+        self.deliver({**self.body(who), "type": "view_submission", "view": sent})
+
+    def request(self, who: str, view: Json) -> None:
+        """The form of a request, sent off."""
+        rng, choices = self.world.rng, {block["block_id"]: block["element"] for block in view["blocks"][1:]}
+        typed = {name: {"value": "the old code does not run"} for name in ("reason", "incident")}
+        chosen = {"migration": rng.choice(("002", "003")), "extent": rng.choice(("from", "to", "only"))}
+        chosen["target"] = rng.choice(choices["target"]["options"])["value"]
+        picked = {name: {"selected_option": {"value": value}} for name, value in chosen.items()}
+        state = {"values": {block: {"v": value} for block, value in {**typed, **picked}.items()}}
         sent = {**view, "id": f"V{self.count}", "state": state}
         self.deliver({**self.body(who), "type": "view_submission", "view": sent})
 

@@ -17,12 +17,12 @@ from bot.announcer import Announcer, Ended, SlackRefuses
 from bot.app import failed
 from bot.clock import guarded, remind_of_drills, tidy
 from bot.commands import Commands
+from bot.countdown import Countdown
 from bot.decisions import Decisions
 from bot.drain import ROOM, Drain
 from bot.forms import Forms
-from bot.glass import Countdown
 from bot.guard import Guard, who
-from bot.home import publish
+from bot.home import Homes
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import People
@@ -155,8 +155,10 @@ class Process:
         decisions = Decisions(self.desk, self.engine, self.people, self.jobs)
         commands = Commands(self.desk, self.people, self.jobs, decisions)
         self.typed = commands.handle
-        self.clicks = {**decisions.actions(), **commands.glass.actions(), "rb.ask": commands.ask}
-        self.sent = {**decisions.submissions(), **commands.glass.submissions()}
+        asking = commands.asking
+        self.homes = commands.glass.homes = Homes(self.client, self.desk, self.people, self.jobs)  # type: ignore[arg-type]
+        self.clicks = {**decisions.actions(), **commands.glass.actions(), **asking.actions()}
+        self.sent = {**decisions.submissions(), **commands.glass.submissions(), **asking.submissions()}
 
     def begin(self) -> None:
         """As at a start; raises Refused where the ledger is full."""
@@ -275,7 +277,7 @@ class Process:
 
     def home(self, user: str) -> None:
         """Somebody opens the Home tab."""
-        self.jobs.submit(publish, self.client, self.desk, self.people, user)
+        self.jobs.submit(self.homes.publish, user)
 
     def ack(self, *said: Any, **more: Any) -> BoltResponse:
         return BoltResponse(status=200)
