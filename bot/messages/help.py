@@ -11,6 +11,7 @@ _UNDO = (
     "`/rollback latest` — only the newest\n"
     "`/rollback to 010_rate_limits` — keep that one, undo everything after it\n"
     "`/rollback plan …` — only show what would happen\n"
+    "`/rollback` — a form that lists what is applied\n"
     "_Add_ `--on staging` · `--reason text` · `--incident INC-418` · `--only` (exactly that one, if nothing later needs it)"
 )
 _DECIDE = (
@@ -63,7 +64,7 @@ def help_(verb: str | None = None) -> Message:
         "A second person always approves."
     )
     small = context(
-        "Commands do not work inside threads",
+        "Commands do not work inside threads; the shortcut *Plan a rollback for this* in a message's menu does",
         "The shell knows the same words: `rollback 011_subscriptions`",
     )
     return message(text, [section(_UNDO), section(_DECIDE), section(_LOOK), small])
