@@ -67,7 +67,7 @@ class Desk:
                         "origin": request.origin,
                     },
                     who,
-                    **({"thread": thread} if thread else {}),
+                    thread=thread,
                 )
         except sqlite3.IntegrityError:
             holder = next(run.id for run in self.ledger.open_runs() if run.target == target.name)
