@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -13,10 +12,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -25,18 +22,18 @@ from slack_bolt.error import BoltError
 
 from bot.announcer import Announcer, SlackRefuses
 from bot.app import build_app
-from bot.client import Client, name_of, passing
+from bot.client import client_of, name_of, passing
 from bot.clock import scheduler
 from bot.drain import Drain
 from bot.home import Homes
 from bot.http import HttpDoor
 from bot.pace import Pace
 from bot.people import AWAY, People
+from bot.questions import healthy, may_approve, read_back
 from bot.vitals import Vitals
 from bot.watchdog import Watchdog
-from bot.witness import Reader, from_file
 from bot.worker import Worker
-from core import ask_witness, config
+from core import config
 from core.cli import bug
 from core.desk import Desk
 from core.engine import Engine
@@ -79,52 +76,6 @@ def main(arguments: list[str] | None = None) -> int:
             log.error("bug", exc_info=error)
         print(bug(error), file=sys.stderr)
         return 1
-
-
-def healthy(settings: Settings) -> int:
-    """0 where a bot holds the ledger and its heart beats."""
-    ledger = Ledger(settings.ledger)
-    return 0 if ledger.held("bot") and ledger.beaten("bot") < 15 else 1
-
-
-def may_approve(settings: Settings, user: str, run_id: str) -> int:
-    """For the shell, which does not know Slack: 0 where it says yes, else why not as JSON on stdout."""
-    try:
-        people, run = People(client_of(settings, Vitals()), settings), Ledger(settings.ledger).run(run_id)
-        people.may_approve(people.person(user), run, settings.target(run.target))
-    except Problem as no:
-        print(json.dumps({"code": no.code, "message": no.message}))
-        return no.exit
-    return 0
-
-
-def read_back(files: list[str]) -> int:
-    """For `rollback audit verify --witness`: what we have posted, or the refusal, as one object on stdout."""
-    try:
-        if files:
-            said = from_file(Path(files[0]))
-        else:
-            settings = config.load()
-            client = client_of(settings, Vitals())
-            said = Reader(client, settings, People(client, settings)).read()
-    except Problem as problem:
-        refused = {"code": problem.code, "message": problem.message, "hint": problem.hint}
-        print(json.dumps({"refused": refused}))
-        return problem.exit
-    print(ask_witness.told(said))
-    return 0
-
-
-def client_of(settings: Settings, vitals: Vitals) -> Client:
-    """The Web API client."""
-    token = settings.slack.bot_token
-    if token is None:
-        raise Refused("E-CONFIG", "There is no bot token.", "Set SLACK_BOT_TOKEN; the README says where it comes from.")
-    base = settings.slack.api_url.rstrip("/") + "/"
-    client = Client(token.get_secret_value(), base, vitals)
-    if urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1"):
-        client.proxy = None
-    return client
 
 
 class Bot:

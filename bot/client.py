@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
 from bot.vitals import Vitals
+from core.errors import Refused
 from core.redact import clean_all
+from core.settings import Settings
 
 FOR_GOOD = {
     "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "app_uninstalled",
@@ -81,3 +84,15 @@ def status_of(error: SlackApiError) -> tuple[int, float]:
         status, headers = getattr(response, "status_code", 503), getattr(response, "headers", {})
     said = {str(name).lower(): str(value) for name, value in dict(headers).items()}.get("retry-after", "")
     return int(status), float(said) if said.isdecimal() and len(said) < 6 else 0.0
+
+
+def client_of(settings: Settings, vitals: Vitals) -> Client:
+    """The Web API client."""
+    token = settings.slack.bot_token
+    if token is None:
+        raise Refused("E-CONFIG", "There is no bot token.", "Set SLACK_BOT_TOKEN; the README says where it comes from.")
+    base = settings.slack.api_url.rstrip("/") + "/"
+    client = Client(token.get_secret_value(), base, vitals)
+    if urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1"):
+        client.proxy = None
+    return client
