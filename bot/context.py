@@ -9,6 +9,7 @@ from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Run, State
 from core.settings import Target
+from core.under_way import estimates
 
 
 def context_of(
@@ -40,12 +41,3 @@ def breakable(run: Run, target: Target, people: People, ledger: Ledger) -> bool:
     except Refused:
         return False
     return True
-
-
-def estimates(run: Run, ledger: Ledger) -> dict[str, float]:
-    """Seconds by step, from the last finished run of the same kind on the target."""
-    kind = "what = ?" if run.request.origin else "what NOT IN ('reapply', 'restore') AND ? <> ''"
-    where = f"target = ? AND state IN ('done', 'reapplied', 'restored') AND id <> ? AND {kind}"
-    for earlier in ledger.runs(where, (run.target, run.id, run.request.what), limit=1):
-        return {step: evidence["seconds"] for step, evidence in earlier.evidence.items() if "seconds" in evidence}
-    return {}

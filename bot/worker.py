@@ -17,6 +17,7 @@ from core.model import Run, State
 log = structlog.get_logger()
 LOOK = 10.0  # seconds between two questions to a database that did not answer
 REST = 5.0  # seconds before a walk that broke is tried again
+PUBLISH = 1.0  # seconds between two notes of how far the steps under way are
 
 
 class Worker:
@@ -32,9 +33,12 @@ class Worker:
 
     def run(self) -> None:
         """Until `stop`."""
-        seen = -1
+        seen, published = -1, 0.0
         while not self.stop.is_set():
             self.beat()
+            if time.monotonic() - published >= PUBLISH:
+                self.engine.publish()
+                published = time.monotonic()
             head = self.ledger.head()[0]
             if head != seen or self._not_before:
                 seen = head

@@ -22,6 +22,7 @@ from core import keeping, postgres
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
+from core.meter import HowFar, Meter
 from core.model import MOVES, Approval, Broken, Json, Kind, Person, Run, State
 from core.pgtools import Cancelled
 from core.redact import pg_error
@@ -64,6 +65,7 @@ class Engine:
     told: Callable[[str], object] = field(default=lambda run_id: None)  # called after each thing done
     stuck: Callable[[Run], object] = field(default=lambda run: None)  # it took effect, and cannot be written down
     unwritten: dict[str, Json] = field(default_factory=dict)  # what took effect and is not written down yet, by run
+    meters: dict[str, Meter] = field(default_factory=dict)  # of the steps that are under way here, by run
 
     def walk(self, run_id: str) -> Run:
         """Do all that can be done now; the rollback as it then stands. One walker per run, also between processes."""
@@ -125,7 +127,7 @@ class Engine:
         if not self._start(run, step):
             return
         work = self._work(self.ledger.run(run.id), target)
-        started = time.monotonic()
+        self.meters[run.id], started = work.meter, time.monotonic()
         try:
             evidence = step.act(work)
         except Cancelled:
@@ -140,6 +142,18 @@ class Engine:
             evidence.setdefault("seconds", round(time.monotonic() - started, 3))
             # a proof is of the plan that it began with
             self._done(self.ledger.run(run.id) if step.needs else run, step, evidence)
+        finally:
+            del self.meters[run.id]
+
+    def far(self, run_id: str) -> HowFar | None:
+        """How far the step is that this process has under way for that run; None where it has none."""
+        meter = self.meters.get(run_id)
+        return meter.how_far() if meter else None
+
+    def publish(self) -> None:
+        """Leave it where the shells that follow a run look. Nothing is lost where that fails."""
+        for run_id, meter in self.meters.copy().items():
+            self.ledger.leave(run_id, meter.how_far().told())
 
     def _work(self, run: Run, target: Target) -> Work:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
@@ -155,6 +169,7 @@ class Engine:
             between,
             say,
             self.cut,
+            Meter(run.running or "", run.since.isoformat() if run.since else ""),
         )
 
     def _say(self, run: Run, kind: str, data: Json) -> bool:

@@ -62,6 +62,7 @@ def run(row: Mapping[str, Any], events: Sequence[Event]) -> Run:
         needed=row["needed"],
         evidence=told.evidence,
         running=told.running,
+        since=told.since,
         failed=told.failed,
         approvals=tuple(told.approvals),
         ending=told.ending,
@@ -106,6 +107,7 @@ class Told:
     def __init__(self) -> None:
         self.evidence: dict[str, Json] = {}
         self.running: str | None = None
+        self.since: datetime | None = None
         self.failed: Json | None = None
         self.approvals: list[Approval] = []
         self.ending: Event | None = None
@@ -138,7 +140,7 @@ class Told:
             case "reasoned":
                 self.reason = item.data["reason"]
             case "step_started":
-                self.running, self.continuing = item.data["step"], False
+                self.running, self.since, self.continuing = item.data["step"], item.at, False
             case "step_done":
                 self.evidence[item.data["step"]] = item.data["evidence"]
                 self.running, self.partly = None, None

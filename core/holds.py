@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,8 @@ from core.model import Json
 
 PROBED = 0.1
 """Seconds for which a lock is tried: somebody who only looks whether it is held (`held`) has it for a moment."""
+NOTE = 400
+"""Bytes of what is left beside a lock."""
 
 
 class Sole:
@@ -114,8 +117,21 @@ class Holds:
         holder.write(json.dumps(told))
         holder.flush()
 
+    def leave(self, name: str, told: Json) -> None:
+        """Write beside a lock what is of use for some seconds; `declared` reads it. Not synced, and where it fails nothing is said.
+
+        Always NOTE bytes, so that a reader finds the old or the new, and a disk that is full later has room for it.
+        """
+        text = json.dumps(told).encode().ljust(NOTE)
+        with suppress(OSError):
+            file = os.open(self._path(name), os.O_WRONLY | os.O_CLOEXEC)  # what was forgotten is not made anew
+            try:
+                os.pwrite(file, text, 0)
+            finally:
+                os.close(file)
+
     def declared(self, name: str) -> Json:
-        """What the holder goes by; empty where nothing is told."""
+        """What the holder goes by, or has left; empty where nothing is told."""
         try:
             told: Json = json.loads(self._path(name).read_text() or "{}")
         except (OSError, ValueError):

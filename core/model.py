@@ -160,6 +160,7 @@ class Run:
     needed: int = 1  # approvals besides the requester
     evidence: Mapping[str, Json] = field(default_factory=dict)
     running: str | None = None  # the step under way
+    since: datetime | None = None  # when it began
     failed: Json | None = None  # {"step", "code", "message", "hint"} of the step that stopped it
     approvals: tuple[Approval, ...] = ()
     ending: Event | None = None  # the event that led to the present state

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from core.meter import Meter
 from core.model import Json, Run
 from core.settings import Settings, Target
 
@@ -14,7 +15,7 @@ class Work:
     """What a step gets: the run as it stands, its target, and a way to notice that it was closed.
 
     `origin`: of a way back, the rollback that it undoes; `between`: the re-apply that has undone that one before. `say` writes an event of this run while a step is under way.
-    `cut`: the process ends now, so nothing more of this step may take effect.
+    `cut`: the process ends now, so nothing more of this step may take effect. `meter`: what the step has done so far, for people.
     """
 
     run: Run
@@ -26,6 +27,7 @@ class Work:
     between: Run | None = None
     say: Callable[[str, Json], bool] = lambda kind, data: True
     cut: Callable[[], bool] = lambda: False
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def undoes(self) -> Run:

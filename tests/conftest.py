@@ -20,9 +20,13 @@ from demo.bench import Bench
 from demo.postgres import Server
 from tests import forks, save_bench
 from tests.bench_fixtures import QUICK, Play, playing, settings_of
+from tests.stand_ins import Narrow
 
 TEMPLATE = "sample_template"
 PROFILES = 300
+EVENTS = """INSERT INTO stripe_events (event_id, type, payload)
+    SELECT 'evt_' || g, 'invoice.paid', jsonb_build_object('text', repeat(md5(g::text), 30)) FROM generate_series(1, 12000) g"""
+"""12 MB of rows that the rollback of the newest migration destroys."""
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +70,22 @@ def template(server: Server) -> str:
 def app(server: Server, template: str) -> Iterator[str]:
     """The URL of a database of the sample application."""
     yield from fresh(server, template)
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Narrow]:
+    """A line to the server that can be made narrow."""
+    found = Narrow(server)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def full(app: str) -> str:
+    """The sample application with something to back up."""
+    with psycopg.connect(app) as conn:
+        conn.execute(EVENTS.encode())  # type: ignore[arg-type]
+    return app
 
 
 @pytest.fixture

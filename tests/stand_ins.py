@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from demo.postgres import Server
 
@@ -136,3 +137,45 @@ def older_tools(server: Server, folder: Path, major: int) -> Path:
         (place / name).write_bytes(program.replace(b"(PostgreSQL) 18", f"(PostgreSQL) {major}".encode()))
         (place / name).chmod(0o755)
     return place
+
+
+class Narrow:
+    """A line to PostgreSQL that lets `rate` bytes a second of each connection through; as wide as can be without one."""
+
+    def __init__(self, server: Server, rate: float = 0) -> None:
+        self.server, self.rate = server, rate
+        self.folder = Path(tempfile.mkdtemp(prefix="narrow"))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.folder / f".s.PGSQL.{server.port}"))
+        self.listener.listen(64)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def url(self, url: str) -> str:
+        """The same database, by this line."""
+        return make_conninfo(url, host=str(self.folder))
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                backend = socket.socket(socket.AF_UNIX)
+                backend.connect(f"{self.server.socket_dir}/.s.PGSQL.{self.server.port}")
+                for one, other in ((client, backend), (backend, client)):
+                    threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+
+    def pump(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(1 << 16):
+                other.sendall(data)
+                if self.rate and len(data) > 1 << 12:
+                    time.sleep(len(data) / self.rate)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        shutil.rmtree(self.folder)

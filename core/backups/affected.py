@@ -13,6 +13,7 @@ from psycopg import sql
 
 from core import postgres
 from core.backups.fingerprints import Marks, mark, tables
+from core.meter import Phase
 from core.model import Json
 from core.pgtools import Cancelled
 from core.runbook import Work
@@ -39,7 +40,7 @@ def items_of(conn: postgres.Connection, rehearsed: Json) -> list[Item]:
 
 def write(conn: postgres.Connection, work: Work, found: Sequence[Item], out: IO[bytes]) -> None:
     """All of them into a file in the form of a save, in the open transaction. Raises Cancelled, OSError, psycopg.Error."""
-    writer = Writer(out)
+    writer = Writer(out, work.meter.phase)
     readable(writer)
     with postgres.printing(conn):
         for item in found:
@@ -78,14 +79,16 @@ def stoppable(conn: postgres.Connection, cancelled: Callable[[], bool]) -> Itera
         watcher.join()
 
 
-def marks(conn: postgres.Connection, found: Sequence[Item]) -> Marks:
+def marks(conn: postgres.Connection, work: Work, found: Sequence[Item]) -> Marks:
     """By table: of its rows, or of the values that go with their keys; in the open transaction."""
-    listed = dict(tables(conn))
+    listed, made = dict(tables(conn)), Marks()
+    hashed = work.meter.show(Phase("hashed", "table", len({item.table for item in found})))
     with postgres.printing(conn):
-        return {
-            item.table: value_mark(conn, item) if item.kind == "values" else mark(conn, item.table, listed[item.table])
-            for item in found
-        }
+        for item in found:
+            of_values = item.kind == "values"
+            made[item.table] = value_mark(conn, item) if of_values else mark(conn, item.table, listed[item.table])
+            hashed.done = len(made)
+    return made
 
 
 def value_mark(conn: postgres.Connection, item: Item, stage: sql.Composable | None = None) -> list[str]:

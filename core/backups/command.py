@@ -32,6 +32,7 @@ class Command(Scoped):
         return f"Everything is in your own backup `{evidence['name']}`; your own tool puts it back{to}."
 
     def elsewhere(self, work: Work) -> Json:
+        work.meter.doing("your program takes its backup")
         chosen, told = work.target.backup, {"RB_RUN": work.run.id}
         limit = chosen.timeout.total_seconds()
         name = programs.last_line(work.target, programs.run(work.target, chosen.take, told, limit, work.cancelled))
@@ -46,6 +47,7 @@ class Command(Scoped):
     def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
         chosen, told = work.target.backup, {"RB_RUN": work.run.id, "RB_BACKUP": work.run.evidence["backup"]["name"]}
         if chosen.verify:
+            work.meter.doing("your program verifies its backup")
             programs.run(work.target, chosen.verify, told, chosen.timeout.total_seconds(), work.cancelled)
         with super().proven(work, archive) as copy:
             yield copy

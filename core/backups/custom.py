@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from core import pipes, scratch_extensions
 from core.backups.dump import Archive, written
+from core.backups.sampled import filled
 from core.errors import Refused, StepFailed
+from core.meter import Meter, Phase
 from core.model import Json
 from core.pgtools import Cancelled, Tools
 from core.save.archive import Damaged
@@ -37,9 +39,19 @@ class Custom:
     ratio, plain = 0.3, 0.8
     """Size of the backup, and of the archive while it lies uncompressed, as parts of the database's: seen 0.14 and 0.72."""
 
-    def write(self, tools: Tools, url: str, snapshot: str, archive: Archive, cancelled: Callable[[], bool]) -> Json:
+    def write(
+        self,
+        tools: Tools,
+        url: str,
+        snapshot: str,
+        archive: Archive,
+        cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
+    ) -> Json:
         """Dump one snapshot; the compression, and the bytes before it. Raises ToolFailed, Cancelled, OSError, StepFailed."""
         file, plain = archive.backup(self.name), 0
+        read = meter.show(Phase("read", "bytes", int(about["plain"]), about=True, whole=True))
         arguments = ["-Fc", "-Z", "0", f"--snapshot={snapshot}", "--lock-wait-timeout=10s"]
         with archive.writing(file) as out:
             with zstd.ZstdFile(out, "wb", options=SQUEEZE) as squeezed:
@@ -48,6 +60,7 @@ class Custom:
                     nonlocal plain
                     squeezed.write(block)
                     plain += len(block)
+                    read.add(len(block))
 
                 tools.pour("pg_dump", arguments, url, take, cancelled)
             out.flush()
@@ -62,6 +75,8 @@ class Custom:
         options: list[str],
         lacking: Lacking,
         cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
     ) -> None:
         """Put it into an empty database. Raises ToolFailed at the first error, Cancelled, OSError, StepFailed(E-BACKUP)."""
         file = archive.backup(self.name)
@@ -69,15 +84,17 @@ class Custom:
         with archive.room() as room:
             options += scratch_extensions.listed(lambda: tools.listing(blocks(file)), lacking, room)
             if archive.cipher:
-                tools.feed("pg_restore", options, url, blocks(file), cancelled)
+                restored = meter.show(Phase("restored", "bytes", int(about.get("plain", 0))))
+                tools.feed("pg_restore", options, url, restored.through(blocks(file)), cancelled)
                 return
-            whole = room / "archive"
+            whole, unpacked = room / "archive", meter.show(Phase("unpacked", "bytes", int(about.get("plain", 0))))
             with written(whole, None) as out:
-                for block in blocks(file):
+                for block in unpacked.through(blocks(file)):
                     out.write(block)
                     if cancelled():
                         raise Cancelled
-            tools.run("pg_restore", [*options, "-j", jobs(), str(whole)], url, cancelled)
+            with filled(meter, url, about):
+                tools.run("pg_restore", [*options, "-j", jobs(), str(whole)], url, cancelled)
 
 
 def blocks(file: Path) -> Iterator[bytes]:

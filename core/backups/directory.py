@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from core import scratch_extensions
 from core.backups import dump
 from core.backups.custom import jobs
 from core.backups.dump import Archive
+from core.backups.sampled import filled, sampled
+from core.meter import Meter, Phase
 from core.model import Json
 from core.pgtools import ToolFailed, Tools
 from core.scratch_extensions import Lacking
@@ -25,14 +28,25 @@ class Directory:
     name = "directory"
     ratio, plain = 0.3, 0.0
 
-    def write(self, tools: Tools, url: str, snapshot: str, archive: Archive, cancelled: Callable[[], bool]) -> Json:
+    def write(
+        self,
+        tools: Tools,
+        url: str,
+        snapshot: str,
+        archive: Archive,
+        cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
+    ) -> Json:
         """Dump one snapshot; the compression. Raises ToolFailed, Cancelled, OSError."""
+        grows = meter.show(Phase("written", "bytes", int(about["bytes"]), about=True, whole=True))
         arguments = ["-Fd", "-j", str(self.jobs), f"--snapshot={snapshot}", "--lock-wait-timeout=10s"]
         for word in [word for word in COMPRESSIONS if tools.major >= 16 or word.isdigit()]:
             with archive.room() as room:
                 place = room / "dump"
                 try:
-                    tools.run("pg_dump", [*arguments, "-Z", word, "-f", str(place)], url, cancelled)
+                    with sampled(grows, partial(dump.size, place)):
+                        tools.run("pg_dump", [*arguments, "-Z", word, "-f", str(place)], url, cancelled)
                 except ToolFailed as error:
                     if "compress" in error.said and word != "0":
                         continue
@@ -57,9 +71,12 @@ class Directory:
         options: list[str],
         lacking: Lacking,
         cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
     ) -> None:
         """Put it into an empty database. Raises ToolFailed at the first error, Cancelled, OSError."""
         place = archive.backup(self.name)
         with archive.room() as room:
             options = ["--exit-on-error", *options, *scratch_extensions.only(tools, place, lacking, room)]
-            tools.run("pg_restore", [*options, "-j", jobs(), str(place)], url, cancelled)
+            with filled(meter, url, about):
+                tools.run("pg_restore", [*options, "-j", jobs(), str(place)], url, cancelled)

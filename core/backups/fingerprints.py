@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from core import postgres, schema
+from core.meter import Phase
 from core.pgtools import Cancelled
 
 Marks = dict[str, list[str]]
@@ -60,36 +61,40 @@ def fingerprints(
     snapshot: str | None = None,
     workers: int = 2,
     cancelled: Callable[[], bool] = lambda: False,
+    phase: Phase | None = None,
 ) -> Marks:
     """Of every table that is not an extension's. In `snapshot` (exported by another transaction), or as of now.
 
-    Raises Cancelled, psycopg.Error.
+    `phase` counts them. Raises Cancelled, psycopg.Error.
     """
-    with reading(url, run, snapshot, workers) as marks:
+    with reading(url, run, snapshot, workers, phase) as marks:
         return marks(cancelled)
 
 
 @contextmanager
 def reading(
-    url: str, run: str, snapshot: str | None = None, workers: int = 2
+    url: str, run: str, snapshot: str | None = None, workers: int = 2, phase: Phase | None = None
 ) -> Iterator[Callable[[Callable[[], bool]], Marks]]:
     """The same in the background: yields what waits for the result. Leaving ends queries that still run."""
+    phase = phase or Phase()
     with ExitStack() as ending:
         readers = [ending.enter_context(reader(url, run, snapshot)) for _ in range(workers)]
         todo: deque[Table] = deque(tables(readers[0]))
+        phase.total = len(todo)
         pool = ending.enter_context(ThreadPoolExecutor(workers, "fingerprints"))
         stop = threading.Event()
-        running = [pool.submit(_some, conn, todo, stop) for conn in readers]
+        running = [pool.submit(_some, conn, todo, stop, phase) for conn in readers]
         ending.callback(_end, readers, todo, stop)
         yield partial(_gathered, running)
 
 
-def _some(conn: postgres.Connection, todo: deque[Table], stop: threading.Event) -> Marks:
+def _some(conn: postgres.Connection, todo: deque[Table], stop: threading.Event, phase: Phase) -> Marks:
     found: Marks = {}
     with suppress(IndexError):  # nothing is left to do
         while not stop.is_set():
             name, columns = todo.popleft()
             found[name] = mark(conn, name, columns)
+            phase.add()
     return found
 
 

@@ -18,6 +18,7 @@ from core.backups.fingerprints import fingerprints, patient, reading
 from core.backups.proof import same_rows, same_schema, unharmed
 from core.backups.sizes import enough_room, last_of
 from core.ledger import now, stamp
+from core.meter import Meter, Phase
 from core.model import Json
 from core.pgtools import Tools
 from core.runbook import Work
@@ -27,7 +28,10 @@ from core.settings import Target
 
 
 class Format(Protocol):
-    """What pg_dump writes. `ratio`, `plain`: sizes as parts of the database's, until a backup has told better."""
+    """What pg_dump writes. `ratio`, `plain`: sizes as parts of the database's, until a backup has told better.
+
+    `about`: bytes, as in the manifest; for `write` only foretold.
+    """
 
     @property
     def name(self) -> str: ...
@@ -36,7 +40,16 @@ class Format(Protocol):
     @property
     def plain(self) -> float: ...
 
-    def write(self, tools: Tools, url: str, snapshot: str, archive: Archive, cancelled: Callable[[], bool]) -> Json: ...
+    def write(
+        self,
+        tools: Tools,
+        url: str,
+        snapshot: str,
+        archive: Archive,
+        cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
+    ) -> Json: ...
 
     def load(
         self,
@@ -46,6 +59,8 @@ class Format(Protocol):
         options: list[str],
         lacking: Lacking,
         cancelled: Callable[[], bool],
+        meter: Meter,
+        about: Json,
     ) -> None: ...
 
 
@@ -68,17 +83,19 @@ class Full:
 
     def need(self, work: Work, conn: postgres.Connection) -> Need:
         tools(work)
-        return self._need(work, postgres.scalar(conn, "SELECT pg_database_size(current_database())"))
+        size = postgres.scalar(conn, "SELECT pg_database_size(current_database())")
+        return self._need(work, self._foretold(work, size))
 
-    def _need(self, work: Work, size: int) -> Need:
+    def _need(self, work: Work, about: Json) -> Need:
+        plain, seconds = 0 if work.target.encrypt else about["plain"], about["seconds"]
+        return Need(int(about["bytes"]), int(about["bytes"] + plain), seconds and round(seconds, 1))
+
+    def _foretold(self, work: Work, size: int) -> Json:
         """From the last backup of this target and format, in proportion, else from what is usual."""
         last = last_of(work, self.name)
         if last:
-            bytes_, plain, seconds = (last[name] * size / last["size"] for name in ("bytes", "plain", "seconds"))
-        else:
-            bytes_, plain, seconds = size * self.form.ratio, size * self.form.plain, None
-        plain = 0 if work.target.encrypt else plain
-        return Need(int(bytes_), int(bytes_ + plain), seconds and round(seconds, 1))
+            return {name: last[name] * size / last["size"] for name in ("bytes", "plain", "seconds")}
+        return {"bytes": size * self.form.ratio, "plain": size * self.form.plain, "seconds": None}
 
     def take(self, work: Work, archive: Archive) -> Json:
         """A dump with its manifest; both on disk for good."""
@@ -88,13 +105,16 @@ class Full:
             conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             query = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_database_size(current_database())"
             snapshot, seen, size = postgres.execute(conn, query)[0]
-            enough_room(archive.folder, self._need(work, size).room)
-            at = now()
-            with reading(url, work.run.id, snapshot, workers=1) as marks:
-                how = self.form.write(tools(work), url, snapshot, archive, work.cancelled)
+            foretold = self._foretold(work, size)
+            enough_room(archive.folder, self._need(work, foretold).room)
+            at, hashed = now(), Phase("hashed", "table")
+            with reading(url, work.run.id, snapshot, workers=1, phase=hashed) as marks:
+                how = self.form.write(tools(work), url, snapshot, archive, work.cancelled, work.meter, foretold)
+                work.meter.show(hashed)
                 tables = marks(work.cancelled)
             held = schema.snapshot(conn)
             notes = uncompared(conn)
+        work.meter.doing("hashing the file")
         file = archive.backup(self.name)
         about = {"bytes": dump.size(file), "plain": how["plain"], "size": size}
         manifest = {
@@ -121,6 +141,7 @@ class Full:
 
     @contextmanager
     def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
+        work.meter.doing("checking the file")
         manifest = unharmed(archive, work.run.evidence["backup"])
         fit = scratch(work)
         bare = without_owners(work, fit)
@@ -144,12 +165,12 @@ class Full:
         """
         try:
             with dump.disk():
-                self.form.load(
-                    tools(work), archive, url, ownership("asked for" if bare else ""), lacking, work.cancelled
-                )
+                options, about = ownership("asked for" if bare else ""), manifest.get("about", {})
+                self.form.load(tools(work), archive, url, options, lacking, work.cancelled, work.meter, about)
         except pgtools.ToolFailed as error:
             raise pgtools.stopped(error, "E-BACKUP", "The backup could not be restored") from None
-        same_rows(manifest["tables"], fingerprints(url, work.run.id, cancelled=work.cancelled))
+        compared = work.meter.show(Phase("compared", "table"))
+        same_rows(manifest["tables"], fingerprints(url, work.run.id, cancelled=work.cancelled, phase=compared))
         with postgres.connect(url, f"rollback-bot {work.run.id}") as conn:
             same_schema(manifest["schema"], schema.snapshot(conn), bare, lacking)
 

@@ -13,6 +13,7 @@ from core import postgres, schema
 from core.backups.affected import value_mark
 from core.backups.fingerprints import Marks, mark, tables
 from core.errors import Refused, StepFailed
+from core.meter import Phase
 from core.redact import pg_error
 from core.runbook import Work
 from core.save import links
@@ -36,15 +37,16 @@ class Lies:
     lacks: str = ""
 
 
-def load(conn: postgres.Connection, file: Path) -> Lies:
+def load(conn: postgres.Connection, file: Path, phase: Phase | None = None) -> Lies:
     """Into its tables, without foreign keys and triggers, which the rows of others would have to satisfy.
 
     Only a superuser may do that: else into temporary tables, which proves the backup, but no script can be tried with it.
+    `phase`: how far in the file we are.
     Raises psycopg.Error, StepFailed(E-BACKUP).
     """
     real, found, known = may_bring(conn), Marks(), dict(tables(conn))
     try:
-        with conn.transaction(), reading(file) as saved, postgres.printing(conn):
+        with conn.transaction(), reading(file, phase) as saved, postgres.printing(conn):
             if real:
                 conn.execute("SET LOCAL session_replication_role = replica")
             encoding = postgres.scalar(conn, "SHOW server_encoding")

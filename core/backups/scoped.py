@@ -19,6 +19,7 @@ from core.backups.proof import same_rows, unharmed
 from core.backups.sizes import SQUEEZED, enough_room, last_of, weight
 from core.errors import StepFailed
 from core.ledger import now, stamp
+from core.meter import Phase
 from core.model import Json
 from core.redact import pg_error
 from core.runbook import Work
@@ -39,7 +40,9 @@ class Scoped:
         return f"The last backup of everything was verified elsewhere, as of {evidence['verified_at']}."
 
     def need(self, work: Work, conn: postgres.Connection) -> Need:
-        weighs = weight(conn, affected.items_of(conn, work.run.evidence["rehearse"]))
+        return self._foretold(work, weight(conn, affected.items_of(conn, work.run.evidence["rehearse"])))
+
+    def _foretold(self, work: Work, weighs: int) -> Need:
         last = last_of(work, self.name)
         if not last:
             size = int(weighs * SQUEEZED)
@@ -62,9 +65,11 @@ class Scoped:
             found = affected.items_of(conn, work.run.evidence["rehearse"])
             weighs = weight(conn, found)
             enough_room(archive.folder, int(weighs * SQUEEZED))
+            foretold = self._foretold(work, weighs).bytes
+            work.meter.show(Phase("written", "bytes", foretold, about=True, whole=True))
             with archive.writing(file) as out:
                 affected.write(conn, work, found, out)
-            tables = affected.marks(conn, found)
+            tables = affected.marks(conn, work, found)
             held = schema.snapshot(conn)
         about = {"bytes": dump.size(file), "size": weighs}
         manifest = {
@@ -91,12 +96,14 @@ class Scoped:
 
     @contextmanager
     def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
+        work.meter.doing("checking the file")
         manifest, file = unharmed(archive, work.run.evidence["backup"]), archive.backup(self.name)
         fit = scratch_copy.scratch(work)
         with scratch_copy.copy(work, fit) as url:
             try:
                 with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
-                    lies = partial_copy.load(conn, file)
+                    lies = partial_copy.load(conn, file, work.meter.show(Phase("restored", "bytes")))
+                    work.meter.doing("bringing the rows that they refer to")
                     same_rows(manifest["tables"], lies.tables)
                     lacks = lies.lacks or partial_copy.complete(work, conn, file, lies.tables)
             except psycopg.Error as error:

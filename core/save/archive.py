@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from core.meter import Phase
 from core.model import Json
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
@@ -44,10 +45,13 @@ class Damaged(Exception):
 
 
 class Writer:
-    """Writes parts to an open file. `close` ends it with the manifest and gives size (bytes) and SHA-256."""
+    """Writes parts to an open file. `close` ends it with the manifest and gives size (bytes) and SHA-256.
 
-    def __init__(self, out: IO[bytes]) -> None:
-        self.out = out
+    `phase` counts what is written.
+    """
+
+    def __init__(self, out: IO[bytes], phase: Phase | None = None) -> None:
+        self.out, self.phase = out, phase or Phase()
         self.hash = hashlib.sha256()
         self.size = 0
         self.parts: list[Json] = []
@@ -89,6 +93,7 @@ class Writer:
         self.out.write(data)
         self.hash.update(data)
         self.size += len(data)
+        self.phase.add(len(data))
 
 
 class _Frame:
@@ -110,26 +115,27 @@ class _Frame:
 class Saved:
     """A file that was written, open for reading."""
 
-    def __init__(self, source: IO[bytes]) -> None:
-        """Raises Damaged, OSError."""
-        self.source = source
-        self.size = source.seek(0, os.SEEK_END)
+    def __init__(self, source: IO[bytes], phase: Phase | None = None) -> None:
+        """`phase`: how far in the file we are. Raises Damaged, OSError."""
+        self.source, self.phase = source, phase or Phase()
+        self.size = self.phase.total = source.seek(0, os.SEEK_END)
         if self.size < FOOT.size:
             raise Damaged("it is cut off")
         source.seek(self.size - FOOT.size)
         magic, length, at = FOOT.unpack(source.read(FOOT.size))
         if (magic, length) != (SKIPPABLE, FOOT.size - 8) or at >= self.size:
             raise Damaged("its end is missing")
-        frame = _Reader(source, at, self.size - FOOT.size)
+        frame = _Reader(source, at, self.size - FOOT.size, self.phase)
         self.manifest: Json = frame.head()
         frame.finish()
         if "parts" not in self.manifest:
             raise Damaged("its end is missing")
         self.parts: list[Json] = self.manifest["parts"]
+        self.phase.done = 0
 
     def rows(self, part: Json) -> Iterator[bytes]:
         """The rows of one of `parts`, in blocks. Raises Damaged at its end at the latest."""
-        frame = _Reader(self.source, part["at"], self.size)
+        frame = _Reader(self.source, part["at"], self.size, self.phase)
         n = frame.head().get("n")
         if n is None or n > len(self.parts) or self.parts[n - 1] is not part:
             raise Damaged("its parts are mixed up")
@@ -147,17 +153,18 @@ class Saved:
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[Saved]:
-    """A save, open for reading. Raises Damaged, OSError."""
+def reading(file: Path, phase: Phase | None = None) -> Iterator[Saved]:
+    """A save, open for reading; `phase`: how far in it we are, bytes. Raises Damaged, OSError."""
     with file.open("rb") as source:
-        yield Saved(source)
+        yield Saved(source, phase)
 
 
 class _Reader:
     """One frame of a file, from `at`; what stands at `end` or later does not belong to it."""
 
-    def __init__(self, source: IO[bytes], at: int, end: int) -> None:
+    def __init__(self, source: IO[bytes], at: int, end: int, phase: Phase) -> None:
         source.seek(at)
+        self.phase, self.end = phase, end
         self.source, self.left, self.inner, self.kept = source, end - at, zstd.ZstdDecompressor(), b""
 
     def more(self) -> bytes:
@@ -167,6 +174,7 @@ class _Reader:
             if self.inner.needs_input:
                 data = self.source.read(min(BLOCK, self.left))
                 self.left -= len(data)
+                self.phase.done = self.end - self.left
                 if not data:
                     raise Damaged("it is cut off")
             try:

@@ -17,6 +17,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from core import postgres, schema
+from core.meter import Meter, Phase
 from core.model import Json
 from core.save import archive, fit, links, sequences, xids
 from core.save.archive import Writer
@@ -75,12 +76,14 @@ class Back:
 
 
 @contextmanager
-def putting_back(conn: postgres.Connection, save: Save, aside: Callable[[], Writer]) -> Iterator[Back]:
+def putting_back(
+    conn: postgres.Connection, save: Save, aside: Callable[[], Writer], meter: Meter | None = None
+) -> Iterator[Back]:
     """Around the forward scripts. `aside` opens the file for rows that do not fit; it is called only where there are any.
 
     Raises psycopg.Error, OSError, archive.Damaged; the caller undoes the transaction.
     """
-    work = _Work(conn, save, Aside(conn, aside))
+    work = _Work(conn, save, Aside(conn, aside), meter or Meter())
     with postgres.printing(conn):
         work.before()
     yield work.back
@@ -90,8 +93,8 @@ def putting_back(conn: postgres.Connection, save: Save, aside: Callable[[], Writ
 
 
 class _Work:
-    def __init__(self, conn: postgres.Connection, save: Save, aside: Aside) -> None:
-        self.conn, self.save, self.aside = conn, save, aside
+    def __init__(self, conn: postgres.Connection, save: Save, aside: Aside, meter: Meter) -> None:
+        self.conn, self.save, self.aside, self.meter = conn, save, aside, meter
         self.back = Back(aside=aside.told)
         self.stages: list[Stage] = []
         self.lives: dict[Stage, Live] = {}
@@ -103,7 +106,7 @@ class _Work:
         xids.begin(self.conn)
         self.held, self.views = inventory(self.conn), dict(postgres.execute(self.conn, VIEWS))
         self.deletions = self._deletions()
-        with archive.reading(self.save.file) as saved:
+        with archive.reading(self.save.file, self.meter.show(Phase("read back", "bytes"))) as saved:
             self.back.manifest = saved.manifest
             for number, part in enumerate(saved.parts):
                 item = item_of(part)
@@ -128,6 +131,7 @@ class _Work:
 
     def after(self) -> None:
         """Put back what fits, keep the rest aside."""
+        self.meter.doing("comparing the saved rows")
         links.settle(self.conn)
         now, self.keys = inventory(self.conn), links.foreign_keys(self.conn)
         gone = destroyed(self.held, now)
@@ -200,7 +204,7 @@ class _Work:
         """Table by table, those that others refer to first."""
         stages = sorted(self.lives, key=lambda one: ranks[one.item.table])
         fit.orphans(stages, self.keys, stages, self.lives.__getitem__)
-        refused = False
+        refused, filled = False, self.meter.show(Phase("filled", "table", len({one.item.table for one in stages})))
         for rank in sorted({ranks[stage.item.table] for stage in stages}):
             group = [stage for stage in stages if ranks[stage.item.table] == rank]
             group.sort(key=lambda one: ORDER.index(one.item.kind))
@@ -209,6 +213,7 @@ class _Work:
                 fit.orphans(group, self.keys, waiting, self.lives.__getitem__)
             asked = sum(stage.count(fit.EVERY) for stage in group)
             self._group(group)
+            filled.add(len({one.item.table for one in group}))
             refused = refused or sum(stage.count(fit.EVERY) for stage in group) < asked
 
     def _group(self, group: Sequence[Stage]) -> None:

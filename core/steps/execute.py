@@ -16,6 +16,7 @@ from core.commit import GONE, UNDONE, once, unknown, xid
 from core.errors import PlanChanged, Refused, StepFailed
 from core.locks import EXCLUSIVE, SHARED
 from core.losses import moved
+from core.meter import Phase
 from core.model import Json
 from core.parts import Part, cut
 from core.runbook import Work
@@ -110,7 +111,7 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     with dump.disk(), archive.writing(archive.saved) if expected["saves"] else nameless() as out:
         held = inventory(conn)
         evidence = work.run.evidence if expected["saves"] else None
-        taking = begin(conn, evidence, held, Writer(out))
+        taking = begin(conn, evidence, held, Writer(out, saving(work) if expected["saves"] else None))
         run_all(conn, work, part.statements, taking)
         destroys_only_what_is_saved(work, held, inventory(conn), expected["saves"])
         layout = layouts.of(work.target)
@@ -134,6 +135,13 @@ def carry_out(conn: postgres.Connection, work: Work, part: Part) -> Json:
     }
 
 
+def saving(work: Work) -> Phase:
+    """What the save takes, as it was on the restored copy, else as it was foretold."""
+    tried = work.run.evidence.get("test restore", {}).get("way_back", {}).get("bytes")
+    foretold = (work.run.evidence["rehearse"].get("save") or {}).get("bytes", 0)
+    return work.meter.show(Phase("saved", "bytes", int(tried or foretold), about=True))
+
+
 def begin(conn: postgres.Connection, evidence: Any, held: Inventory, writer: Writer) -> Taking:
     """Copy out what goes before the scripts run, and watch what they change. `evidence`: by step; None: nothing may go."""
     if evidence is None:
@@ -147,12 +155,15 @@ def run_all(conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Jso
 
     Raises NeedsAPerson where a statement has ended the transaction, StepFailed where one fails.
     """
-    transaction = xid(conn)
+    transaction, ran = xid(conn), work.meter.show(Phase("run", "statement", len(todo)))
     for file, statement in todo:
         one_inside(conn, file, statement, transaction)
         taking.watch.again(statement["sql"])
+        ran.add()
     commit.reset(conn, work)
+    work.meter.show(taking.writer.phase)
     taking.through()
+    work.meter.doing("comparing the schema")
 
 
 def one_inside(conn: postgres.Connection, file: str, statement: Json, transaction: Any) -> None:

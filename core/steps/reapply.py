@@ -37,6 +37,7 @@ from core.steps.execute import (
     destroys_only_what_is_saved,
     run_all,
     same_plan,
+    saving,
     tables,
 )
 from core.steps.rehearse import looking, on_the_target
@@ -141,8 +142,10 @@ def rehearse(work: Work) -> Json:
     with target(work) as conn, looking(work), copy(work, fit) as url:
         usage = Usage(conn)
         todo = trial.statements(work.run.going)
+        work.meter.doing("running the scripts on a copy")
         done = trial.run(work, url, todo, "E-REHEARSAL", "The migration fails on a copy")
         back = tried(work, conn, url)
+        work.meter.doing("looking at the target")
         evidence = {
             **done.evidence(),
             **comes_back(work, done),
@@ -178,13 +181,14 @@ def tried(work: Work, conn: postgres.Connection, url: str) -> Json:
         with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as scratched:
             if not may_bring(scratched):
                 return {"works": None, "why": "my role on the scratch server is no superuser"}
+            work.meter.doing("bringing the rows that the saved ones refer to")
             bring(conn, scratched, save, keys_afterwards(scratched, run))
             started = time.monotonic()
             with (
                 files.room() as room,
                 scratched.transaction(),
                 aside(replace(files, folder=room)) as open_aside,
-                putting_back(scratched, save, open_aside) as back,
+                putting_back(scratched, save, open_aside, work.meter) as back,
             ):
                 for _, statement in run.statements:
                     scratched.execute(inside(statement), binary=True)
@@ -240,7 +244,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
     released = hold.release(conn, history, work.undoes.id)
     with dump.disk(), files.writing(files.saved) as out:
         held = inventory(conn)
-        taking = begin(conn, work.run.evidence, held, Writer(out))
+        taking = begin(conn, work.run.evidence, held, Writer(out, saving(work)))
         back = put_back(conn, work, files, taking)
         as_foreseen(work, back)
         destroys_only_what_is_saved(work, held, inventory(conn))
@@ -265,7 +269,7 @@ def carry_out(conn: postgres.Connection, work: Work) -> Json:
 def put_back(conn: postgres.Connection, work: Work, files: dump.Archive, taking: Taking) -> Back:
     """The forward scripts, with the saved rows around them. Raises StepFailed, psycopg.Error."""
     try:
-        with aside(files) as open_aside, putting_back(conn, save_of(work), open_aside) as back:
+        with aside(files) as open_aside, putting_back(conn, save_of(work), open_aside, work.meter) as back:
             run_all(conn, work, trial.statements(work.run.going), taking)
     except archive.Damaged as error:
         raise StepFailed("E-REAPPLY", f"The saved rows cannot be read: {error}. {UNDONE}", "Keep the file.") from None

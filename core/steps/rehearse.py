@@ -29,6 +29,7 @@ def rehearse(work: Work) -> Json:
     started, fit = time.monotonic(), scratch(work)
     with target(work) as conn, looking(work):
         foretelling.ready(work, conn)
+        work.meter.doing("copying the schema")
         usage = Usage(conn)  # the first look; the second comes when the scripts have told what they touch
         done, shown = on_a_copy(work, fit)
         evidence = {
@@ -39,6 +40,7 @@ def rehearse(work: Work) -> Json:
             "scratch": {"source": fit.scratch.source, "major": fit.scratch.major},
             "notes": [*fit.notes, *named_in_code(done)],
         }
+        work.meter.doing("looking at the target")
         depended_on(work, evidence)
         evidence |= foretelling.foretold(work, conn, evidence)
         evidence |= on_the_target(work, conn, usage, done, evidence["changes"])
@@ -66,6 +68,7 @@ def on_a_copy(work: Work, fit: Fit) -> tuple[trial.Done, list[Json]]:
     why, undo = ("E-REHEARSAL", "The script fails on an empty copy"), work.run.evidence["identify"]["undo"]
     parts = cut(undo)
     with copy(work, fit) as url:
+        work.meter.doing("running the scripts on an empty copy")
         try:
             done = trial.run(work, url, trial.statements(undo), *why, forward_scripts(work))
             return for_real(work, url, parts, *why, done) if len(parts) > 1 else (done, [])
@@ -157,6 +160,7 @@ def goes_back(work: Work, fit: Fit, done: trial.Done) -> Json:
     Built from the forward migrations on a scratch database, once up to the ones that stay and once up to all that are
     applied: what differs already in the second is drift of the target's own, and not the script's fault.
     """
+    work.meter.doing("building the schema from before")
     try:
         with postgres.scratch(fit.scratch.url, work.run.id, "before") as url:
             before, applied = built(work, url)

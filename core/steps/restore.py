@@ -91,6 +91,7 @@ def intact(work: Work, origin: Run) -> Json:
 def rehearse(work: Work) -> Json:
     """What will be lost, by table, and how long it may take. Only reads."""
     started, found = time.monotonic(), work.run.evidence["identify"]
+    work.meter.doing("counting what was written since the backup")
     with target(work) as conn:
         lost = losses(conn, work)
     before = work.undoes.evidence
@@ -126,6 +127,7 @@ def prepare(work: Work) -> Json:
     """The backup in a fresh database beside the target's, compared. The application does not notice. Raises StepFailed."""
     found, origin = work.run.evidence["identify"], work.undoes
     files = dump.archive_of(work, origin.id)
+    work.meter.doing("checking the file")
     manifest = unharmed(files, origin.evidence["backup"])
     strategy = strategies.named(origin.evidence["backup"]["format"])
     if not isinstance(strategy, Full):
@@ -138,6 +140,7 @@ def prepare(work: Work) -> Json:
             number = databases.oid(conn, found["new"])
         fresh = postgres.with_database(url, found["new"])
         strategy.put(work, files, manifest, fresh)
+        work.meter.doing("gathering statistics")
         with postgres.connect(fresh, f"rollback-bot {work.run.id}", work.target.name) as conn:
             conn.execute("SET statement_timeout = 0")
             conn.execute("ANALYZE")  # without statistics the first queries after the swap would be slow

@@ -29,6 +29,7 @@ def swap(work: Work) -> Json:
     services = services_for(work.target)
     ran = services.look()
     started = time.monotonic()
+    work.meter.doing("stopping services")
     if not work.say("services_stopping", {"before": ran}):
         raise StepFailed(
             "E-LEDGER",
@@ -38,8 +39,10 @@ def swap(work: Work) -> Json:
     try:
         services.stop(ran)
         stopped = time.monotonic()
+        work.meter.doing("counting what is lost")
         with target(work) as conn:
             lost = losses(conn, work)
+        work.meter.doing("swapping the names")
         still_stopped(services.look())
         not_cut(work)
         swapped = exchange(work)
@@ -163,6 +166,7 @@ def after_the_swap(work: Work, ran: Mapping[str, int], cut_short: bool) -> Json:
     """People may connect, services run; a service that does not start does not undo the swap: verification will tell."""
     heal(work)
     services = services_for(work.target)
+    work.meter.doing("starting services")
     try:
         if cut_short:
             services.stop(ran)

@@ -16,6 +16,7 @@ from core import postgres, schema, trial
 from core.backups import dump
 from core.errors import NeedsAPerson, StepFailed
 from core.forward import Forward
+from core.meter import Meter
 from core.model import Json
 from core.parts import inside
 from core.redact import pg_error
@@ -27,7 +28,7 @@ from core.save.items import Item
 from core.save.put_back import Back, Save, putting_back
 from core.save.texts import columns, oid_of
 from core.save.wanted import to_save
-from core.steps.execute import begin, run_all
+from core.steps.execute import begin, run_all, saving
 from core.steps.rehearse import forward_scripts
 
 COLUMNS: LiteralString = """
@@ -63,7 +64,7 @@ def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
             held = inventory(conn)
             found = to_save(conn, evidence, held)
             before, marks = schema.snapshot(conn), _marks(conn, sorted({item.table for item in found}))
-            taking = begin(conn, evidence, held, Writer(out))
+            taking = begin(conn, evidence, held, Writer(out, saving(work)))
             run_all(conn, work, trial.statements(evidence["identify"]["undo"]), taking)
             told = taking.finish(work.run.id, before, schema.snapshot(conn))
         foretold = {"bytes": told["bytes"], "save_seconds": round(time.monotonic() - started, 3)}
@@ -73,7 +74,7 @@ def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
         started = time.monotonic()
         kept = Save(files.saved, evidence["rehearse"]["seeds"], scripts.derived, since=tuple(told["since"]))
         with conn.transaction():
-            back, filled = put_back(conn, kept, scripts, found, files)
+            back, filled = put_back(conn, kept, scripts, found, files, work.meter)
             again, now = schema.snapshot(conn), _marks(conn, sorted(marks))
         seconds = round(time.monotonic() - started, 3)
     differ = [
@@ -91,11 +92,11 @@ def _tried(work: Work, url: str, done: trial.Done, files: dump.Archive) -> Json:
 
 
 def put_back(
-    conn: postgres.Connection, kept: Save, scripts: Forward, found: list[Item], files: dump.Archive
+    conn: postgres.Connection, kept: Save, scripts: Forward, found: list[Item], files: dump.Archive, meter: Meter
 ) -> tuple[Back, Json]:
     """Forward scripts and saved rows, in the open transaction; and which columns the scripts filled by themselves."""
     with files.where_needed(files.aside) as opened:
-        with putting_back(conn, kept, lambda: Writer(opened())) as back:
+        with putting_back(conn, kept, lambda: Writer(opened()), meter) as back:
             for _, statement in scripts.statements:
                 conn.execute(inside(statement), binary=True)
             filled = {item.table: _filled(conn, item) for item in found if item.kind == "values"}

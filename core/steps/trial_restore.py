@@ -25,6 +25,7 @@ def trial_restore(work: Work) -> Json:
     """Restore into a scratch database, compare every table of the backup, run the scripts on today's data."""
     backup = work.run.evidence["backup"]
     with strategies.named(backup["format"]).proven(work, dump.archive_of(work)) as copy:
+        work.meter.doing("running the scripts on the copy")
         done, without_rows = tried(work, copy)
         surprise(work.run.evidence["rehearse"], done)
         lacks = without_rows or copy.lacks

@@ -19,6 +19,7 @@ import core.engine
 import core.grammar
 import core.holds
 import core.ledger
+import core.meter
 from bot.drain import TELL
 from core import postgres
 from core.settings import Target
@@ -26,7 +27,9 @@ from core.settings import Target
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
-TIMED = (bot.announcer, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger)
+TIMED = (
+    bot.announcer, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger, core.meter,
+)  # fmt: skip
 NOON = datetime(2026, 11, 10, 9, 50, tzinfo=UTC)  # ten minutes before a drill is due
 
 
