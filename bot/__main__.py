@@ -102,7 +102,7 @@ class Bot:
         pace = Pace(settings.slack.post_every.total_seconds())
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
         self.worker = Worker(self.engine, self.ledger, self.pool)
-        self.engine.stuck = self.announcer.aside
+        self.engine.stuck, self.announcer.far = self.announcer.aside, self.engine.far
         self.homes = Homes(self.client, self.desk, self.people, self.answers, self.health)
         self.announcer.after = self.homes.turn
         self.announcer.beat = self.worker.beat = self.vitals.beat

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ from bot.people import AWAY, People
 from bot.reading import Reading
 from core.errors import Refused
 from core.ledger import Ledger
+from core.meter import HowFar
 from core.model import Event, Run, State
 from core.settings import Settings
 
@@ -49,6 +51,14 @@ class Ended(Exception):
     """Told to end while Slack did not answer: what was not delivered stays for the next start."""
 
 
+class Dropped(Exception):
+    """Slack did not take an edit that only shows progress; `seconds`: it is not asked before."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not before {seconds:g} s")
+        self.seconds = seconds
+
+
 class SlackRefuses(Exception):
     """Slack will not take anything from this app any more: the process must end loudly."""
 
@@ -60,6 +70,7 @@ class Announcer:
         self.client, self.ledger, self.settings, self.people, self.pace = client, ledger, settings, people, pace
         self.stop = threading.Event()
         self.beat: Callable[[], object] = lambda: None
+        self.far: Callable[[str], HowFar | None] = lambda run_id: None  # of the step that this process has under way
         self.after: Callable[[], object] = lambda: None  # each turn, when all is told
         self.reading = Reading()
         self._asides: deque[Run] = deque()
@@ -218,14 +229,17 @@ class Announcer:
                 return
         except AWAY:
             return  # the next turn asks again
-        message = messages.card(run, self.context(run))
+        message = messages.card(run, replace(self.context(run), far=self.far(run.id)))
         if message == shown:
             return
         post = posts[0]
+        update = partial(self.client.chat_update, channel=post["channel"], ts=post["ts"], **message)
+        same = shown is not None and shown.get("metadata") == message.get("metadata")  # a step has only gone on
         try:
-            self.calling(
-                lambda: self.client.chat_update(channel=post["channel"], ts=post["ts"], **message), raising=LOST_CARD
-            )
+            self.calling(update, raising=LOST_CARD, once=same)
+        except Dropped as dropped:
+            self._shown[run.id] = (time.monotonic() + dropped.seconds, run.state, shown or message)
+            return
         except SlackApiError:
             self.new_card(run, message, post)
         self._shown.pop(run.id, None)
@@ -278,9 +292,16 @@ class Announcer:
         return self.client.chat_postMessage(channel=channel, **message, **more, unfurl_links=False)
 
     def calling(
-        self, call: Callable[[], Any], where: str = "", raising: set[str] | frozenset[str] = frozenset()
+        self,
+        call: Callable[[], Any],
+        where: str = "",
+        raising: set[str] | frozenset[str] = frozenset(),
+        once: bool = False,
     ) -> Any | None:
-        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses."""
+        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses.
+
+        `once`: what can be left out holds up nothing that has happened; raises Dropped instead of trying again.
+        """
         wait = 0.5
         while True:
             try:
@@ -298,6 +319,8 @@ class Announcer:
                 wait = wanted or wait
             except (OSError, http.client.HTTPException) as error:
                 log.warning("slack does not answer", error=type(error).__name__)
+            if once:
+                raise Dropped(wait)
             self._away = self._away or self.ledger.clock()
             self.rest(wait)
             wait = min(wait * 2, 30.0)

@@ -12,6 +12,7 @@ import messages_story as s
 from bot import messages as m
 from core import fold
 from core.errors import NeedsAPerson, Refused, StepFailed
+from core.meter import HowFar
 from core.model import Person, Request, State
 from core.witness import Held, Posted, Witness
 
@@ -145,7 +146,29 @@ def _latest() -> Any:
     return s.run(S.WAITING, request=TYPED["latest"], reason="", incident="", evidence=evidence)
 
 
+def _far(step: str, elapsed: float, what: str, unit: str = "", **counted: Any) -> m.Context:
+    """So far is the step under way, and this long the last run took."""
+    return replace(s.ESTIMATED, far=HowFar(step, "", elapsed, what, unit, **counted))
+
+
 CARDS = {
+    "card_waiting_progress": (
+        WAITING,
+        _far("backup", 25, "read", "bytes", total=412_000_000, about=True, whole=True, done=254_000_000),
+    ),
+    "card_approved_progress": (
+        APPROVED,
+        _far("test restore", 37, "restored", "bytes", total=1_120_000_000, about=True, done=690_000_000),
+    ),
+    "card_approved_late": (APPROVED, _far("test restore", 97, "compared", "table", total=9, done=7)),
+    "card_executing_progress": (
+        s.run(S.EXECUTING, s.event(2102, "executing", 108), approvals=s.YES, evidence=s.PROVEN, running="execute"),
+        _far("execute", 4.2, "run", "statement", total=3, done=1),
+    ),
+    "card_verifying_progress": (
+        s.run(S.VERIFYING, s.event(2103, "step_done", 111), approvals=s.YES, evidence=s.EXECUTED, running="verify"),
+        _far("verify", 3.1, ""),
+    ),
     "card_waiting": (WAITING, s.ESTIMATED),
     "card_waiting_proven": (s.run(S.WAITING, evidence=s.PROVEN), replace(s.CTX, reading=("Bob Lee",))),
     "card_waiting_schema_differs": (s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}), s.CTX),

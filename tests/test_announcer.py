@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from slack_sdk import WebClient
 
+from bot import announcer
 from bot.announcer import TOLD, Announcer, SlackRefuses
 from bot.deliveries import deliveries
 from bot.notary import QUIET
 from bot.pace import Pace
 from bot.people import People
 from core.desk import Desk
-from core.ledger import Ledger
+from core.ledger import Ledger, now
+from core.meter import HowFar
 from core.model import Person, Request, Run, State
 from core.redact import SecretStr
 from core.settings import Settings, Target
 from demo.workspace import Message, Workspace
 from tests.messages_story import COUNTED, EXECUTE, IDENTIFY, PUT_IN, REHEARSE, VERIFY, WHOLE
+from tests.stand_ins import until
 
 CHANNEL, INC = "C0INCIDENTS", "C0INC418"
 ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
@@ -256,6 +261,45 @@ def test_a_rate_limit_is_waited_for_as_long_as_slack_says(office: Office) -> Non
     office.announcer.catch_up()
     assert (office.ledger.clock() - started).total_seconds() >= 1
     assert len(office.new()) == 2 and office.all_told()
+
+
+def test_an_edit_that_only_shows_progress_is_dropped_where_slack_wants_fewer_and_holds_up_no_news(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcer, "PROGRESS", 0.0)
+    run, faults = office.asked(), office.slack.faults
+    with office.ledger.transaction() as t:
+        t.append(run.id, "step_started", {"step": "backup", "revision": 1})
+    office.announcer.catch_up()
+    card = next(m for m in office.new() if not m.thread_ts)
+    office.announcer.far = lambda _: HowFar("backup", "", 25.0, "read", "bytes", 412, done=254)
+    faults.only, faults.ratelimit, faults.retry_after = {"chat.update"}, 2, 60
+    started, before = time.monotonic(), str(card.blocks)
+    office.announcer.catch_up()
+    office.announcer.catch_up()
+    assert time.monotonic() - started < 30 and faults.ratelimit == 1, "asked once, and not again before Slack allows it"
+    assert str(card.blocks) == before
+    faults.ratelimit = 0
+    office.ledger.clock = lambda: now() + timedelta(minutes=2)
+    office.desk.deny(run.id, BOB, "not today")
+    office.announcer.catch_up()
+    assert office.all_told() and "not today" in str([m.blocks for m in office.new() if m.thread_ts])
+    assert not any("unreachable" in m.text for m in office.new()), "nothing was late"
+
+
+def test_progress_is_shown_once_slack_takes_it_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcer, "PROGRESS", 0.0)
+    run = office.asked()
+    with office.ledger.transaction() as t:
+        t.append(run.id, "step_started", {"step": "backup", "revision": 1})
+    office.announcer.catch_up()
+    card = next(m for m in office.new() if not m.thread_ts)
+    office.announcer.far = lambda _: HowFar("backup", "", 25.0, "read", "bytes", 412, done=254)
+    office.slack.faults.down = True
+    office.announcer.show(office.ledger.run(run.id))
+    office.slack.faults.down = False
+    assert "61 %" not in str(card.blocks)
+    until(lambda: (office.announcer.show(office.ledger.run(run.id)), "61 %" in str(card.blocks))[1])
 
 
 def test_slack_that_does_not_tell_where_a_channel_is_delays_and_loses_nothing(office: Office) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from bot.messages.text import SECTION, TEXT, cut, data, hidden, plural
+from core.meter import HowFar
 from core.model import Event, Json, Person, Run
 
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
@@ -27,7 +28,7 @@ class Context:
     """What a message needs to know besides the run.
 
     `approvers_mention` is Slack markup and is not escaped; `approvers_text` is for reading. `link` is the
-    card's permalink. `estimates` are seconds by step. `changed` lists what moved since the last revision
+    card's permalink. `estimates` are seconds by step, `far` is how far the step under way is. `changed` lists what moved since the last revision
     (default: what the run knows), `asked` are the people who were asked,
     `reading` those who have the review open now, `escalated` the mention of the next group (Slack markup). `origin` is the permalink of the rollback that a way back undoes.
     `may_break`: somebody who is named may start it without a second person now.
@@ -40,6 +41,7 @@ class Context:
     target_default: bool
     now: datetime
     estimates: Mapping[str, float] = field(default_factory=dict)
+    far: HowFar | None = None
     changed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from bot.messages.evidence import equal_tables, fits, holder, lost_rows, rehears
 from bot.messages.facts import backup_words, saved_words, undo
 from bot.messages.text import code, duration, listed, plural, prose, size
 from core.model import STEPS, Json, Kind, Run, State
+from core.under_way import phrase
 
 NAMES: Mapping[Kind, Mapping[str, str]] = {
     "rollback": {
@@ -99,9 +100,15 @@ def _failed(run: Run, step: str) -> str:
 
 def _running(run: Run, ctx: Context, step: str) -> str:
     about = f", about {duration(ctx.estimates[step])}" if step in ctx.estimates else ""
+    told = how_far(run, ctx, step)
     if step != "execute":
-        return about
-    return f": {how(run)}{about}{held_up(run)}"
+        return f": {told}" if told else about
+    return f": {how(run)}{f'; {told}' if told else about}{held_up(run)}"
+
+
+def how_far(run: Run, ctx: Context, step: str) -> str:
+    """How much of the step under way is done and what it may still take; empty while it has only begun."""
+    return phrase(run, step, ctx.far, ctx.estimates.get(step), ctx.now)
 
 
 def how(run: Run) -> str:
