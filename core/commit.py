@@ -33,7 +33,7 @@ GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.e
 T = TypeVar("T")
 UNDONE = "The transaction was undone; production was not changed."
 SHORTEST = 5.0  # seconds: a statement's limit is never shorter, however quick it was in the trial
-ROOM = 10.0  # how many times longer than in the trial a statement may take: production is busier, and its disk slower
+ROOM = 10.0  # how many times longer than on the copy something may take: production is busier, and its disk slower
 
 
 def once(
@@ -118,19 +118,44 @@ def mine(conn: postgres.Connection, key: int, why: str) -> None:
 
 
 def limits(conn: postgres.Connection, work: Work) -> None:
-    """Time limits of this transaction, in milliseconds, and how times and names are printed."""
+    """Time limits of what we do in this transaction ourselves, and how times and names are printed.
+
+    To save many rows, and to put them back, may take far longer than any statement of a script.
+    """
     longest = work.target.statement_timeout.total_seconds()
-    slowest = work.run.evidence.get("test restore", {}).get("slowest")
-    statement = longest if slowest is None else min(longest, max(SHORTEST, ROOM * slowest))
     for name, value in (
         ("lock_timeout", work.target.lock_timeout.total_seconds()),
-        ("statement_timeout", statement),
+        ("statement_timeout", max(longest, ROOM * foretold(work))),
         ("idle_in_transaction_session_timeout", longest),
     ):
-        conn.execute(f"SET LOCAL {name} = {max(1, int(value * 1000))}".encode())
+        limit(conn, name, value)
     conn.execute("SET LOCAL client_connection_check_interval = 500")
     conn.execute("SET LOCAL datestyle = 'ISO'")
     conn.execute("SET LOCAL quote_all_identifiers = off")
+
+
+def limit(conn: postgres.Connection, name: str, seconds: float) -> None:
+    """Until the transaction ends; in milliseconds."""
+    conn.execute(f"SET LOCAL {name} = {max(1, int(seconds * 1000))}".encode())
+
+
+def foretold(work: Work) -> float:
+    """Seconds that the save, or putting it back, took on the copy or is said to take, whichever is longest."""
+    rehearsed = work.run.evidence.get("rehearse", {})
+    tried = work.run.evidence.get("test restore", {}).get("way_back", {})
+    told = (
+        tried.get("save_seconds"),
+        (rehearsed.get("save") or {}).get("seconds"),
+        rehearsed.get("back", {}).get("seconds"),
+    )
+    return max((float(seconds) for seconds in told if seconds), default=0.0)
+
+
+def hurry(conn: postgres.Connection, work: Work) -> None:
+    """From now on statements of a script run: none may take far longer than in the trial."""
+    longest = work.target.statement_timeout.total_seconds()
+    slowest = work.run.evidence.get("test restore", {}).get("slowest")
+    limit(conn, "statement_timeout", longest if slowest is None else min(longest, max(SHORTEST, ROOM * slowest)))
 
 
 def reset(conn: postgres.Connection, work: Work) -> None:

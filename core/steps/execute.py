@@ -156,6 +156,7 @@ def run_all(conn: postgres.Connection, work: Work, todo: Sequence[tuple[str, Jso
     Raises NeedsAPerson where a statement has ended the transaction, StepFailed where one fails.
     """
     transaction, ran = xid(conn), work.meter.show(Phase("run", "statement", len(todo)))
+    commit.hurry(conn, work)
     for file, statement in todo:
         one_inside(conn, file, statement, transaction)
         taking.watch.again(statement["sql"])
