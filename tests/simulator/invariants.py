@@ -27,7 +27,7 @@ ROUNDS = 40
 ALWAYS = ("countdown", "worker", "expire")
 
 
-def allowed(world: World, work: Work, mark: str) -> list[str]:
+def allowed(world: World, work: Work, mark: str, plan: str) -> list[str]:
     """Right before a script runs: does a second, entitled person agree to exactly this plan, and does it run once?"""
     base, run, found = world.bases[work.target.name], work.run, []
     now = world.process.ledger.run(run.id)
@@ -36,7 +36,7 @@ def allowed(world: World, work: Work, mark: str) -> list[str]:
     if base.committed[mark]:
         found.append(f"{mark} runs a second time")
     continuing = run.partly is not None
-    if not continuing and base.plan(run) != run.digest:
+    if not continuing and plan != run.digest:
         found.append(f"{run.id} runs another plan than the approved one")
     people = {world.settings.one_person(given.person.id) for given in now.approvals if given.digest == run.digest}
     if world.settings.one_person(run.requester.id) in people:

@@ -252,7 +252,8 @@ class Steps:
         if before:
             return before
         base = self.reached(work, "compare the plan")
-        if base.plan(work.run) != work.run.digest or base.side.get(work.run.id) != work.run.evidence["prepare"]["oid"]:
+        plan = base.plan(work.run)
+        if plan != work.run.digest or base.side.get(work.run.id) != work.run.evidence["prepare"]["oid"]:
             world.count("fault", "plan drift")
             raise PlanChanged(["the new database is not the one that was compared"])
         work.say("services_stopping", {"before": {"api": 2}})
@@ -261,7 +262,8 @@ class Steps:
         if base.down or work.cut() or world.odds("script"):
             base.serving = True
             raise StepFailed("E-EXECUTE", "The names were not swapped.", "Production was not changed.")
-        world.runs_script(work, work.run.id)
+        # what drifts while services stop is not compared again: the backup takes the place of all of it
+        world.runs_script(work, work.run.id, plan)
         self.exchange(work, base)
         world.at("names are swapped")
         base.serving = True

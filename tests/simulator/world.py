@@ -208,11 +208,11 @@ class World:
         self.note("Slack", method, fault)
         return fault
 
-    def runs_script(self, work: Work, mark: str) -> None:
-        """Right before something changes a target: may it?"""
+    def runs_script(self, work: Work, mark: str, plan: str | None = None) -> None:
+        """Right before something changes a target: may it? `plan`: what it was compared with, where that was earlier."""
         self.note("runs", mark)
         self.count("script", work.run.kind)
-        self.faults += invariants.allowed(self, work, mark)
+        self.faults += invariants.allowed(self, work, mark, plan or self.bases[work.target.name].plan(work.run))
 
     # -- the scheduler ------------------------------------------------------------------------------------------
 
