@@ -26,10 +26,12 @@ from bot import messages
 from bot.client import FOR_GOOD, name_of, passing, status_of
 from bot.context import context_of
 from bot.deliveries import DECIDED, Delivery, deliveries
+from bot.edits import Edits, Key, Later
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
 from bot.reading import Reading
+from core.entry import Transaction
 from core.errors import Refused
 from core.ledger import Ledger
 from core.meter import HowFar
@@ -51,14 +53,6 @@ class Ended(Exception):
     """Told to end while Slack did not answer: what was not delivered stays for the next start."""
 
 
-class Dropped(Exception):
-    """Slack did not take an edit that only shows progress; `seconds`: it is not asked before."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"not before {seconds:g} s")
-        self.seconds = seconds
-
-
 class SlackRefuses(Exception):
     """Slack will not take anything from this app any more: the process must end loudly."""
 
@@ -77,6 +71,7 @@ class Announcer:
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
         self._away: datetime | None = None
         self.notary = Notary(ledger, settings, people)
+        self.edits = Edits(ledger, self.write)
 
     def begin(self) -> None:
         """The first bot on an audit trail tells nothing of what happened before it."""
@@ -112,6 +107,8 @@ class Announcer:
         for run in self.ledger.open_runs():
             if run.target in self.settings.targets:
                 self.show(run)
+        for event_id, place in self.edits.due():
+            self.edit_again(event_id, place)
 
     def tell(self, event: Event) -> bool:
         """One event to all its places. Is it of a kind that is never told? Then it need not be noted by itself."""
@@ -153,7 +150,10 @@ class Announcer:
         return run.target in self.settings.targets
 
     def deliver(self, event: Event, run: Run | None, delivery: Delivery) -> None:
-        """One message; remembered with the address that Slack gave it."""
+        """One message; remembered with the address that Slack gave it. An edit that Slack does not take is left for later."""
+        if delivery.update:
+            self.edit_copy(event, delivery, delivery.channel or "")
+            return
         channel: str | None = delivery.channel
         if delivery.user:
             opened = self.calling(lambda: self.client.conversations_open(users=delivery.user))
@@ -195,12 +195,16 @@ class Announcer:
         return shared
 
     def note(self, event: int, place: str, **columns: Any) -> None:
-        """Remember what was posted. While the trail cannot be written nothing more is posted: it would come again. Raises Ended."""
+        """Remember what was posted. Raises Ended."""
+        self.write(lambda t: t.post(event, place, **columns))
+
+    def write(self, change: Callable[[Transaction], object]) -> None:
+        """While the trail cannot be written nothing more is posted: it would come again. Raises Ended."""
         wait = 0.5
         while True:
             try:
                 with self.ledger.transaction() as t:
-                    t.post(event, place, **columns)
+                    change(t)
                 return
             except Refused as no:
                 log.error("what was posted cannot be noted", problem=no.message)
@@ -217,31 +221,39 @@ class Announcer:
         self.calling(lambda: self.client.chat_postMessage(channel=channel, **message, unfurl_links=False))
 
     def show(self, run: Run) -> None:
-        """Edit the card where it differs from what is shown; state changes at once, progress every few seconds."""
+        """Edit the card where it differs from what is shown; state changes at once, progress every few seconds.
+
+        What Slack does not take now is left for later: it holds up nothing that is told.
+        """
         at, state, shown = self._shown.get(run.id, (0.0, None, None))
         if run.is_open and state is run.state and time.monotonic() - at < PROGRESS:
             return  # the next turn shows it; of what has ended there is none
         posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
         if not posts:
             return
+        post, key = posts[0], (posts[0]["event"], "card")
+        if self.edits.waits(key):
+            self.edits.put_off(key, run.id, kept=not run.is_open)
+            return
         try:
-            if self.readable_outside(posts[0]["channel"]):
+            if self.readable_outside(post["channel"]):
+                self.edits.over(key)
                 return
-        except AWAY:
-            return  # the next turn asks again
+        except AWAY as error:
+            self.edits.put_off(key, run.id, error, kept=not run.is_open)
+            return
         message = messages.card(run, replace(self.context(run), far=self.far(run.id)))
         if message == shown:
+            self.edits.over(key)
             return
-        post = posts[0]
-        update = partial(self.client.chat_update, channel=post["channel"], ts=post["ts"], **message)
-        same = shown is not None and shown.get("metadata") == message.get("metadata")  # a step has only gone on
         try:
-            self.calling(update, raising=LOST_CARD, once=same)
-        except Dropped as dropped:
-            self._shown[run.id] = (time.monotonic() + dropped.seconds, run.state, shown or message)
+            call = partial(self.client.chat_update, channel=post["channel"], ts=post["ts"], **message)
+            self.edit(key, run.id, call, raising=LOST_CARD, kept=not run.is_open)
+        except Later:
             return
         except SlackApiError:
             self.new_card(run, message, post)
+        self.edits.over(key)
         self._shown.pop(run.id, None)
         self._shown[run.id] = (time.monotonic(), run.state, message)
         if len(self._shown) > SHOWN:
@@ -251,6 +263,59 @@ class Announcer:
         """What its card needs to know besides the run."""
         reading = self.reading.names(run.id)
         return context_of(run, self.settings.target(run.target), self.people, self.ledger, reading=reading)
+
+    def edit(
+        self,
+        key: Key,
+        run: str | None,
+        call: Callable[[], Any],
+        raising: set[str] | frozenset[str] = frozenset(),
+        kept: bool = True,
+    ) -> Any | None:
+        """Edit what was posted, once; None where Slack says a no that waiting does not mend. Raises Later, SlackRefuses."""
+        try:
+            return self.edits.once(key, run, call, kept)
+        except SlackApiError as error:
+            name = name_of(error)
+            if name in FATAL:
+                raise SlackRefuses(name) from None
+            if name in raising:
+                raise
+            log.warning("not edited", place=key[1], slack_error=name)
+            return None
+
+    def edit_copy(self, event: Event, delivery: Delivery, channel: str) -> None:
+        """Another message than the card, once it is decided."""
+        key, answer = (event.id, delivery.place), None
+        try:
+            if not self.readable_outside(channel):
+                answer = self.edit(key, event.run, partial(delivery.send, self.client, channel))
+        except Later:
+            return
+        except AWAY as error:
+            self.edits.put_off(key, event.run, error)
+            return
+        self.note(*key, channel=channel, ts=delivery.update if answer else None, run=event.run)
+        self.edits.over(key)
+
+    def edit_again(self, number: int, place: str) -> None:
+        """An edit that is late, as it would be made now."""
+        (event,) = self.ledger.events(after=number - 1, limit=1)
+        run = self.ledger.run(event.run or "")
+        if run.target not in self.settings.targets:
+            return
+        if place == "card":
+            self.show(run)
+            return
+        try:
+            for delivery in deliveries(event, run, self.settings, self.people, self.ledger):
+                if delivery.place == place:
+                    self.edit_copy(event, delivery, delivery.channel or "")
+                    return
+        except AWAY as error:
+            self.edits.put_off((number, place), run.id, error)
+            return
+        self.edits.over((number, place))
 
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
@@ -296,12 +361,8 @@ class Announcer:
         call: Callable[[], Any],
         where: str = "",
         raising: set[str] | frozenset[str] = frozenset(),
-        once: bool = False,
     ) -> Any | None:
-        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses.
-
-        `once`: what can be left out holds up nothing that has happened; raises Dropped instead of trying again.
-        """
+        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses."""
         wait = 0.5
         while True:
             try:
@@ -319,8 +380,6 @@ class Announcer:
                 wait = wanted or wait
             except (OSError, http.client.HTTPException) as error:
                 log.warning("slack does not answer", error=type(error).__name__)
-            if once:
-                raise Dropped(wait)
             self._away = self._away or self.ledger.clock()
             self.rest(wait)
             wait = min(wait * 2, 30.0)

@@ -147,6 +147,10 @@ class Transaction:
         row = {"event": event, "place": place, "at": stamp(self.now), **columns}
         insert(self._db, "posts", row, "INSERT OR REPLACE")
 
+    def unpost(self, event: int, place: str) -> None:
+        """Forget what was remembered of that place, if anything was."""
+        self._db.conn.execute("DELETE FROM posts WHERE event = ? AND place = ?", [event, place])
+
     def probe(self) -> None:
         """A row that says nothing: can it be written?"""
         self._db.table("reminders").insert(

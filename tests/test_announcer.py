@@ -372,6 +372,89 @@ def test_the_card_of_a_run_that_has_ended_shows_at_once_what_is_done_after_it(of
     assert "rb.release" not in shown()
 
 
+class Hands:
+    """A clock that is moved by hand; stands in for the module `time`."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def edits(office: Office) -> int:
+    """How many edits Slack was asked for."""
+    with office.slack.state.reading():
+        return sum(name == "chat.update" for name, _ in office.slack.state.calls)
+
+
+def test_a_card_that_slack_will_not_edit_holds_up_nothing_that_is_told(office: Office) -> None:
+    run = office.asked()
+    office.announcer.catch_up()
+    office.slack.faults.errors["chat.update"] = "internal_error"
+    office.desk.deny(run.id, BOB, "not today")
+    other = office.asked(INC)
+    office.drills(1)
+    office.announcer.catch_up()
+    assert office.all_told() and office.periods()
+    card, *lines = office.new()[:4]
+    assert "denied" not in card.text and "was denied by" in lines[2].text  # identify, rehearse, denied
+    assert other.id in office.new(INC)[0].text and other.id in office.slack.direct("U0CHEN")[-1].text
+    office.slack.faults.errors.clear()
+    before = [m.ts for place in (CHANNEL, INC, "D0BOB", "D0CHEN") for m in office.messages(place)]
+    office.start()  # the next start knows what is late, although this run has ended
+    office.announcer.catch_up()
+    assert "denied" in card.text and "rb.review" not in str(card.blocks)
+    copies = [m for m in office.slack.direct("U0CHEN") if run.id in m.text]
+    assert [("was denied" in m.text, "rb.review" in str(m.blocks)) for m in copies] == [(True, False)]
+    assert [m.ts for place in (CHANNEL, INC, "D0BOB", "D0CHEN") for m in office.messages(place)] == before
+    assert office.ledger.posts("place LIKE 'late%'", ()) == []
+
+
+def test_an_edit_is_tried_again_after_pauses_that_grow(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    hands = Hands()
+    monkeypatch.setattr("bot.edits.time", hands)
+    run = office.asked()
+    office.announcer.catch_up()
+    office.slack.faults.errors["chat.update"] = "internal_error"
+    office.desk.deny(run.id, BOB, "not today")
+    tried = []
+    for _ in range(120):
+        before = edits(office)
+        office.announcer.catch_up()
+        tried += [hands.now - 1000] if edits(office) > before else []
+        hands.now += 1
+    assert tried == [0, 1, 3, 7, 15, 31, 61, 91]
+    office.slack.faults.errors.clear()
+    hands.now += 30
+    office.announcer.catch_up()
+    before = edits(office)
+    hands.now += 300
+    office.announcer.catch_up()
+    assert edits(office) == before and "denied" in office.new()[0].text
+
+
+def test_where_slack_limits_edits_all_of_them_wait_and_lines_do_not(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = Hands()
+    monkeypatch.setattr("bot.edits.time", hands)
+    run = office.asked()
+    office.announcer.catch_up()
+    office.slack.faults.only, office.slack.faults.ratelimit = {"chat.update"}, 1
+    office.slack.faults.retry_after = 20
+    office.desk.deny(run.id, BOB, "not today")
+    office.announcer.catch_up()
+    assert office.all_told() and "was denied by" in office.new()[-1].text
+    assert office.slack.faults.ratelimit == 0
+    before = edits(office)
+    hands.now += 19
+    office.announcer.catch_up()
+    assert edits(office) == before and "denied" not in office.new()[0].text
+    hands.now += 1
+    office.announcer.catch_up()
+    assert edits(office) == before + 3 and "denied" in office.new()[0].text  # the card, and a copy for each approver
+
+
 def test_a_target_that_left_the_settings_does_not_stop_the_others(office: Office) -> None:
     office.asked()
     office.drills(1)

@@ -65,7 +65,7 @@ def test_in_some_hundred_worlds_nothing_is_lost_and_nobody_gets_past_the_rules(s
     assert set(seen["state"]) == set(State)
     assert set(seen["fault"]) >= HAPPENED and set(seen["crash"]) >= DIED and set(seen["refused"]) >= REFUSED
     assert set(seen["glass"]) >= {"runs", "owed", "reviewed"} and "form not opened" in seen["log"]
-    assert set(seen["slack"]) == {*FAULTS, "away", "invalid_auth"}
+    assert set(seen["slack"]) == {*FAULTS, "away", "edits nothing", "invalid_auth"}
     assert set(seen["script"]) == {"rollback", "reapply", "restore"} and set(seen["delivered"]) == {"late", "twice"}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import bot.announcer
 import bot.countdown
 import bot.drain
+import bot.edits
 import bot.guard
 import bot.pace
 import bot.people
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 TIMED = (
-    bot.announcer, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger, core.meter,
+    bot.announcer, bot.edits, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger,
+    core.meter,
 )  # fmt: skip
 NOON = datetime(2026, 11, 10, 9, 50, tzinfo=UTC)  # ten minutes before a drill is due
 

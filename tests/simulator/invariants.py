@@ -17,6 +17,8 @@ WAITS = {
     State.NEEDS_A_PERSON: {"rb.resume", "rb.keep", "rb.look"},
 }  # fmt: skip
 """Who must act is named on the card, with these buttons."""
+OVER = {"rb.review", "rb.deny", "rb.withdraw", "rb.breakglass", "rb.stop", *set().union(*WAITS.values())}
+"""Buttons that no card shows once its run has ended."""
 TOLD = {
     "approved", "unapproved", "plan_changed", "denied", "withdrawn", "expired", "resumed", "continued", "checking_again", "kept",
     "notme", "released", "reapplied", "restored", "done", "differs", "step_failed", "interrupted", "found_committed", "unknown",
@@ -138,6 +140,8 @@ def endings(world: World, runs: list[Run]) -> list[str]:
     for run in runs:
         if not run.is_open:
             found += [] if run.ended_at else [f"{run.id} is {run.state} without a time"]
+            over = (world.buttons(run) or set()) & OVER
+            found += [f"{run.id} is {run.state}, but its card still shows {sorted(over)}"] if over else []
         elif run.state not in WAITS or (run.state is State.NEEDS_A_PERSON and not run.half_done):
             found.append(f"{run.id} hangs, {run.state}")
         else:
@@ -201,9 +205,9 @@ def told(world: World, runs: list[Run], events: list[Event]) -> list[str]:
     """Each event that the channel must hear of was told there, in order, and once."""
     ledger, found = world.process.ledger, []
     noted = {(post["channel"], post["ts"]): str(post["place"]) for post in ledger.posts("ts IS NOT NULL", ())}
-    no = ledger.posts(
-        "ts IS NULL AND place <> 'told'", ()
-    )  # Slack would not have it: a channel or a thread that is gone
+    found += [f"{row['place']} is still to be edited" for row in ledger.posts("place LIKE 'late %'", ())]
+    # Slack would not have it: a channel or a thread that is gone
+    no = ledger.posts("ts IS NULL AND place <> 'told' AND place NOT LIKE 'late %'", ())
     refused = {int(post["place"][7:]) if post["place"].startswith("thread ") else post["event"] for post in no}
     lines = defaultdict(list)
     for message in world.slack.messages:

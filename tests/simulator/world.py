@@ -70,6 +70,7 @@ class World:
         self.asked_anew: dict[str, float] = {}  # run -> when its approvers' rights were asked last
         self.dying = self.rng.choice((0.0, 0.001, 0.003, 0.01))
         self.failing = self.rng.choice((0.0, 0.02, 0.1))
+        self.stubborn = self.rng.random() < 0.05  # Slack posts, and edits nothing
         self.scratch: set[str] = set()
         self.clock = Clock()
         self.bases = {name: Database(self, name, parts=self.rng.choice((1, 1, 2))) for name in TARGETS}
@@ -190,6 +191,9 @@ class World:
         if self.clock.mono < self.slack.away_until:
             self.count("slack", "away")
             return "refused"
+        if self.stubborn and method == "chat.update":
+            self.count("slack", "edits nothing")
+            return "internal_error"
         if self.rng.random() >= self.failing:
             return None
         fault = self.rng.choice((FAULTS[0], FAULTS[1], *FAULTS[4:]))
