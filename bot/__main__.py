@@ -20,7 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.error import BoltError
 
-from bot.announcer import Announcer, SlackRefuses
+from bot.announcer import Announcer
 from bot.app import build_app
 from bot.client import client_of, name_of, passing
 from bot.clock import scheduler
@@ -30,6 +30,7 @@ from bot.http import HttpDoor
 from bot.pace import Pace
 from bot.people import AWAY, People
 from bot.questions import healthy, may_approve, read_back
+from bot.sending import SlackRefuses
 from bot.vitals import Vitals
 from bot.watchdog import Watchdog
 from bot.worker import Worker

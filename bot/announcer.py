@@ -1,20 +1,16 @@
 """Posts the ledger to Slack: in order, once, rate-limited, and never in the way of the rollback.
 
 The events are the outbox: each is delivered to its places, and each delivery is remembered in `posts` before the next.
-After a restart it goes on with the first event that is not marked as told. Where Slack's answer to a post was lost the
-post may appear twice, with the same audit number: better twice than looked up in a long channel while people wait.
+After a restart it goes on with the first event that is not marked as told. Where Slack's answer to a post was lost, the
+post is looked up before it is repeated; where it cannot be looked up it may appear twice, with the same audit number.
 """
 
 from __future__ import annotations
 
-import http.client
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -23,15 +19,16 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
-from bot.client import FOR_GOOD, name_of, passing, status_of
+from bot.client import name_of
 from bot.context import context_of
 from bot.deliveries import DECIDED, Delivery, deliveries
 from bot.edits import Edits, Key, Later
+from bot.lookup import label_for
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
 from bot.reading import Reading
-from core.entry import Transaction
+from bot.sending import FATAL, Ended, Names, Sending, SlackRefuses
 from core.errors import Refused
 from core.ledger import Ledger
 from core.meter import HowFar
@@ -40,36 +37,23 @@ from core.settings import Settings
 
 log = structlog.get_logger()
 
-FATAL = {*FOR_GOOD, "missing_scope"}  # without a right to post, nothing can be told
 LOST_CARD = {"message_not_found", "edit_window_closed", "cant_update_message", "is_inactive", "block_mismatch"}
 NO_THREAD = {"cannot_reply_to_message", "thread_not_found"}
 PROGRESS = 3.0  # seconds between two edits of a card that only show progress
 SHOWN = 50  # cards of which we know what they show
-SILENCE = 60.0  # seconds after which late posts are introduced
 TOLD = "told"
 
 
-class Ended(Exception):
-    """Told to end while Slack did not answer: what was not delivered stays for the next start."""
-
-
-class SlackRefuses(Exception):
-    """Slack will not take anything from this app any more: the process must end loudly."""
-
-
-class Announcer:
+class Announcer(Sending):
     """One thread, the only one that posts."""
 
     def __init__(self, client: WebClient, ledger: Ledger, settings: Settings, people: People, pace: Pace) -> None:
-        self.client, self.ledger, self.settings, self.people, self.pace = client, ledger, settings, people, pace
-        self.stop = threading.Event()
-        self.beat: Callable[[], object] = lambda: None
+        super().__init__(client, ledger)
+        self.settings, self.people, self.pace = settings, people, pace
         self.far: Callable[[str], HowFar | None] = lambda run_id: None  # of the step that this process has under way
         self.after: Callable[[], object] = lambda: None  # each turn, when all is told
         self.reading = Reading()
-        self._asides: deque[Run] = deque()
         self._shown: dict[str, tuple[float, State, messages.Message]] = {}
-        self._away: datetime | None = None
         self.notary = Notary(ledger, settings, people)
         self.edits = Edits(ledger, self.write)
 
@@ -158,17 +142,24 @@ class Announcer:
         if delivery.user:
             opened = self.calling(lambda: self.client.conversations_open(users=delivery.user))
             channel = opened["channel"]["id"] if opened else None
-        answer = None
+        ts = None
         if channel and self.readable_outside(channel):
             channel = None
         if channel:
-            self.introduce(channel, run)
+            self.introduce(channel, self.ledger.head()[0] - self.told())
             self.pace.wait(channel)
-            answer = self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
-        ts = answer.get("ts") if answer else None
+            ts = self.send(event, delivery, channel)
         self.note(event.id, delivery.place, channel=channel, ts=ts, run=event.run)
         if ts:
             self.notary.seen(event.id, delivery.place)
+
+    def send(self, event: Event, delivery: Delivery, channel: str) -> str | None:
+        """The ts of what was posted; None where there is none, or Slack would not have it."""
+        if delivery.only:
+            self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
+            return None
+        more, label = {**delivery.more, "unfurl_media": False}, label_for(event, delivery.place)
+        return self.posting(channel, delivery.message, more, label, where=delivery.place, kind="delivery") or None
 
     def witness(self) -> None:
         """Show the head of the chain where no message has for long."""
@@ -177,14 +168,15 @@ class Announcer:
         if not event or not channel:
             return
         message, root = messages.witness(event), self.notary.thread(channel)
-        place, answer = "witness", None
+        place, ts = "witness", None
         if root:
             with suppress(SlackApiError):  # deleted: another thread begins
-                answer = self.calling(partial(self.post, channel, message, {"thread_ts": root}), raising=NO_THREAD)
-        if not answer:
-            place, answer = "witness root", self.calling(partial(self.post, channel, message, {}))
-        if answer:
-            self.note(event.id, place, channel=channel, ts=answer["ts"], run=event.run)
+                more, label = {"thread_ts": root}, label_for(event, "witness")
+                ts = self.posting(channel, message, more, label, raising=NO_THREAD)
+        if ts is None:
+            place, ts = "witness root", self.posting(channel, message, {}, label_for(event, "witness root"))
+        if ts:
+            self.note(event.id, place, channel=channel, ts=ts, run=event.run)
             self.notary.seen(event.id, place)
 
     def readable_outside(self, channel: str) -> bool:
@@ -193,32 +185,6 @@ class Announcer:
         if shared:
             log.error("not posted: the channel is shared with another organisation", channel=channel)
         return shared
-
-    def note(self, event: int, place: str, **columns: Any) -> None:
-        """Remember what was posted. Raises Ended."""
-        self.write(lambda t: t.post(event, place, **columns))
-
-    def write(self, change: Callable[[Transaction], object]) -> None:
-        """While the trail cannot be written nothing more is posted: it would come again. Raises Ended."""
-        wait = 0.5
-        while True:
-            try:
-                with self.ledger.transaction() as t:
-                    change(t)
-                return
-            except Refused as no:
-                log.error("what was posted cannot be noted", problem=no.message)
-            self.rest(wait)
-            wait = min(wait * 2, 5.0)
-
-    def introduce(self, channel: str, run: Run | None) -> None:
-        """After a long silence, say once that what follows is late."""
-        since, self._away = self._away, None
-        if since is None or (self.ledger.clock() - since).total_seconds() < SILENCE:
-            return
-        late = self.ledger.head()[0] - self.told()
-        message = messages.slack_was_away(since, self.ledger.clock(), late)
-        self.calling(lambda: self.client.chat_postMessage(channel=channel, **message, unfurl_links=False))
 
     def show(self, run: Run) -> None:
         """Edit the card where it differs from what is shown; state changes at once, progress every few seconds.
@@ -265,12 +231,7 @@ class Announcer:
         return context_of(run, self.settings.target(run.target), self.people, self.ledger, reading=reading)
 
     def edit(
-        self,
-        key: Key,
-        run: str | None,
-        call: Callable[[], Any],
-        raising: set[str] | frozenset[str] = frozenset(),
-        kept: bool = True,
+        self, key: Key, run: str | None, call: Callable[[], Any], raising: Names = frozenset(), kept: bool = True
     ) -> Any | None:
         """Edit what was posted, once; None where Slack says a no that waiting does not mend. Raises Later, SlackRefuses."""
         try:
@@ -319,76 +280,11 @@ class Announcer:
 
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
-        event, more = (
-            run.last.id if run.last else old["event"],
-            {"thread_ts": run.thread or old["ts"], "reply_broadcast": True},
-        )
+        event, label = run.last.id if run.last else old["event"], f"card for {old['ts']}"
+        more = {"thread_ts": run.thread or old["ts"], "reply_broadcast": True}
         try:
-            answer = self.calling(partial(self.post, old["channel"], message, more), raising=NO_THREAD)
+            ts = self.posting(old["channel"], message, more, label, raising=NO_THREAD, kind="card")
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
-            event, answer = old["event"], self.calling(partial(self.post, old["channel"], message, {}))
-        if answer:
-            self.note(event, "card", channel=old["channel"], ts=answer["ts"], run=run.id)
-
-    def aside(self, run: Run) -> None:
-        """It took effect and cannot be written down: say so beside the ledger. From any thread; this one posts."""
-        self._asides.append(run)
-
-    def say_asides(self) -> None:
-        """What no event tells, in the run's thread and in the channel: tried until Slack takes it or says no."""
-        while self._asides:
-            run = self._asides[0]
-            posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
-            if posts:
-                message = messages.unwritten(run)
-                thread = {"thread_ts": run.thread or posts[0]["ts"], "reply_broadcast": True}
-                try:
-                    self.post(posts[0]["channel"], message, thread)
-                except SlackApiError as error:
-                    log.warning("not posted", place="aside", slack_error=name_of(error))
-                    if passing(error):
-                        return
-                except (OSError, http.client.HTTPException):
-                    return
-            self._asides.popleft()
-
-    def post(self, channel: str, message: messages.Message, more: dict[str, Any]) -> Any:
-        """A message in a channel."""
-        return self.client.chat_postMessage(channel=channel, **message, **more, unfurl_links=False)
-
-    def calling(
-        self,
-        call: Callable[[], Any],
-        where: str = "",
-        raising: set[str] | frozenset[str] = frozenset(),
-    ) -> Any | None:
-        """Call Slack until it answers; None where it says a no that waiting does not mend. Raises Ended, SlackRefuses."""
-        wait = 0.5
-        while True:
-            try:
-                return call()
-            except SlackApiError as error:
-                name = name_of(error)
-                if name in FATAL:
-                    raise SlackRefuses(name) from None
-                if name in raising:
-                    raise
-                _, wanted = status_of(error)
-                if not passing(error):
-                    log.warning("not posted", place=where, slack_error=name)
-                    return None
-                wait = wanted or wait
-            except (OSError, http.client.HTTPException) as error:
-                log.warning("slack does not answer", error=type(error).__name__)
-            self._away = self._away or self.ledger.clock()
-            self.rest(wait)
-            wait = min(wait * 2, 30.0)
-
-    def rest(self, seconds: float) -> None:
-        """Wait before Slack, or the ledger, is asked again. Raises Ended."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self.beat()
-            self.say_asides()
-            if self.stop.wait(min(left, 1.0)):
-                raise Ended
+            event, ts = old["event"], self.posting(old["channel"], message, {}, label)
+        if ts:
+            self.note(event, "card", channel=old["channel"], ts=ts, run=run.id)

@@ -44,15 +44,16 @@ class Delivery:
     only: str | None = None  # user id of the only reader
 
     def send(self, client: WebClient, channel: str) -> Any:
-        """The Web API call."""
+        """The Web API call of an edit, or of what only one person sees."""
+        text, blocks = self.message["text"], self.message["blocks"]
         if self.update:
-            text, blocks = self.message["text"], self.message["blocks"]
             return client.chat_update(channel=channel, ts=self.update, text=text, blocks=blocks)
-        if self.only:
-            text, blocks = self.message["text"], self.message["blocks"]
-            return client.chat_postEphemeral(channel=channel, user=self.only, text=text, blocks=blocks)
-        extra: dict[str, Any] = {"thread_ts": self.thread, "reply_broadcast": self.broadcast} if self.thread else {}
-        return client.chat_postMessage(channel=channel, **self.message, **extra, unfurl_links=False, unfurl_media=False)
+        return client.chat_postEphemeral(channel=channel, user=self.only or "", text=text, blocks=blocks)
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """Where in the channel a post goes."""
+        return {"thread_ts": self.thread, "reply_broadcast": self.broadcast} if self.thread else {}
 
 
 def deliveries(event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger) -> Iterator[Delivery]:

@@ -13,11 +13,12 @@ import pytest
 from slack_sdk import WebClient
 
 from bot import announcer
-from bot.announcer import TOLD, Announcer, SlackRefuses
+from bot.announcer import TOLD, Announcer
 from bot.deliveries import deliveries
 from bot.notary import QUIET
 from bot.pace import Pace
 from bot.people import People
+from bot.sending import SlackRefuses
 from core.desk import Desk
 from core.ledger import Ledger, now
 from core.meter import HowFar
@@ -238,15 +239,94 @@ def test_what_slack_did_not_take_before_the_end_is_told_after_the_next_start(off
     assert len(office.new()) == 2 and office.all_told()
 
 
-def test_a_lost_answer_repeats_a_post_that_can_be_recognised(office: Office) -> None:
+def loses(office: Office, *methods: str, times: int = 1) -> None:
+    """Slack does what it is asked, and its answer gets lost."""
     office.announcer.people.channel_id("#incidents")
-    office.slack.faults.only, office.slack.faults.lose_answer = {"chat.postMessage"}, 1
-    office.drills(1)
+    office.slack.faults.only, office.slack.faults.lose_answer = set(methods), times
+
+
+def forgets(office: Office, event: int, place: str) -> None:
+    """As if the process had died between a post and its row."""
+    with office.ledger.transaction() as t:
+        t.unpost(event, place)
+        t.unpost(event, TOLD)
+
+
+def test_where_the_answer_to_a_post_is_lost_it_is_looked_up_and_not_repeated(office: Office) -> None:
+    run = office.asked()  # its card stands in the channel, its lines in a thread
+    for _ in range(3):
+        loses(office, "chat.postMessage")
+        office.announcer.catch_up()
+        assert office.slack.faults.lose_answer == 0 and office.all_told()
+        if len(office.new()) == 3:
+            office.drills(1)
+        elif len(office.new()) == 4:
+            office.desk.deny(run.id, BOB, "not today")
+    card, *lines = office.new()
+    assert [m.thread_ts for m in lines] == [card.ts, card.ts, None, card.ts] and "denied" in lines[3].text
+    noted = {(post["channel"], post["ts"]) for post in office.ledger.posts("ts IS NOT NULL", ())}
+    assert {(m.channel, m.ts) for m in (card, *lines)} <= noted
+
+
+def test_where_it_cannot_be_looked_up_it_is_repeated_and_can_be_recognised(office: Office) -> None:
+    for scope in ("channels:history", None):
+        office.drills(1)
+        if scope:
+            office.slack.state.scopes.discard(scope)
+            loses(office, "chat.postMessage")
+        else:
+            loses(office, "chat.postMessage", "conversations.history", times=2)
+        before = len(office.new())
+        try:
+            office.announcer.catch_up()
+        finally:
+            office.slack.state.scopes.add("channels:history")
+        first, second = office.new()[before:]
+        assert (first.text, first.metadata) == (second.text, second.metadata) and office.all_told()
+        office.announcer.catch_up()
+        assert len(office.new()) == before + 2
+
+
+def test_what_was_posted_right_before_the_process_died_is_found_by_the_next_one(office: Office) -> None:
+    run = office.asked()
     office.announcer.catch_up()
-    found = office.new()
-    assert 1 <= len(found) <= 2 and len({(m.text, str(m.metadata)) for m in found}) == 1 and office.all_told()
+    office.desk.deny(run.id, BOB, "not today")
     office.announcer.catch_up()
-    assert len(office.new()) == len(found)
+    before = [m.ts for m in office.new()]
+    denied = office.ledger.head()[0]
+    forgets(office, denied, "thread")
+    office.start()
+    office.announcer.catch_up()
+    assert [m.ts for m in office.new()] == before and office.all_told()
+    assert office.ledger.posts("event = ? AND place = 'thread'", (denied,))[0]["ts"] == before[-1]
+    line = office.new()[-1]
+    line.metadata = None  # an app that may not read metadata knows it by its words
+    forgets(office, denied, "thread")
+    office.start()
+    office.announcer.catch_up()
+    assert [m.ts for m in office.new()] == before
+    line.user = "U0OTHER"  # nobody else's message counts, whatever stands in it
+    forgets(office, denied, "thread")
+    office.start()
+    office.announcer.catch_up()
+    assert len(office.new()) == len(before) + 1
+
+
+def test_a_new_card_and_an_aside_whose_answers_are_lost_stand_there_once(office: Office) -> None:
+    run = office.asked()
+    office.announcer.catch_up()
+    with office.slack.state.changing():
+        office.slack.state.messages[CHANNEL].remove(office.new()[0])
+    office.desk.approve(run.id, BOB, 1, "d" * 64)
+    loses(office, "chat.postMessage")
+    office.announcer.catch_up()
+    cards = [m for m in office.new() if not m.thread_ts]
+    assert len(cards) == 1 and "approved" in cards[0].text
+    office.announcer.aside(office.ledger.run(run.id))
+    loses(office, "chat.postMessage")
+    for _ in range(2):
+        office.announcer.say_asides()
+    assert len([m for m in office.new() if "cannot write it into my audit trail" in m.text]) == 1
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_slack_says(office: Office) -> None:
@@ -495,7 +575,8 @@ def test_what_no_message_shows_is_witnessed_in_one_quiet_thread(office: Office) 
     assert later(QUIET - 60) == []
     (first,) = later()
     number, digest = office.ledger.head()
-    assert first.metadata and first.metadata["event_payload"] == {"run": "", "event": number, "digest": digest}
+    told = {"run": "", "event": number, "digest": digest, "post": f"{digest[:16]} witness root"}
+    assert first.metadata and first.metadata["event_payload"] == told
     assert f"Audit #{number} `{digest[:16]}`" in str(first.blocks)
     assert len(later()) == 1  # once
     for _ in range(2):

@@ -14,6 +14,7 @@ import pytest
 from bot.announcer import TOLD, Announcer
 from bot.countdown import Countdown
 from bot.glass import Glass
+from bot.lookup import Lookup
 from bot.people import People
 from core import glass
 from core.desk import Desk
@@ -164,6 +165,11 @@ def break_glass_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(EAGER, "rb.breakglass", 300)
 
 
+def nobody_looks_whether_it_stands_there(patch: pytest.MonkeyPatch) -> None:
+    """A post whose answer was lost is posted again."""
+    patch.setattr(Lookup, "find", lambda self, channel, thread, message: None)
+
+
 def asks_for_ever(patch: pytest.MonkeyPatch) -> None:
     """What the database has said leads nowhere, and is asked again at once."""
     patch.setattr(Engine, "_ask_the_database", lambda self, run: None)
@@ -176,9 +182,10 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
     (nothing_was_found, "took effect", "parts"),
     (asks_for_ever, "does not end", "agreed"),
     (posts_are_not_noted, "not noted", "done"),
+    (nobody_looks_whether_it_stands_there, "stands twice", "done"),
     (told_before_it_is_posted, "never told", "restore"),
     (moves_without_comparing, "went from", "proven"),
-    (tidies_nothing, "left", "owed"),
+    (tidies_nothing, "left", "restore"),
     (a_countdown_that_nobody_sees, "has not shown its countdown", "broken"),
     (whoever_broke_it_may_review_it, "whose own it is", "owed"),
     (nobody_asks_who_is_named, "may not break the glass", "proven"),

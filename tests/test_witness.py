@@ -108,7 +108,7 @@ def test_a_line_that_stands_twice_is_nothing_and_one_that_was_deleted_is_missed(
             return office.ledger.held_against(replace(said, until="9")).faults
 
         office.people.channel_id("#incidents")
-        slack.faults.only, slack.faults.lose_answer = {"chat.postMessage"}, 1
+        slack.faults.only, slack.faults.lose_answer = {"chat.postMessage", "conversations.history"}, 3
         office.ledger.append("drill_due", {"target": "production", "period": "1", "owner": "", "last": None})
         office.announcer.catch_up()
         first, second = slack.messages(CHANNEL)

@@ -122,7 +122,7 @@ def page(given: dict[str, int], crashes: dict[str, Any], others: dict[str, Any],
         f"| all | {found['runs']:,} |",
         "",
         f"People clicked or typed {found['clicks and commands']:,} times, {found['of these unanswered']:,} of these while the bot was away; "
-        f"{found['told twice']:,} lines stand twice in the channel because an answer was lost.",
+        f"{found['told twice']:,} posts stand twice in the channel: the answer was lost, and Slack did not let the bot look.",
         "",
         *(f"{name.capitalize()}: " + told(one["counted"]) + "\n" for name, one in others.items()),
     ]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import psycopg
 
+from bot.lookup import label_of
 from core.model import Run, State
+from demo.workspace import Message
 from tests.bench_fixtures import CHANNEL
 from tests.crash.world import FIRST, UNDONE, CrashBench
 
@@ -118,7 +120,7 @@ def untouched(before: Seen, url: str) -> None:
 
 
 def told(bench: CrashBench, run: Run) -> int:
-    """Each event is told in the thread, in order, and once; how many were told twice because an answer was lost."""
+    """Each event is told in the thread, in order, and once; how many posts stand there twice, by their labels."""
     slack, ledger = bench.workspace, bench.ledger
     try:
         posts = ledger.posts("run = ? AND place LIKE 'thread%' AND ts IS NOT NULL", (run.id,))
@@ -126,22 +128,22 @@ def told(bench: CrashBench, run: Run) -> int:
         ledger.close()
     with slack.state.reading():
         messages = [one for one in slack.state.messages.get(CHANNEL, []) if one.ephemeral_for is None]
-    mine = [one for one in messages if one.metadata and one.metadata["event_payload"]["run"] == run.id]
+    mine = [one for one in messages if one.metadata and one.metadata["event_payload"].get("event")]
+    mine = [one for one in mine if one.metadata and one.metadata["event_payload"]["run"] == run.id]
     lines = [one for one in mine if one.thread_ts]
     there = {one.ts for one in lines}
     missing = [post["event"] for post in posts if post["ts"] not in there]
     assert not missing, f"the ledger says that {missing} were told, and the channel does not show them"
-    first: dict[tuple[int, str], str] = {}
-    twice = 0
-    for line in lines:
-        assert line.metadata
-        key = (line.metadata["event_payload"]["event"], line.text)
-        twice += key in first
-        first.setdefault(key, line.ts)
-    order = [event for event, _ in first]
+    first = {label_of(vars(one)): one for one in reversed(mine)}
+    order = [event_of(one) for one in lines if one is first[label_of(vars(one))]]
     assert order == sorted(order), f"told out of order: {order}"
-    cards = [one for one in mine if not one.thread_ts]
-    return twice + max(len(cards) - 1, 0)
+    return len(mine) - len(first)
+
+
+def event_of(message: Message) -> int:
+    """The number of the event that it tells."""
+    assert message.metadata
+    return int(message.metadata["event_payload"]["event"])
 
 
 def clean(bench: CrashBench, run: Run) -> Iterator[str]:

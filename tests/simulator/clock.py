@@ -14,6 +14,7 @@ import bot.edits
 import bot.guard
 import bot.pace
 import bot.people
+import bot.sending
 import bot.vitals
 import bot.worker
 import core.engine
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 TIMED = (
-    bot.announcer, bot.edits, bot.guard, bot.pace, bot.people, bot.vitals, bot.worker, core.engine, core.holds, core.ledger,
-    core.meter,
+    bot.announcer, bot.edits, bot.guard, bot.pace, bot.people, bot.sending, bot.vitals, bot.worker, core.engine, core.holds,
+    core.ledger, core.meter,
 )  # fmt: skip
 NOON = datetime(2026, 11, 10, 9, 50, tzinfo=UTC)  # ten minutes before a drill is due
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from bot.lookup import label_of
 from core.model import MOVES, STEPS, UNCHANGED, Event, Run, State
 from core.runbook import Work
 from tests.simulator import glass
+from tests.simulator.slack import Message
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -210,11 +212,12 @@ def told(world: World, runs: list[Run], events: list[Event]) -> list[str]:
     no = ledger.posts("ts IS NULL AND place <> 'told' AND place NOT LIKE 'late %'", ())
     refused = {int(post["place"][7:]) if post["place"].startswith("thread ") else post["event"] for post in no}
     lines = defaultdict(list)
+    labels = {label_of(vars(message)) for message in world.slack.messages if (message.channel, message.ts) in noted}
     for message in world.slack.messages:
         recorded = (message.channel, message.ts) in noted
         if (
             not recorded
-            and not message.lost
+            and not (message.lost and (unreadable(message) or label_of(vars(message)) in labels))
             and not message.gone
             and message.event
             and message.generation == world.generation
@@ -222,6 +225,7 @@ def told(world: World, runs: list[Run], events: list[Event]) -> list[str]:
             found.append(f"{message.ts} was posted and not noted")
         if message.event and message.channel.startswith("C") and (message.thread or recorded):
             lines[message.event].append((message, recorded))
+    found += repeated(world)
     cards = {post["run"] for post in ledger.posts("place = 'card' AND ts IS NOT NULL", ())}
     last: dict[str, int] = {}
     for event in events:
@@ -240,6 +244,26 @@ def told(world: World, runs: list[Run], events: list[Event]) -> list[str]:
                 found.append(f"event {event.id} was told after {last[event.run]}")
             last[event.run] = max(event.id, last.get(event.run, 0))
     return found
+
+
+def repeated(world: World) -> list[str]:
+    """A post stands there twice only where Slack did not say whether it stood there already."""
+    copies = defaultdict(list)
+    for message in world.slack.messages:
+        if message.event and not message.gone and "witness" not in label_of(vars(message)):
+            copies[message.channel, label_of(vars(message))].append(message)
+    for several in copies.values():
+        world.counters["told", "twice"] += len(several) - 1
+    return [
+        f"{label} stands twice in {channel}, at {several[-1].ts} too"
+        for (channel, label), several in copies.items()
+        if not all(map(unreadable, several[:-1]))
+    ]
+
+
+def unreadable(message: Message) -> bool:
+    """Could nobody know that it stood there?"""
+    return message.unread or message.channel.startswith("D")
 
 
 def is_card(message: object) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from slack_bolt.response import BoltResponse
 from sqlite_utils import Database
 
-from bot.announcer import Announcer, Ended, SlackRefuses
+from bot.announcer import Announcer
 from bot.app import failed
 from bot.clock import guarded, remind_of_drills, tidy
 from bot.commands import Commands
@@ -28,6 +28,7 @@ from bot.pace import Pace
 from bot.people import People
 from bot.rate import Rate
 from bot.reply import Reply
+from bot.sending import Ended, SlackRefuses
 from bot.vitals import Vitals
 from bot.worker import Worker
 from core.desk import Desk

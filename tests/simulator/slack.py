@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 CHANNEL, TEAM, APP, GROUP = "C0INCIDENTS", "T0TEAM", "A0APP", "S0ONCALL"
+USER, BOT = "U0ROLLBACK", "B0ROLLBACK"
+READS = {"conversations.history", "conversations.replies", "auth.test"}
 Json = dict[str, Any]
 FAULTS = (
     "refused",
@@ -41,7 +43,9 @@ class Message:
     shown: list[Json]
     event: int | None
     generation: int
+    metadata: Json
     lost: bool = False
+    unread: bool = False  # somebody looked for it, and Slack did not let them
     gone: bool = False
     shouted: bool = False
     at: float = 0.0  # by the world's clock that only goes forward
@@ -96,6 +100,8 @@ class Slack:
         world = self.world
         world.at("before Slack")
         fault = world.slack_fault(method)
+        if fault:
+            self.not_read(method, told)
         if fault in ("refused", "timeout"):
             world.clock.mono += 10.0 if fault == "timeout" else 0.0
             raise TimeoutError if fault == "timeout" else URLError("refused")
@@ -107,9 +113,15 @@ class Slack:
             if method == "chat.postMessage" and done["ok"]:
                 self.messages[-1].lost = True
             world.clock.mono += 10.0
+            self.not_read(method, told)
             raise TimeoutError if lost == FAULTS[2] else RemoteDisconnected("cut off")
         world.at("after Slack")
         return done
+
+    def not_read(self, method: str, told: Json) -> None:
+        """Whoever looked for a post does not learn whether it is there."""
+        for message in self.messages if method in READS else ():
+            message.unread = message.unread or told.get("channel", message.channel) == message.channel
 
     def no(self, fault: str) -> None:
         """Raises SlackApiError as the client does; where the answer is no JSON it makes an error of its own of it."""
@@ -121,11 +133,11 @@ class Slack:
         raise SlackApiError(error, answer({"ok": False, "error": error}, headers, status))
 
     def chat_postMessage(self, told: Json) -> Json:
-        world = self.world
-        event = ((told.get("metadata") or {}).get("event_payload") or {}).get("event")
+        world, metadata = self.world, told.get("metadata") or {}
+        event = (metadata.get("event_payload") or {}).get("event")
         message = Message(
             len(self.messages) + 1, told["channel"], told.get("thread_ts"), told["text"], told["blocks"], event,
-            world.generation, shouted=bool(told.get("reply_broadcast")), at=world.clock.mono,
+            world.generation, metadata, shouted=bool(told.get("reply_broadcast")), at=world.clock.mono,
         )  # fmt: skip
         if message.thread and self.find(message.channel, message.thread).gone:
             return {"ok": False, "error": "thread_not_found"}
@@ -151,6 +163,32 @@ class Slack:
         message = self.messages[int(ts.partition(".")[2]) - 1]
         assert message.channel == channel and message.ts == ts
         return message
+
+    def conversations_history(self, told: Json) -> Json:
+        """What stands in a channel, newest first."""
+        if told["channel"].startswith("D"):
+            return {"ok": False, "error": "missing_scope", "needed": "im:history"}
+        return self.page(told, [one for one in self.messages if not one.thread or one.shouted][::-1])
+
+    def conversations_replies(self, told: Json) -> Json:
+        """A thread, its first message first."""
+        return self.page(told, [one for one in self.messages if told["ts"] in (one.ts, one.thread)])
+
+    def page(self, told: Json, found: list[Message]) -> Json:
+        there = [
+            one
+            for one in found
+            if one.channel == told["channel"] and not one.gone and one.ts > (told.get("oldest") or "")
+        ]
+        shown = [
+            {"ts": one.ts, "text": one.text, "user": USER, "bot_id": BOT, "app_id": APP}
+            | ({"metadata": one.metadata} if told.get("include_all_metadata") else {})
+            for one in there
+        ]
+        return {"ok": True, "messages": shown[: told["limit"]], "has_more": len(shown) > told["limit"]}
+
+    def auth_test(self, told: Json) -> Json:
+        return {"ok": True, "user_id": USER, "bot_id": BOT, "team_id": TEAM}
 
     def chat_getPermalink(self, told: Json) -> Json:
         return {"ok": True, "permalink": f"https://example.slack.com/{told['channel']}/{told['message_ts']}"}
