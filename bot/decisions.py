@@ -99,13 +99,9 @@ class Decisions:
     def full_plan(self, body: Json, reply: Reply) -> BoltResponse:
         """Everything that is approved, page by page, only to the person who clicked."""
         run, _ = self.clicked(body)
-        view = body.get("view") or {}
-        if view.get("type") == "modal":
+        if (body.get("view") or {}).get("type") == "modal":
             page = messages.page_of(str(body["actions"][0].get("block_id"))) or 1
-            reply.client.views_update(
-                view_id=view["id"], hash=view.get("hash"), view=reply.seal(messages.full_plan(run, page))
-            )
-            return reply.ack()
+            return reply.turn(messages.full_plan(run, page))
         return reply.open(messages.full_plan(run, 1))
 
     def timeline(self, body: Json, reply: Reply) -> BoltResponse:

@@ -13,6 +13,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
+from bot.client import name_of
 from core.errors import Problem, Refused
 from core.model import Json
 from core.redact import clean_all
@@ -21,6 +22,7 @@ from core.refusals import Duplicate
 log = structlog.get_logger()
 UNHEARD = (SlackApiError, OSError, http.client.HTTPException)
 """What slack_sdk raises where an answer does not get through."""
+TURNED = {"hash_conflict", "not_found"}  # another click has turned the page, or the form was closed
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,17 @@ class Reply:
             log.warning("form not opened", error=type(error).__name__)
             return {}
 
-    def change(self, view: Json, into: Json) -> None:
-        """Put something else into an open form, unless it has changed meanwhile."""
+    def change(self, view: Json, into: Json) -> bool:
+        """Put something else into an open form, unless it has changed meanwhile. False: Slack does not do it."""
         try:
             self.client.views_update(view_id=str(view["id"]), hash=view.get("hash"), view=self.seal(clean_all(into)))
         except UNHEARD as error:
-            log.warning("form not changed", error=type(error).__name__)
+            log.warning("form not changed", error=name_of(error) or type(error).__name__)
+            return name_of(error) in TURNED
+        return True
+
+    def turn(self, view: Json) -> BoltResponse:
+        """Show another page in the form that was clicked."""
+        if not self.change(self.body["view"], view):
+            return self.refuse(Refused("E-SLACK", "Slack did not show the page.", "Click again."))
+        return self.ack()

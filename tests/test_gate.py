@@ -16,12 +16,13 @@ import gate_bodies as bodies
 import messages_catalogue as catalogue
 import pytest
 from gate_bodies import BOB, INC, Json
-from slack_bolt import BoltRequest
+from slack_bolt import Ack, BoltRequest, Respond
 from slack_bolt.response import BoltResponse
 from slack_sdk import WebClient
 from structlog.testing import capture_logs
 
 import bot.guard
+from bot import messages
 from bot.app import build_app
 from bot.asking import Asking
 from bot.decisions import Decisions
@@ -30,6 +31,7 @@ from bot.glass import Glass
 from bot.guard import AT_HOME, OF_HOME, ONLY_SHOWN
 from bot.people import People
 from bot.rate import Rate
+from bot.reply import Reply
 from bot.vitals import Vitals
 from core.desk import Desk
 from core.engine import Engine
@@ -39,6 +41,7 @@ from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
 from core.settings import BreakGlass, Settings, Target
 from demo.workspace import Workspace
+from demo.workspace.views import push_on
 
 RUN, PLAN = "RB-7K3M", "plan-0123456789ab.1"
 SHOWN = {"run": RUN, "rev": 1, "digest": "d" * 64}
@@ -337,3 +340,29 @@ def test_an_approver_whom_slack_does_not_know_any_more_loses_what_he_approved(ga
         gate.people.may_approve(Person("U0NOBODY", "Nobody"), run, gone)
     assert no.value.code == "E-GUEST"
     gate.people.may_approve(Person(BOB, "Bob"), run, target)
+
+
+def test_a_page_that_slack_does_not_turn_is_answered_and_no_fault_of_ours(gate: Gate) -> None:
+    slack, body = gate.slack, gate.page()
+    plan = messages.full_plan(gate.ledger.run(RUN))
+    opened = push_on(slack.state, BOB, gate.forms.sealed(plan, BOB), on_top=False)
+    body["view"] |= {"id": opened.id, "hash": opened.hash}
+    body["actions"][0]["block_id"] = "page:1"
+    told = []
+    for error, title in (
+        ("", plan["title"]["text"]),
+        ("hash_conflict", plan["title"]["text"]),
+        ("internal_error", "Not done"),
+    ):
+        slack.faults.errors = {"views.update": error} if error else {}
+        body["trigger_id"] = slack.state.new_trigger(BOB, opened.id)
+        reply = Reply(body, Ack(), Respond(response_url=None), gate.people.client, lambda view: view)
+        with capture_logs() as said:
+            assert reply.answer(gate.decisions.full_plan).status == 200
+        told.append([one["event"] for one in said])
+        assert slack.state.modals[BOB][-1].title == title
+        body["view"]["hash"] = opened.hash
+    assert told == [[], ["form not changed"], ["form not changed", "refused"]]
+    slack.faults.errors = {"views.update": "internal_error", "views.push": "internal_error"}
+    assert reply.answer(gate.decisions.full_plan).status == 200  # nobody can be told, and nothing breaks
+    slack.faults.errors = {}
