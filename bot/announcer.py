@@ -19,7 +19,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
-from bot.client import name_of
+from bot.client import name_of, said
 from bot.context import context_of
 from bot.deliveries import DECIDED, Delivery, deliveries
 from bot.edits import Edits, Key, Later
@@ -141,7 +141,9 @@ class Announcer(Sending):
         channel: str | None = delivery.channel
         if delivery.user:
             opened = self.calling(lambda: self.client.conversations_open(users=delivery.user))
-            channel = opened["channel"]["id"] if opened else None
+            channel = said(opened, "channel", "id") or None
+            if opened and not channel:
+                log.warning("odd answer", place=delivery.place, lacks="channel.id")
         ts = None
         if channel and self.readable_outside(channel):
             channel = None

@@ -56,6 +56,17 @@ class Client(WebClient):
             self.vitals.beat()
 
 
+class OddAnswer(OSError):
+    """Slack says `ok`, and not what was asked: as good as no answer."""
+
+
+def said(answer: Any, *names: str) -> str:
+    """A text in an answer, by its names from outside in; empty where it is not there, whatever stands there instead."""
+    for name in names:
+        answer = answer.get(name) if hasattr(answer, "get") else None
+    return answer if isinstance(answer, str) else ""
+
+
 def outcome_of(error: SlackApiError) -> str:
     """`ratelimited`, `unavailable`, or `refused` where asking again would not help."""
     status, _ = status_of(error)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from slack_sdk import WebClient
 
-from bot.client import name_of
+from bot.client import OddAnswer, name_of, said
 from bot.messages import Message
 from bot.people import AWAY
 from bot.witness import PAGE, Author
@@ -52,7 +52,7 @@ class Lookup:
         except AWAY as error:
             log.warning("not looked up", channel=channel, error=name_of(error) or type(error).__name__)
             return None
-        found = [str(one["ts"]) for one in page if author.wrote(one) and same(one, message, since)]
+        found = [said(one, "ts") for one in page if author.wrote(one) and same(one, message, since)]
         if found:
             log.info("stands there already", channel=channel, post=label_of(message))
         return {"ts": min(found)} if found else None
@@ -61,7 +61,7 @@ class Lookup:
         """Who we are. Raises one of AWAY."""
         if self._author is None:
             me = self.client.auth_test()
-            self._author = Author(str(me.get("bot_id") or ""), "", str(me.get("user_id") or ""))
+            self._author = Author(said(me, "bot_id"), "", said(me, "user_id"))
         return self._author
 
     def page(self, channel: str, thread: str | None, since: str) -> list[Any]:
@@ -72,7 +72,11 @@ class Lookup:
             answer = self.client.conversations_replies(ts=thread, **where)
         else:
             answer = self.client.conversations_history(**where)
-        return [one for one in answer.get("messages") or [] if isinstance(one, dict) and one.get("ts")]
+        found = answer.get("messages")
+        if not isinstance(found, list):
+            log.warning("odd answer", channel=channel, lacks="messages")
+            raise OddAnswer("Slack did not say what stands there")
+        return [one for one in found if isinstance(one, dict) and said(one, "ts")]
 
 
 def same(one: Any, message: Message, since: str) -> bool:
@@ -84,5 +88,4 @@ def same(one: Any, message: Message, since: str) -> bool:
 
 def label_of(message: Any) -> str:
     """Its label; empty where it has none."""
-    payload = (message.get("metadata") or {}).get("event_payload")
-    return str(payload.get(LABEL) or "") if isinstance(payload, dict) else ""
+    return said(message, "metadata", "event_payload", LABEL)

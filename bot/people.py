@@ -13,6 +13,7 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.client import OddAnswer, said
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Person, Run
@@ -42,7 +43,11 @@ class People:
         if value is not None and time.monotonic() - at < KEPT:
             known: T = value
             return known
-        fresh = ask()
+        try:
+            fresh = ask()
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.warning("odd answer", asked=key, error=type(error).__name__)
+            raise OddAnswer(f"Slack did not say: {key}") from None
         with self._guard:
             self._kept[key] = (time.monotonic(), fresh)
         return fresh
@@ -64,8 +69,8 @@ class People:
             user = self.user(user_id)
         except AWAY:
             return Person(user_id, fallback or user_id)
-        profile = user.get("profile") or {}
-        return Person(user_id, profile.get("real_name") or user.get("real_name") or user.get("name") or user_id)
+        named = said(user, "profile", "real_name") or said(user, "real_name") or said(user, "name")
+        return Person(user_id, named or user_id)
 
     def channel(self, channel_id: str) -> dict[str, Any]:
         """Slack's record of a channel. Raises one of AWAY."""
@@ -149,7 +154,10 @@ class People:
             return None
 
     def _permalink(self, channel: str, ts: str) -> str:
-        return str(self.client.chat_getPermalink(channel=channel, message_ts=ts)["permalink"])
+        found = said(self.client.chat_getPermalink(channel=channel, message_ts=ts), "permalink")
+        if not found:
+            raise LookupError("permalink")
+        return found
 
     # -- rules ---------------------------------------------------------------------------------------------
 

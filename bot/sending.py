@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot import messages
-from bot.client import FOR_GOOD, name_of, passing, status_of
+from bot.client import FOR_GOOD, name_of, passing, said, status_of
 from bot.lookup import Lookup, label_for, labelled
 from core.entry import Transaction
 from core.errors import Refused
@@ -69,10 +69,10 @@ class Sending:
         answer = self.calling(call, where, raising, find, sent)
         if answer is None:
             return None
-        if not answer.get("ts"):
+        if not said(answer, "ts"):
             log.warning("odd answer", place=where or label, lacks="ts")
-            answer = find() or {}
-        return str(answer.get("ts") or "")
+            answer = find()
+        return said(answer, "ts")
 
     def calling(
         self,
@@ -136,12 +136,12 @@ class Sending:
         while self._asides:
             run = self._asides[0]
             posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
-            if posts and not self.said(run, str(posts[0]["channel"]), run.thread or str(posts[0]["ts"])):
+            if posts and not self.said_aside(run, str(posts[0]["channel"]), run.thread or str(posts[0]["ts"])):
                 return
             self._asides.popleft()
             self._aside_sent = False
 
-    def said(self, run: Run, channel: str, thread: str) -> bool:
+    def said_aside(self, run: Run, channel: str, thread: str) -> bool:
         """Try once. False: it is to be tried again."""
         message = labelled(messages.unwritten(run), label_for(run.last, "aside"), run.id)
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from slack_sdk import WebClient
+from structlog.testing import capture_logs
 
 from bot import announcer
 from bot.announcer import TOLD, Announcer
@@ -26,6 +27,7 @@ from core.model import Person, Request, Run, State
 from core.redact import SecretStr
 from core.settings import Settings, Target
 from demo.workspace import Message, Workspace
+from demo.workspace.methods import METHODS, Method
 from tests.messages_story import COUNTED, EXECUTE, IDENTIFY, PUT_IN, REHEARSE, VERIFY, WHOLE
 from tests.stand_ins import until
 
@@ -327,6 +329,35 @@ def test_a_new_card_and_an_aside_whose_answers_are_lost_stand_there_once(office:
     for _ in range(2):
         office.announcer.say_asides()
     assert len([m for m in office.new() if "cannot write it into my audit trail" in m.text]) == 1
+
+
+@pytest.mark.parametrize("lacks", ["ts", "channel", "permalink", "user", "messages"])
+def test_an_answer_that_lacks_what_was_asked_for_ends_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    def without(call: Any) -> Any:
+        return lambda state, args: {key: value for key, value in call(state, args).items() if key != lacks}
+
+    if lacks == "channel":
+        kept = {"conversations.open": METHODS["conversations.open"]}
+    else:
+        kept = {name: one for name, one in METHODS.items() if name != "conversations.info"}
+    for name, method in kept.items():
+        monkeypatch.setitem(METHODS, name, Method(without(method.call), method.scope))
+    before = len(office.slack.direct("U0BOB"))
+    with capture_logs() as logged:
+        run = office.asked()
+        office.announcer.catch_up()
+        office.desk.deny(run.id, BOB, "not today")
+        loses(office, "chat.postMessage")
+        office.announcer.catch_up()
+    assert office.all_told() and "odd answer" in [one["event"] for one in logged]
+    card, *lines = office.new()
+    repeated = lacks == "messages"  # it could not be looked up
+    assert [m.thread_ts for m in lines] == [card.ts] * (4 if repeated else 3) and "denied" in card.text
+    noted = {post["ts"] for post in office.ledger.posts("channel = ?", (CHANNEL,))}
+    assert {card.ts, lines[-1].ts} <= noted  # a post whose address Slack kept back is looked up too
+    assert len(office.slack.direct("U0BOB")) - before == (0 if lacks == "channel" else 1)
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_slack_says(office: Office) -> None:
