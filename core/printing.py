@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.model import Event, Json, Run
+from core.quantities import plural
 from core.redact import visible
 
 if TYPE_CHECKING:
@@ -24,29 +25,6 @@ def plain(text: str) -> str:
 def paragraph(text: str) -> str:
     """The same for a sentence of our own that may have several lines."""
     return "\n".join(visible(re.sub(r"<#(\w+)>", r"#\1", line.replace("*", ""))) for line in text.split("\n"))
-
-
-def seconds(value: float) -> str:
-    """`0.4 s`, `38 s`, `1 min 55 s`."""
-    if value < 10:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def many(count: int, noun: str) -> str:
-    """`1 statement`, `8 statements`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def size(count: int) -> str:
-    """Bytes in the unit that people read."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
 
 
 def what(run: Run) -> str:
@@ -142,18 +120,18 @@ def audit(verdict: Verdict, held: Held | None = None) -> list[str]:
 def witness(held: Held, unbroken: bool) -> list[str]:
     """What was posted, held against the ledger. Through an unbroken chain a digest vouches for what is before it."""
     said = held.said
-    head = f"{many(held.witnesses, 'digest')} posted in {plain(', '.join(said.places))}"
+    head = f"{plural(held.witnesses, 'digest')} posted in {plain(', '.join(said.places))}"
     lines = [f"{head}: {'the ledger CONTRADICTS what was posted:' if held.faults else 'all agree'}"]
     lines += [f"  {plain(fault)}" for fault in held.faults]
     if held.faults and held.sound and unbroken:
         lines.append(f"up to event {held.sound} the ledger is as it was posted")
     if held.newest:
-        since = f"; {many(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain"
+        since = f"; {plural(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain"
         lines.append(
             f"newest witness: event {held.newest.number}{since if held.since else ', the head'} ({held.newest.where})"
         )
     if said.edited:
-        lines.append(f"{many(said.edited, 'message')} of ours did not count: edited since, as cards are")
+        lines.append(f"{plural(said.edited, 'message')} of ours did not count: edited since, as cards are")
     return lines + [f"not read: {plain(sentence)}" for sentence in said.unread]
 
 

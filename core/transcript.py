@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.model import STEPS, Event, Json, Run
-from core.printing import many, plain, seconds, size, what
+from core.printing import plain, what
+from core.quantities import duration as seconds
+from core.quantities import plural as many
+from core.quantities import size
 from core.redact import visible
 
 if TYPE_CHECKING:
@@ -38,83 +42,92 @@ def saved(told: Json) -> str:
     return " and ".join(parts) or "no rows"
 
 
-def price(run: Run) -> list[str]:
+Row = tuple[str, str]
+"""A label, and what it says; an empty label goes on with the one above."""
+
+
+def aligned(rows: Sequence[Row]) -> list[str]:
+    """The rows in columns."""
+    return [f"  {label:<16} {text}" for label, text in rows]
+
+
+def price(run: Run) -> list[Row]:
     """What a way back costs."""
     found = run.evidence["rehearse"]
     if run.kind == "reapply":
         back = found.get("back", {})
-        lines = [f"  puts back        {saved(run.evidence['identify']['saved'])}; keeps every write made since"]
-        lines += [
-            f"  WARNING          {many(one['rows'], 'saved row')} of {plain(one['table'])} kept aside: {plain(one['reason'])}"
+        rows = [("puts back", f"{saved(run.evidence['identify']['saved'])}; keeps every write made since")]
+        return rows + [
+            ("WARNING", f"{many(one['rows'], 'saved row')} of {plain(one['table'])} kept aside: {plain(one['reason'])}")
             for one in back.get("aside", ())
         ]
-        return lines
-    lines = []
-    for one in found["losses"]:
-        table = plain(one["table"].removeprefix("public."))
-        told = (
-            f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
-            if not one["about"]
-            else "not counted"
-        )
-        if one.get("saved"):
-            told = f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
-        lines.append(f"  WILL BE LOST     {table}: {told}")
     names = run.evidence["identify"]
     stops = ", ".join(map(plain, names["services"]["names"])) or "no service"
+    lost = [
+        ("WILL BE LOST", f"{plain(one['table'].removeprefix('public.'))}: {lost_of(one)}") for one in found["losses"]
+    ]
     return [
-        *(lines or ["  will be lost     nothing was written since the backup"]),
-        f"  stops            {stops}, for the swap",
-        f"  keeps            the database of now, as {plain(names['kept'])}",
+        *(lost or [("will be lost", "nothing was written since the backup")]),
+        ("stops", f"{stops}, for the swap"),
+        ("keeps", f"the database of now, as {plain(names['kept'])}"),
     ]
 
 
-def restored(run: Run) -> list[str]:
+def lost_of(one: Json) -> str:
+    """What a restore loses of one table."""
+    if one.get("saved"):
+        return f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
+    if one["about"]:
+        return "not counted"
+    return f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
+
+
+def restored(run: Run) -> list[Row]:
     """Does the schema from before come back?"""
     found = run.evidence["rehearse"]
     if found["restores"] == "exact":
-        note = [f"  not quite        {plain(d['message'])} (cosmetic)" for d in found["differences"]]
+        note = [("not quite", f"{plain(d['message'])} (cosmetic)") for d in found["differences"]]
         before = "the rollback" if run.kind == "reapply" else "the migration"
-        return [f"  schema           as it was before {before}", *note]
+        return [("schema", f"as it was before {before}"), *note]
     if found["restores"] == "unknown":
-        return [f"  schema           not compared with the one from before: {plain(found['why_unknown'])}"]
-    lines = [f"                   {plain(d['message'])}" for d in found["differences"] if d["severity"] == "harmful"]
-    return ["  WARNING          the script does not restore the schema from before:", *lines]
+        return [("schema", f"not compared with the one from before: {plain(found['why_unknown'])}")]
+    rows = [("", plain(d["message"])) for d in found["differences"] if d["severity"] == "harmful"]
+    return [("WARNING", "the script does not restore the schema from before:"), *rows]
 
 
-def seen(run: Run) -> list[str]:
+def seen(run: Run) -> list[Row]:
     """What no statement says: parts, cascades, rewrites, a broken way forward, who uses the tables now."""
     found = run.evidence["rehearse"]
-    lines = [f"  part {n:<12}{plain(one['about'])}" for n, one in enumerate(found.get("parts", ()), 1)]
-    lines += [f"  CASCADE takes    {plain(one['kind'])} {plain(one['name'])}" for one in found.get("cascaded", [])]
-    lines += [f"  rewrites         {plain(table)}, whole, under a lock" for table in found.get("rewritten", [])]
+    rows = [(f"part {n}", plain(one["about"])) for n, one in enumerate(found.get("parts", ()), 1)]
+    rows += [("CASCADE takes", f"{plain(one['kind'])} {plain(one['name'])}") for one in found.get("cascaded", [])]
+    rows += [("rewrites", f"{plain(table)}, whole, under a lock") for table in found.get("rewritten", [])]
     if found.get("reapplies") is False:
-        lines.append(
-            f"  WARNING          the migration does not apply again afterwards: {plain(found['why_not_reapplies'])}"
-        )
+        why = plain(found["why_not_reapplies"])
+        rows.append(("WARNING", f"the migration does not apply again afterwards: {why}"))
     for one in found.get("usage", []):
         table = plain(one["table"].removeprefix("public."))
         held = "".join(
             f", held by {plain(h['who'])} ({plain(h['state'])} for {h['seconds']} s)" for h in one["holders"]
         )
         if one["writes"] or one["reads"] > 9 or held:
-            lines.append(
-                f"  in use           {table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"
-            )
-    return lines + [f"  note             {plain(note)}" for note in found.get("notes", [])]
+            rows.append(("in use", f"{table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"))
+    return rows + [("note", plain(note)) for note in found.get("notes", [])]
+
+
+def doubts(run: Run) -> list[Row]:
+    """What there is to say about the scripts."""
+    return [("note", plain(note)) for item in run.going for note in item["warnings"]]
 
 
 def head(run: Run) -> list[str]:
     """The plan in a few lines."""
     first = f"{run.id}  {plain(run.target)}: {what(run)}"
     if run.kind == "restore":
-        return [first, *price(run)]
+        return [first, *aligned(price(run))]
     if run.kind == "reapply":
-        return [first, *price(run), *restored(run), *seen(run)]
-    lines = [first, f"  will be deleted  {losses(run)}; saved first", *restored(run), *seen(run)]
-    for item in run.going:
-        lines += [f"  note             {plain(note)}" for note in item["warnings"]]
-    return lines
+        return [first, *aligned([*price(run), *restored(run), *seen(run)])]
+    goes = ("will be deleted", f"{losses(run)}; saved first")
+    return [first, *aligned([goes, *restored(run), *seen(run), *doubts(run)])]
 
 
 def plan(run: Run, target: Target) -> list[str]:
@@ -207,46 +220,52 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
 
 def done(step: str, evidence: Json, run: Run) -> list[str]:
     """One finished step."""
+    how, text = outcome(step, evidence, run)
+    lines = [f"  {numbered(run, step)} {how:<9} {text}"]
+    return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
+
+
+def outcome(step: str, evidence: Json, run: Run) -> Row:
+    """How a step ended, and what it found."""
     took = seconds(evidence["seconds"])
     match step:
         case "identify" if run.kind == "restore":
-            text = f"done      the backup is unharmed, {size(evidence['backup']['bytes'])}"
+            return "done", f"the backup is unharmed, {size(evidence['backup']['bytes'])}"
         case "identify" if run.kind == "reapply":
-            text = f"done      {saved(evidence['saved'])} saved, unharmed"
+            return "done", f"{saved(evidence['saved'])} saved, unharmed"
         case "identify":
             count = len(evidence["undo"])
-            text = "done      1 migration, it has a rollback script"
-            if count != 1:
-                text = f"done      {count} migrations, each has a rollback script"
+            each = "it has a rollback script" if count == 1 else "each has a rollback script"
+            return "done", f"{many(count, 'migration')}, {each}"
         case "rehearse" if run.kind == "restore":
-            text = f"done      {took}, counted what was written since the backup"
+            return "done", f"{took}, counted what was written since the backup"
         case "rehearse" if run.kind == "reapply":
             aside = sum(one["rows"] for one in evidence["back"].get("aside", ()))
-            text = f"done      {took}, {many(evidence['statements'], 'statement')} on a copy, {many(aside, 'row')} no longer fit"
+            ran = many(evidence["statements"], "statement")
+            return "done", f"{took}, {ran} on a copy, {many(aside, 'row')} no longer fit"
         case "rehearse":
-            text = f"done      {took}, {many(evidence['statements'], 'statement')} on an empty copy"
+            return "done", f"{took}, {many(evidence['statements'], 'statement')} on an empty copy"
         case "prepare":
-            text = f"done      {took}, {evidence['equal']} of {evidence['tables']} tables equal"
+            return "done", f"{took}, {evidence['equal']} of {evidence['tables']} tables equal"
         case "backup":
-            text = f"done      {took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
+            return "done", f"{took}, {size(evidence['bytes'])}, sha256 {evidence['sha256'][:12]}"
         case "test restore":
             equal = f"{evidence['equal']} of {evidence['tables']} tables equal"
-            text = f"done      {took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
+            text = f"{took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
             back = evidence.get("way_back", {})
             if back.get("works") is not None:
                 text += ", re-apply put everything back" if back["works"] else ", RE-APPLY DID NOT PUT EVERYTHING BACK"
+            return "done", text
         case "execute" if run.kind == "restore":
-            text = f"swapped   {took}, the database of before is {plain(evidence['kept'])}"
+            return "swapped", f"{took}, the database of before is {plain(evidence['kept'])}"
         case "execute" if run.kind == "reapply":
-            text = f"committed {took}, {saved(evidence['back'])} put back"
+            return "committed", f"{took}, {saved(evidence['back'])} put back"
         case "execute":
-            text = f"committed {took}, {saved(evidence.get('saved', {}))} saved first"
+            return "committed", f"{took}, {saved(evidence.get('saved', {}))} saved first"
         case _:
             health = evidence["health"]
             asked = f", health {health['ok']} of {health['tries']}" if health else ""
-            text = f"done      {took}, schema {evidence['schema']}{asked}"
-    lines = [f"  {numbered(run, step)} {text}"]
-    return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
+            return "done", f"{took}, schema {evidence['schema']}{asked}"
 
 
 def ending(event: Event, run: Run) -> list[str]:

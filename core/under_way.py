@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from core.meter import HowFar, heard
 from core.model import Run
-from core.printing import many, size
+from core.quantities import plural as many
+from core.quantities import size
 
 if TYPE_CHECKING:
     from core.ledger import Ledger

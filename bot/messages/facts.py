@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 
 from bot.messages.blocks import Context, in_batches
@@ -19,12 +19,10 @@ from bot.messages.text import (
     utc_day,
     when,
 )
-from core.model import Json, Kind, Run
+from core.model import Json, Run
+from core.telling import WORDS as WORDS
 
 Mark = Callable[[str], str]
-
-
-WORDS: Mapping[Kind, str] = {"rollback": "Rollback", "reapply": "Re-apply", "restore": "Restore"}
 
 
 def noun(run: Run) -> str:

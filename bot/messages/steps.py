@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bot.messages.blocks import Context
 from bot.messages.evidence import equal_tables, fits, holder, lost_rows, rehearsed, took, tried_back, verified
 from bot.messages.facts import backup_words, saved_words, undo
 from bot.messages.text import code, duration, listed, plural, prose, size
-from core.model import STEPS, Json, Kind, Run, State
+from core.model import STEPS, Json, Run, State
+from core.telling import NAMES
 from core.under_way import phrase
 
-NAMES: Mapping[Kind, Mapping[str, str]] = {
-    "rollback": {
-        "identify": "Identify",
-        "rehearse": "Rehearse",
-        "backup": "Back up",
-        "test restore": "Test restore and trial run",
-        "execute": "Execute",
-        "verify": "Verify",
-    },
-    "reapply": {"identify": "Identify", "rehearse": "Rehearse", "execute": "Re-apply", "verify": "Verify"},
-    "restore": {
-        "identify": "Identify",
-        "rehearse": "Count what is lost",
-        "prepare": "Restore into a new database",
-        "execute": "Swap names",
-        "verify": "Verify",
-    },
-}
 _CLOSED = frozenset({State.STOPPED, State.DENIED, State.EXPIRED, State.WITHDRAWN, State.REFUSED})
 
 

@@ -9,11 +9,16 @@ on what he reads here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from core.quantities import duration as duration
+from core.quantities import listed as listed
+from core.quantities import number as number
+from core.quantities import plural as plural
+from core.quantities import size as size
 from core.redact import visible
+from core.telling import MARKED
 
 SECTION = 2800
 """Characters in a section: Slack takes 3,000, the rest is reserve."""
@@ -22,7 +27,6 @@ TEXT = 400
 
 _EMOJI = re.compile(r":(?=[\w+'-]*[A-Za-z+-])([\w+'-]+):|(?<!\d):(\d+):")  # `:100:` is one, `14:02:31` is a time
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
-_MARKED = re.compile(r"`([^`\n]+)`|\*([\w.@#-]{1,64})\*")
 _FENCES = re.compile(r"`{3,}")
 _ENTITY = re.compile(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|.", re.DOTALL)
 
@@ -69,7 +73,7 @@ def code(name: str, limit: int = 300) -> str:
 def prose(text: str, limit: int = 900) -> str:
     """A sentence of our own core: `code` and single *words* stay marked, everything else is data."""
     parts, at = [], 0
-    for match in _MARKED.finditer(text):
+    for match in MARKED.finditer(text):
         parts.append(_kept_spaces(text[at : match.start()]))
         parts.append(code(match[1]) if match[1] else f"*{escape(match[2])}*")
         at = match.end()
@@ -91,7 +95,7 @@ def cut_marked(text: str, limit: int) -> str:
 
 def bare(text: str, limit: int = 300) -> str:
     """The same sentence for the top-level text: no marks, one line."""
-    return data(_MARKED.sub(lambda found: found[1] or found[2], text), limit)
+    return data(MARKED.sub(lambda found: found[1] or found[2], text), limit)
 
 
 def sql_text(sql: str) -> str:
@@ -125,49 +129,6 @@ def split(rendered: str, size: int) -> list[str]:
         pieces.append(rendered[begin:at])
         begin = at + rendered.startswith("\n", at)
     return [*pieces, rendered[begin:]]
-
-
-def number(value: int) -> str:
-    """48213 -> 48,213."""
-    return f"{value:,}"
-
-
-def plural(count: int, word: str, many: str | None = None) -> str:
-    """2, "table" -> "2 tables"."""
-    return f"{number(count)} {word if count == 1 else many or word + 's'}"
-
-
-def listed(items: Sequence[str]) -> str:
-    """a, b and c."""
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 0.4 s, 38 s, 1 min 55 s, 1 h 4 min."""
-    if seconds < 0.05:
-        return "under 0.1 s"
-    if seconds < 9.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h" + (f" {minutes} min" if minutes else "")
-
-
-def size(count: int) -> str:
-    """Bytes in decimal units: 412 MB, 2.1 GB."""
-    if count < 1000:
-        return plural(count, "byte")
-    value, units = count / 1000, ["kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return (f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}") + f" {units[0]}"
 
 
 def short_hash(digest: str) -> str:
