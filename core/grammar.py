@@ -38,9 +38,11 @@ FLAGS: dict[str, frozenset[str]] = {
     "reapply": frozenset({"reason"}),
     "restore": frozenset({"reason", "drop-old"}),
     "audit": frozenset({"witness"}),
+    "report": frozenset({"html", "out"}),
 }
-KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old", "witness")
-SWITCHES = frozenset({"only", "drop-old"})
+KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old", "witness", "html", "out")
+SWITCHES = frozenset({"only", "drop-old", "html"})
+FILES = frozenset({"witness", "out"})
 TEXT_FLAGS = frozenset({"reason", "incident"})
 
 
@@ -49,9 +51,9 @@ class Command:
     """One line, understood. `verb` is a key of VERBS, or `form` for an empty line.
 
     `text` is the text of deny, withdraw and `drill skip`, and the word of `totp confirm`; `args` the word after audit,
-    drill, totp and help, and `drop-old` of restore; `count` the
+    drill, totp and help, `drop-old` of restore and `html` of report; `count` the
     number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
-    `audit verify --witness`, empty where Slack is to be read.
+    `audit verify --witness`, empty where Slack is to be read; `out` the file that `report` writes.
     """
 
     verb: str
@@ -65,6 +67,7 @@ class Command:
     count: int | None = None
     by: str | None = None
     witness: str | None = None
+    out: str | None = None
     json: bool = False
 
 
@@ -148,8 +151,9 @@ def _command(words: list[Word]) -> Command:
         reason=_text(flags.get("reason", ""), "reason" in flags),
         incident=_text(flags.get("incident", "")),
         by=flags["by"].removeprefix("@") if "by" in flags else None,
-        args=("drop-old",) if "drop-old" in flags else (),
+        args=tuple(word for word in ("drop-old", "html") if word in flags),
         witness=flags.get("witness"),
+        out=flags.get("out"),
     )
     return _filled(command, rest, "only" in flags)
 
@@ -176,7 +180,8 @@ def _flags(words: list[Word]) -> tuple[list[str], dict[str, str]]:
             raise _usage(f"`--{flag}` needs a word after it.")
         if flag in SWITCHES and value_words:
             raise _usage(f"`--{flag}` takes no value.")
-    return positional, {flag: " ".join(" ".join(parts).split()) for flag, parts in flags.items()}
+    joined = {flag: " ".join(parts) for flag, parts in flags.items()}
+    return positional, {flag: text if flag in FILES else " ".join(text.split()) for flag, text in joined.items()}
 
 
 def _flag(word: Word) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.model import Event, Json, Run
 from core.quantities import plural
-from core.redact import visible
+from core.redact import clean_all, visible
 
 if TYPE_CHECKING:
     from core.chain import Verdict
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def plain(text: str) -> str:
-    """One line: Slack's marks taken out, control characters made visible. No text from outside begins a line of ours."""
-    return visible(re.sub(r"<#(\w+)>", r"#\1", " ".join(text.split()).replace("*", "")))
+    """One line: Slack's marks taken out, control characters made visible. No text from outside begins a line of ours.
+
+    Known secrets go first: without its asterisk one would not be known again.
+    """
+    return visible(re.sub(r"<#(\w+)>", r"#\1", " ".join(clean_all(text).split()).replace("*", "")))
 
 
 def paragraph(text: str) -> str:

@@ -128,6 +128,15 @@ class Shell:
         data = {"run": printing.record(run), "events": [printing.event(e) for e in events]}
         return self.show(printing.timeline(run, events), data)
 
+    def do_report(self, command: Command) -> int:
+        from core.report import command as packet
+
+        made = packet.make(self.ledger, named(command), "html" in command.args, command.out)
+        if made.written and not command.json:
+            print(clean_all(made.written), file=sys.stderr)
+            return made.code
+        return self.show([made.text.rstrip("\n")], made.told, made.code)
+
     def do_audit(self, command: Command) -> int:
         if command.run:
             return self.do_show(command)

@@ -31,7 +31,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status [RUN]", "what is open now, or where one run stands"),
     "history": ("history [1..20] [--on TARGET] [--by PERSON]", "the newest runs and how they ended"),
     "show": ("show RUN", "everything about one run"),
-    "report": ("report RUN", "a timeline for the post-mortem"),
+    "report": (
+        "report RUN [--html] [--out FILE]",
+        "all that is known of one run, as Markdown for a postmortem (in the shell only, `--html`: a page; `--out`: a new file)",
+    ),
     "migrations": ("migrations [--on TARGET]", "what is applied, and what has a rollback script"),
     "check": (
         "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE] [--json]",
@@ -52,7 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
 
-AVAILABLE = frozenset(VERBS) - {"report", "drill"}
+AVAILABLE = frozenset(VERBS) - {"drill"}
 """What this version can do; help lists only these."""
 
 OTHER_WORDS = {

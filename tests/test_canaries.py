@@ -22,11 +22,12 @@ from bot.client import Client
 from bot.pace import Pace
 from bot.people import People
 from bot.vitals import Vitals
-from core import cli, logs, printing, redact, transcript
+from core import cli, logs, printing, redact, report, transcript, zone
 from core.engine import Engine
 from core.ledger import Ledger
 from core.model import Request, Run, State
 from core.redact import SecretStr
+from core.report import markdown, page
 from core.roll_back import RUNBOOKS
 from core.settings import Backup, Services, SlackSettings
 from demo.postgres import Server
@@ -120,6 +121,8 @@ class Aviary:
         for event in self.stand.ledger.events(run.id):
             print(*transcript.step_lines(event, run, self.stand.target), sep="\n", file=out)
         print(*printing.timeline(run, self.stand.ledger.events(run.id)), json.dumps(printing.record(run)), file=out)
+        packet = report.of(report.gather(self.stand.ledger, run.id, zone.here()))
+        print(markdown.whole(packet), page.whole(packet), file=out)
 
 
 def with_password(url: str, name: str) -> str:
