@@ -143,6 +143,13 @@ class Commands:
         intact = self.ledger.verify().unbroken
         return reply.tell(messages.timeline(run, self.ledger.events(run.id), intact=intact))
 
+    def do_report(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        run = self.run(command)
+        if command.args or command.out:
+            hint = f"In the shell: `rollback report {run.id} --html --out FILE`."
+            raise Refused("E-USAGE", "Files and pages are written in the shell only.", hint)
+        return self.decisions.report(run, person, reply)
+
     def do_audit(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         if command.run:
             return self.do_show(command, person, body, reply)

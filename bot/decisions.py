@@ -22,6 +22,7 @@ from core.engine import Engine
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
 from core.refusals import WayBack, goes
+from core.report import gather
 from core.second_factor import Code
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Decisions:
             "rb.deny": lambda body, reply: self.ask_why(*self.clicked(body), reply),
             "rb.plan": self.full_plan,
             "rb.timeline": self.timeline,
+            "rb.report": lambda body, reply: self.report(*self.clicked(body), reply),
             "rb.withdraw": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.unapprove": self.deed(lambda run, who, key: desk.withdraw(run.id, who, delivery=key)),
             "rb.notme": self.deed(lambda run, who, key: desk.not_me(run.id, who, key), self.may_approve),
@@ -99,10 +101,18 @@ class Decisions:
     def full_plan(self, body: Json, reply: Reply) -> BoltResponse:
         """Everything that is approved, page by page, only to the person who clicked."""
         run, _ = self.clicked(body)
-        if (body.get("view") or {}).get("type") == "modal":
-            page = messages.page_of(str(body["actions"][0].get("block_id"))) or 1
-            return reply.turn(messages.full_plan(run, page))
-        return reply.open(messages.full_plan(run, 1))
+        return self.turned(reply, lambda page: messages.full_plan(run, page))
+
+    def report(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
+        """The incident packet, page by page, with the times of whoever looks at it, and only to them."""
+        case = gather(self.ledger, run.id, self.people.zone(person.id))
+        return self.turned(reply, lambda page: messages.report(case, page))
+
+    def turned(self, reply: Reply, make: Callable[[int], Json]) -> BoltResponse:
+        """The first page of a modal, or, of one that is open, the page that was clicked."""
+        if (reply.body.get("view") or {}).get("type") != "modal":
+            return reply.open(make(1))
+        return reply.turn(make(messages.page_of(str(reply.body["actions"][0].get("block_id"))) or 1))
 
     def timeline(self, body: Json, reply: Reply) -> BoltResponse:
         """What happened, in order."""

@@ -18,6 +18,7 @@ from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Person, Run
 from core.settings import Settings, Target
+from core.zone import Zone, here, named
 
 log = structlog.get_logger()
 KEPT = 30.0  # seconds
@@ -71,6 +72,14 @@ class People:
             return Person(user_id, fallback or user_id)
         named = said(user, "profile", "real_name") or said(user, "real_name") or said(user, "name")
         return Person(user_id, named or user_id)
+
+    def zone(self, user_id: str) -> Zone:
+        """The time zone that a person has set in Slack; where it does not say, the machine's."""
+        try:
+            told = str(self.user(user_id).get("tz") or "")
+        except AWAY:
+            told = ""
+        return named(told) or here()
 
     def channel(self, channel_id: str) -> dict[str, Any]:
         """Slack's record of a channel. Raises one of AWAY."""

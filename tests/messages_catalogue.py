@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import messages_story as s
+import report_story
 
 from bot import messages as m
 from core import fold
@@ -510,6 +511,7 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "reapply_form": lambda: m.reapply_form(DONE),
     "restore_form": lambda: m.restore_form(DONE),
     "full_plan_reapply": lambda: m.full_plan(REAPPLYING, 1),
+    "report": lambda: m.report(report_story.packet(), 1),
     "reason": lambda: m.reason(WAITING),
     "break_glass_form": lambda: m.break_glass_form(s.run(S.WAITING), timedelta(seconds=60)),
     "owed_form": lambda: m.owed_form(OWED),
@@ -640,6 +642,7 @@ def views_of(run: Any) -> dict[str, Any]:
         "break glass": m.break_glass_form(run, timedelta(days=1)),
         "owed": m.owed_form(alone),
         "review": m.review(run, s.CTX, coded=True),
+        "report": m.report(report_story.of(run)),
         "reason": m.reason(run),
         "home": home,
         "request": m.request([run.target] * 200 + [f"{run.target}{n}" for n in range(200)], asked),

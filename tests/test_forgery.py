@@ -13,6 +13,7 @@ from typing import Any
 import messages_catalogue as catalogue
 import messages_story as story
 import pytest
+import report_story
 from test_messages import HUGE, OURS, found, shown, strings
 
 from bot import messages as m
@@ -62,6 +63,7 @@ def payloads(run: Run) -> Iterator[tuple[str, Any]]:
     yield from catalogue.of_run(run).items()
     yield from catalogue.views_of(run).items()
     yield from ((f"page {n}", m.full_plan(run, n)) for n in range(1, len(m.pages(run)) + 1))
+    yield from ((f"report, page {n}", m.report(report_story.case(run, events(run)), n)) for n in (1, 2))
     yield (
         "drill",
         m.drill_due(

@@ -20,6 +20,7 @@ from core.ledger import Ledger
 from core.redact import SecretStr
 from core.roll_back import RUNBOOKS
 from core.settings import Settings, Target
+from demo.workspace import Workspace
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -66,3 +67,13 @@ def test_a_request_is_refused_where_slack_does_not_tell_which_channel_is_which(p
     with pytest.raises(Refused, match="Slack did not tell me which channel #incidents is"):
         commands.asking.channel(people.settings.target(), "C0INCIDENTS")
     desk.ledger.close()
+
+
+def test_times_are_shown_in_the_readers_zone_of_slack_or_else_the_machines(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with Workspace() as slack:
+        told = People(WebClient(slack.bot_token, base_url=slack.api_url, retry_handlers=[]), people.settings)
+        assert told.zone("U0BOB").name == "Etc/UTC"
+    assert people.zone("U0BOB").name == "Asia/Tokyo"

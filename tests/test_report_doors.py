@@ -1,9 +1,10 @@
-"""`report` in the shell: out of the ledger alone, and in a file of one's own."""
+"""`report` at both doors: out of the ledger alone, in a file of one's own, and in a modal of Slack."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from pathlib import Path
 import messages_story as story
 import pytest
 import report_story
+from gate_bodies import Json
 from markdown_reading import Page
+from test_messages import breaches, found, strings
 
+from bot import messages as m
 from bot.witness import pasted
 from core import zone
 from core.entry import canonical, stamp
@@ -21,7 +25,7 @@ from core.errors import Refused
 from core.grammar import Command, parse
 from core.ledger import Ledger
 from core.model import State
-from core.report import gather
+from core.report import gather, markdown, of
 from core.shell import Shell
 
 RUN = "RB-7K3M"
@@ -174,6 +178,36 @@ def test_a_run_whose_row_makes_no_sense_is_refused_with_the_reason(ledger: Ledge
     with pytest.raises(Refused, match="cannot be read: the audit trail is broken") as no:
         gather(ledger, RUN, zone.here())
     assert no.value.code == "E-LEDGER"
+
+
+# -- Slack ---------------------------------------------------------------------------------------------------
+
+
+def copied(view: Json) -> str:
+    """What somebody copies from a page."""
+    said = [text[3:-3] for text in strings(view["blocks"]) if text.startswith("```")]
+    return "\n".join(said).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def test_the_modal_has_the_whole_packet_in_pages_fit_to_be_copied() -> None:
+    case = report_story.case(story.huge_run(), report_story.BEGINNING)
+    first = m.report(case, 1)
+    pages = int(re.findall(r"Page 1 of (\d+)", str(first))[0])
+    assert pages > 2 and m.report(case, 10**9)["private_metadata"] == m.report(case, pages)["private_metadata"]
+    views = [m.report(case, page) for page in (1, 2, pages)]
+    assert [breaches(view, "modal") for view in views] == [[], [], []]
+    for view, told in zip(views, (["Next page"], ["Next page", "Previous page"], ["Previous page"]), strict=True):
+        turns = found(view, "button")
+        assert [one["text"]["text"] for one in turns] == told and {one["action_id"] for one in turns} == {"rb.report"}
+    assert "`rollback report RB-7K3M --html --out RB-7K3M.html`" in str(first["blocks"][0])
+    names = {item["name"] for item in case.run.going}
+    assert all(name in copied(first) for name in names)
+
+
+def test_what_is_copied_from_slack_is_the_same_markdown() -> None:
+    case = report_story.both_ways()
+    whole = [line for line in markdown.whole(of(case), "~").splitlines() if line]
+    assert [line for line in copied(m.report(case)).splitlines() if line] == whole
 
 
 # -- zones -----------------------------------------------------------------------------------------------------

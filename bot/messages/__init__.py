@@ -27,6 +27,7 @@ from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
 from bot.messages.home import DrillNow, Tab, answer, home
 from bot.messages.refusals import refusal
+from bot.messages.report import report
 from bot.messages.second_factor import authenticator, confirm_yours, tried
 from bot.messages.thread import broadcast, tells, thread
 from bot.messages.views import (
@@ -83,6 +84,7 @@ __all__ = [
     "reason",
     "refusal",
     "refused",
+    "report",
     "request",
     "restore_form",
     "review",

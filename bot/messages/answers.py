@@ -181,13 +181,14 @@ def timeline(run: Run, events: Sequence[Event], *, intact: bool | None = None) -
     """`show RUN`: at most 40 events; `intact` says whether the chain was walked, and held."""
     lines = [f"`#{one.id}` {clock_secs(one.at)} {event_words(one)}" for one in events]
     left = len(lines) - 40
-    shown = [*lines[:20], f"… {left} events are left out here; `rollback show {run.id}` in the shell lists all"]
+    shown = [*lines[:20], f"… {left} events are left out here; `/rollback report {run.id}` has them all"]
     shown = shown + lines[-20:] if left > 0 else lines
     head = f"*{run.id}* — {state_words(run)}: {gone(run) or title(run)} on *{data(run.target, 60)}*"
     chain = {True: "chain unbroken", False: "*the chain is broken*", None: ""}[intact]
     digest = f"Head `{events[-1].digest[:16]}`" if events else ""
+    whole = f"`/rollback report {run.id}` for a postmortem"
     text = f"Timeline of {run.id}: {state_words(run)}, {plural(len(events), 'event')}."
-    return message(text, [*in_batches(shown, 41, head), context(digest, chain or "Times are in your time zone")])
+    return message(text, [*in_batches(shown, 41, head), context(digest, chain or "Times are in your time zone", whole)])
 
 
 def audit(

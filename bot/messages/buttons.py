@@ -41,6 +41,11 @@ def timeline(run: Run) -> Json:
     return button("Timeline", "rb.timeline", value(run), f"Show the timeline of {run.id}, only to you")
 
 
+def report(run: Run) -> Json:
+    """Opens `report`."""
+    return button("Report", "rb.report", value(run), f"Show all of {run.id} as Markdown for a postmortem, only to you")
+
+
 def gate(run: Run, may_break: bool = False) -> list[Json]:
     """What can be decided while a run waits, or counts down without a second person."""
     if run.broken:

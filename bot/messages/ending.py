@@ -57,7 +57,7 @@ def done(run: Run, ctx: Context) -> Message:
         *(migrations(run) if len(names(run)) > 3 else []),
         fields(*verified_facts(run, verified=not kept), *_remains(run, ctx), ("People", _people(run))),
         context(next_deploy(run) if run.kind == "rollback" else "", hold_words(run), _head(run)),
-        actions(block_id(run, "done"), buttons.timeline(run), *buttons.ways_back(run), *held),
+        actions(block_id(run, "done"), buttons.timeline(run), buttons.report(run), *buttons.ways_back(run), *held),
     ]
     return message(_done_text(run, ctx, kept), blocks, run=run.id, event=run.last)
 
@@ -110,7 +110,9 @@ def undone(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f":white_check_mark: *Rollback {run.id} — {way} by {by}*  ·  ~Done~ → {ends}\n{title(run)}."),
         context(f"Asked by {who(run.ending.actor if run.ending else None)}", glass.ran(run), _head(run)),
-        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run), *glass.owes(run)),
+        actions(
+            block_id(run, "end"), buttons.timeline(run), buttons.report(run), *buttons.ways_back(run), *glass.owes(run)
+        ),
     ]
     said = f"Rollback {run.id} on {data(run.target, 60)} was undone by {by}: {way}."
     return message(said, blocks, run=run.id, event=run.last)
@@ -184,7 +186,7 @@ def stopped(run: Run, ctx: Context) -> Message:
         *([section(f"*What to do*\n• {prose(hint)}")] if hint else []),
         section(step_section(run, ctx)),
         context(unchanged(run, yet=False), backup_kept(run, ctx), str(failed.get("code", "")), audit(run.last)),
-        actions(block_id(run, "again"), buttons.ask_again(run), buttons.timeline(run)),
+        actions(block_id(run, "again"), buttons.ask_again(run), buttons.timeline(run), buttons.report(run)),
     ]
     where = f" at step {of_all(run, step)}, {step_name(run, step).lower()}" if place(run, step) else ""
     text = say(f"{noun(run)} is stopped{where}:", bare(message_text), untouched(run))
@@ -199,7 +201,7 @@ def _stopped_by_person(run: Run, ctx: Context) -> Message:
 
 
 def _closed(run: Run, ctx: Context, words: str, text: str, *, again_button: bool = False) -> Message:
-    row = [*([buttons.ask_again(run)] if again_button else []), buttons.timeline(run)]
+    row = [*([buttons.ask_again(run)] if again_button else []), buttons.timeline(run), buttons.report(run)]
     blocks = [
         section(f"{words}\n{title(run)}."),
         context(unchanged(run, yet=False), backup_kept(run, ctx), again(run, ctx), audit(run.last)),
@@ -260,4 +262,9 @@ def closed(run: Run, ctx: Context) -> Message:
     state = run.state.value.replace("_", " ")
     text = f"{noun(run)} on {data(run.target, 60)} is {state}."
     blocks = [section(f"*{noun(run)} — {state}*\n{title(run)}."), context(_head(run))]
-    return message(text, [*blocks, actions(block_id(run, "end"), buttons.timeline(run))], run=run.id, event=run.last)
+    return message(
+        text,
+        [*blocks, actions(block_id(run, "end"), buttons.timeline(run), buttons.report(run))],
+        run=run.id,
+        event=run.last,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
 from bot.messages.facts import afterwards, names, one_row, undo
@@ -17,9 +18,14 @@ _BLOCKS = 60  # of the 100 that a view may have
 
 def pages(run: Run) -> list[list[Json]]:
     """All sections of the plan, page by page; at least one page."""
+    return paged(_sections(run))
+
+
+def paged(blocks: Iterable[Json]) -> list[list[Json]]:
+    """Blocks, as many to a page as a view takes; at least one page."""
     made: list[list[Json]] = [[]]
     held = 0
-    for block in _sections(run):
+    for block in blocks:
         weight = len(json.dumps(block))
         if made[-1] and (held + weight > _PAGE or len(made[-1]) >= _BLOCKS):
             made.append([])
@@ -34,30 +40,35 @@ def full_plan(run: Run, page: int = 1) -> Json:
 
     The buttons to other pages carry `rb.plan` and `RUN.revision`; their block id is `page:N` (see `page_of`).
     """
-    every = pages(run)
+    return book(run, pages(run), page, "rb.plan", f"Plan {run.id}, rev. {run.revision}")
+
+
+def book(run: Run, every: list[list[Json]], page: int, action: str, title: str) -> Json:
+    """One page of a modal, with buttons to the others; a page that is not there becomes the nearest one."""
     page = min(max(page, 1), len(every))
     blocks = [*every[page - 1], context(f"Page {page} of {len(every)}", "Nothing is cut")]
+    what = "plan" if action == "rb.plan" else "report"
     if page < len(every):
-        blocks.append(_turn(run, page + 1, "Next page"))
+        blocks.append(_turn(run, page + 1, "Next page", action, what))
     if page > 1:
-        blocks.append(_turn(run, page - 1, "Previous page"))
+        blocks.append(_turn(run, page - 1, "Previous page", action, what))
     return {
         "type": "modal",
-        "callback_id": "rb.plan",
+        "callback_id": action,
         "private_metadata": json.dumps({"run": run.id, "rev": run.revision, "page": page}),
-        "title": plain(f"Plan {run.id}, rev. {run.revision}", 24),
+        "title": plain(title, 24),
         "close": plain("Close", 24),
         "blocks": blocks,
     }
 
 
-def _turn(run: Run, page: int, words: str) -> Json:
-    label = f"{words} of the plan of {run.id}, page {page}"
-    return actions(f"page:{page}", button(words, "rb.plan", value(run), label))
+def _turn(run: Run, page: int, words: str, action: str, what: str) -> Json:
+    label = f"{words} of the {what} of {run.id}, page {page}"
+    return actions(f"page:{page}", button(words, action, value(run), label))
 
 
 def page_of(block_id: str) -> int | None:
-    """The page that a button of `full_plan` leads to; None for buttons elsewhere."""
+    """The page that a button of `book` leads to; None for buttons elsewhere."""
     head, _, tail = block_id.partition(":")
     return int(tail) if head == "page" and tail.isascii() and tail.isdigit() and len(tail) < 6 else None
 

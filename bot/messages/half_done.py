@@ -74,7 +74,9 @@ def kept(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f":warning: *{noun(run)} — left half done by {by}*  ·  ~Needs a person~ → Done\n{title(run)}."),
         section(lists(run.partly or {})),
-        actions(block_id(run, "end"), buttons.timeline(run), *buttons.ways_back(run), *glass.owes(run)),
+        actions(
+            block_id(run, "end"), buttons.timeline(run), buttons.report(run), *buttons.ways_back(run), *glass.owes(run)
+        ),
         context(glass.ran(run), audit(run.last)),
     ]
     said = f"{noun(run)} on {data(run.target, 60)} was left half done."

@@ -19,7 +19,7 @@ _DECIDE = (
     "`/rollback approve RB-7K3M` · `deny RB-7K3M reason` · `withdraw RB-7K3M` · `stop RB-7K3M`\n"
     "A second person always approves; who asked cannot."
 )
-_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
+_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `report RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
 
 VERBS = {
     "plan": ("plan <migration> | latest | to <migration>", "Shows the plan, only to you. Nothing is started."),
@@ -28,6 +28,10 @@ VERBS = {
     "status": ("status [RUN]", "What is open now, with the link to its card, and the newest migration of each target."),
     "history": ("history [1..20] [--on TARGET] [--by PERSON]", "The last rollbacks."),
     "show": ("show RUN", "The timeline of one rollback, with audit numbers."),
+    "report": (
+        "report RUN",
+        "All that is known of one run, as Markdown for a postmortem, to be copied. The shell writes it into a file, or as a page.",
+    ),
     "migrations": ("migrations [--on TARGET]", "What is applied, newest first, and what has a rollback script."),
     "approve": (
         "approve RUN",
@@ -60,7 +64,7 @@ def help_(verb: str | None = None) -> Message:
         return message(f"{data(line)} — {bare(words)}", [rich, context("`/rollback help` lists all")])
     text = (
         "Rollback Bot help. /rollback 011_subscriptions undoes that migration and everything applied after it. "
-        "Also: latest, to, plan, status, history, show, migrations, approve, deny, withdraw, stop, audit verify, whoami. "
+        "Also: latest, to, plan, status, history, show, report, migrations, approve, deny, withdraw, stop, audit verify, whoami. "
         "A second person always approves."
     )
     small = context(

@@ -21,9 +21,9 @@ CONCERNED = (ANA, BOB, CHEN, DAN)
 EAGER = {
     "rb.review": 14, "rb.deny": 1, "rb.withdraw": 0.4, "rb.unapprove": 0.6, "rb.notme": 0.7, "rb.stop": 0.8, "rb.resume": 6,
     "rb.verify": 3, "rb.keep": 2, "rb.reapply": 5, "rb.restore": 6, "rb.release": 1, "rb.look": 1, "rb.again": 1,
-    "rb.plan": 0.1, "rb.timeline": 0.2, "rb.breakglass": 10, "rb.owed": 15,
+    "rb.plan": 0.1, "rb.timeline": 0.2, "rb.report": 0.2, "rb.breakglass": 10, "rb.owed": 15,
 }  # fmt: skip
-TYPED = ("approve", "break-glass", "deny {} not now", "withdraw", "stop", "resume", "verify", "keep", "release", "show",
+TYPED = ("approve", "break-glass", "deny {} not now", "withdraw", "stop", "resume", "verify", "keep", "release", "show", "report",
          "reapply {} --reason the old code does not run", "restore {} --reason the data is wrong")  # fmt: skip
 
 
