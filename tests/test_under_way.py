@@ -30,7 +30,7 @@ def test_bytes_are_told_with_their_part_and_the_time_that_the_last_run_still_too
 def test_without_an_earlier_run_the_pace_tells_how_long_it_takes_still() -> None:
     assert said(READ, None, 50) == "251 MB of about 412 MB read, 61 %, about 35 s left"
     early = replace(READ, done=4_000_000)
-    assert said(early, None, 50) == "0 B of about 412 MB read, 0 %, 50 s so far", "too early to tell"
+    assert said(early, None, 50) == "0 bytes of about 412 MB read, 0 %, 50 s so far", "too early to tell"
 
 
 def test_a_pace_that_is_slower_than_the_last_time_counts() -> None:
