@@ -144,6 +144,11 @@ def clean(text: str) -> str:
     return _funnel.redact(text)
 
 
+def known(text: str) -> str:
+    """A text without the secrets that we know; before anything is changed in it, or they would not be known again."""
+    return _funnel.known(text)
+
+
 def clean_all(value: Any, one: Callable[[str], str] | None = None) -> Any:
     """The same value, with every text in it passed through `one` (without it: known secrets are taken out)."""
     one = one or _funnel.known

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.messages import text as words
 from core import pgtools, script
 from core.errors import Refused
 from core.redact import Redactor, SecretStr, clean_all, install, passwords, pg_error, visible
@@ -276,3 +277,16 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, text=True)
     assert "went on" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "secret", ["pa*ss*word-1", "pa`ss`word-2", "~tilde~word-3", ":tada:word-4", "_under_ word-5", "x" * 600]
+)
+def test_a_secret_that_a_message_would_write_otherwise_is_known_before(secret: str) -> None:
+    install(Redactor([secret]))
+    try:
+        for said in (words.data, words.code, words.sql_text, words.prose, words.bare):
+            shown = said(f"the server says {secret}, twice: {secret}")
+            assert "word" not in shown and "xxx" not in shown and "the server says" in shown, said
+    finally:
+        install(Redactor())

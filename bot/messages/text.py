@@ -17,7 +17,7 @@ from core.quantities import listed as listed
 from core.quantities import number as number
 from core.quantities import plural as plural
 from core.quantities import size as size
-from core.redact import visible
+from core.redact import known, visible
 from core.telling import MARKED
 
 SECTION = 2800
@@ -58,7 +58,7 @@ def hidden(whole: str, kept: str) -> str:
 
 def data(text: str, limit: int = 500) -> str:
     """One line of somebody's words: nothing in it mentions, links, formats or shows an emoji."""
-    line = visible(" ".join(str(text)[: limit * 2].split())) + ("…" if len(text) > limit * 2 else "")
+    line = visible(" ".join(known(str(text))[: limit * 2].split())) + ("…" if len(text) > limit * 2 else "")
     line = line.replace("*", "∗").replace("~", "∼").replace("`", "ˋ")
     line = _EMOJI.sub(lambda found: f"∶{found[1] or found[2]}∶", _EDGE_UNDERSCORE.sub("ˍ", line))
     return cut(escape(line), limit)
@@ -66,13 +66,13 @@ def data(text: str, limit: int = 500) -> str:
 
 def code(name: str, limit: int = 300) -> str:
     """A name as inline code; backticks in it cannot end the span."""
-    line = visible(" ".join(str(name).split())).replace("`", "ˋ") or " "
+    line = visible(" ".join(known(str(name)).split())).replace("`", "ˋ") or " "
     return f"`{cut(escape(line), limit)}`"
 
 
 def prose(text: str, limit: int = 900) -> str:
     """A sentence of our own core: `code` and single *words* stay marked, everything else is data."""
-    parts, at = [], 0
+    text, parts, at = known(text), [], 0
     for match in MARKED.finditer(text):
         parts.append(_kept_spaces(text[at : match.start()]))
         parts.append(code(match[1]) if match[1] else f"*{escape(match[2])}*")
@@ -95,12 +95,12 @@ def cut_marked(text: str, limit: int) -> str:
 
 def bare(text: str, limit: int = 300) -> str:
     """The same sentence for the top-level text: no marks, one line."""
-    return data(MARKED.sub(lambda found: found[1] or found[2], text), limit)
+    return data(MARKED.sub(lambda found: found[1] or found[2], known(text)), limit)
 
 
 def sql_text(sql: str) -> str:
     """SQL as it may stand between fences: escaped, unseen characters shown, no run of three backticks."""
-    return escape(_FENCES.sub(lambda run: " ".join(run.group()), visible(sql.replace("\t", "    "))))
+    return escape(_FENCES.sub(lambda run: " ".join(run.group()), visible(known(sql).replace("\t", "    "))))
 
 
 def fence(rendered: str) -> str:
