@@ -1,7 +1,7 @@
 """The rules of Block Kit: what Slack refuses with `invalid_blocks` (messages) or `invalid_arguments` (views).
 
-Limits: docs.slack.dev, block references, October 2026. The new blocks (`alert`, `plan`, `task_card`, `table`) follow
-their published description; what Slack itself says to each of them can be asked with `blocks.validate`.
+Limits: docs.slack.dev, block references, October 2026. The new blocks are in rich.py; what Slack itself
+says to each of them can be asked with `blocks.validate`.
 """
 
 from __future__ import annotations
@@ -11,49 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from .elements import IN_ACTIONS, IN_CONTEXT, IN_INPUT, IN_SECTION
-from .shapes import Check, Report, anything, boolean, by_type, either, list_of, one_of, plain, shape, string, text, url
+from .rich import ALERT, BLOCK, PLAN, RICH_TEXT, TASK_CARD, table
+from .shapes import Check, Report, anything, boolean, by_type, list_of, plain, shape, string, text, url
 
 Surface = Literal["message", "modal", "home"]
 MOST_BLOCKS: Mapping[Surface, int] = {"message": 50, "modal": 100, "home": 100}
 TEXT_POSTED, TEXT_UPDATED = 40_000, 4_000  # characters of the top-level text
 VIEW_BYTES = 250_000
-BLOCK = {"block_id": string(255)}
-
-_RICH_PART = by_type(
-    {
-        "rich_text_section": shape({"elements": list_of(anything, 1000, shortest=0)}),
-        "rich_text_list": shape(
-            {"elements": list_of(anything, 1000), "style": one_of("bullet", "ordered")},
-            {"indent": anything, "border": anything, "offset": anything},
-        ),
-        "rich_text_preformatted": shape({"elements": list_of(anything, 1000)}, {"border": anything}),
-        "rich_text_quote": shape({"elements": list_of(anything, 1000)}, {"border": anything}),
-    },
-    "rich text element",
-)
-RICH_TEXT = shape({"elements": list_of(_RICH_PART, 1000)}, BLOCK)
-TASK_CARD = shape(
-    {"task_id": string(255), "title": string(300)},
-    {
-        **BLOCK,
-        "status": one_of("pending", "in_progress", "complete", "error"),
-        "details": by_type({"rich_text": RICH_TEXT}, "details"),
-        "output": by_type({"rich_text": RICH_TEXT}, "output"),
-        "sources": list_of(anything, 50),
-    },
-)
-_CELL = by_type(
-    {
-        "raw_text": shape({"text": string(3000)}),
-        "raw_number": shape({"value": anything}, {"text": string(300)}),
-        "rich_text": RICH_TEXT,
-    },
-    "cell",
-)
-TABLE = shape(
-    {"rows": list_of(list_of(_CELL, 20), 100)},
-    {**BLOCK, "column_settings": list_of(anything, 20)},
-)
 
 
 def _section(value: Any, at: str, report: Report) -> None:
@@ -97,14 +61,10 @@ EVERYWHERE: Mapping[str, Check] = {
 MESSAGE_ONLY: Mapping[str, Check] = {
     "markdown": shape({"text": string(12_000)}, BLOCK),
     "file": shape({"external_id": string(255), "source": string(20)}, BLOCK),
-    "table": TABLE,
+    "table": table,
     "task_card": TASK_CARD,
-    "plan": shape({"title": either(string(200), plain(200))}, {**BLOCK, "tasks": list_of(TASK_CARD, 50)}),
+    "plan": PLAN,
 }
-ALERT = shape(
-    {"text": either(text(200), string(200))},
-    {**BLOCK, "level": one_of("default", "info", "success", "warning", "error")},
-)
 BLOCKS: Mapping[Surface, Check] = {
     "message": by_type({**EVERYWHERE, **MESSAGE_ONLY}, "block in a message"),
     "modal": by_type({**EVERYWHERE, "alert": ALERT}, "block in a modal"),
@@ -160,9 +120,13 @@ def _view_rules(view: Mapping[str, Any], surface: Surface, report: Report) -> No
     blocks = [block for block in view.get("blocks") or [] if isinstance(block, dict)]
     if surface == "modal" and "submit" not in view and any(block.get("type") == "input" for block in blocks):
         report.add("/submit", "submit is needed in a modal with an input")
-    size = len(json.dumps(view, ensure_ascii=False).encode())
-    if size > VIEW_BYTES:
-        report.add("", f"the view must be at most {VIEW_BYTES} bytes, is {size}")
+    if too_large(view):
+        report.add("", f"the view must be at most {VIEW_BYTES} bytes")
+
+
+def too_large(view: Mapping[str, Any]) -> bool:
+    """Is a view larger than Slack takes (`view_too_large`)?"""
+    return len(json.dumps(view, ensure_ascii=False).encode()) > VIEW_BYTES
 
 
 def _unique(blocks: list[Any], report: Report) -> None:

@@ -21,6 +21,8 @@ GROUP = shape({"label": plain(75), "options": list_of(OPTION, 100)})
 COMMON: Mapping[str, Check] = {**ACTION, "confirm": CONFIRM, "focus_on_load": boolean}
 MENU: Mapping[str, Check] = {**COMMON, "placeholder": plain(150)}
 MULTI: Mapping[str, Check] = {**MENU, "max_selected_items": integer(1, 1000)}
+_TRIGGERS = list_of(one_of("on_enter_pressed", "on_character_entered"), 2)
+DISPATCH: Mapping[str, Check] = {"dispatch_action_config": shape({}, {"trigger_actions_on": _TRIGGERS})}
 
 
 def _select(menu: Mapping[str, Check], several: bool) -> Check:
@@ -72,7 +74,7 @@ def _text_input(value: Any, at: str, report: Report) -> None:
             "multiline": boolean,
             "min_length": integer(0, 3000),
             "max_length": integer(1, 3000),
-            "dispatch_action_config": anything,
+            **DISPATCH,
             "focus_on_load": boolean,
             "placeholder": plain(150),
         },
@@ -124,13 +126,13 @@ PICKERS: Mapping[str, Check] = {
 OVERFLOW = shape({"options": list_of(OPTION, 5)}, {**ACTION, "confirm": CONFIRM})
 _TYPED: Mapping[str, Check] = {
     "plain_text_input": _text_input,
-    "email_text_input": shape({}, {**MENU, "initial_value": string(3000), "dispatch_action_config": anything}),
-    "url_text_input": shape({}, {**MENU, "initial_value": string(3000), "dispatch_action_config": anything}),
+    "email_text_input": shape({}, {**MENU, "initial_value": string(3000), **DISPATCH}),
+    "url_text_input": shape({}, {**MENU, "initial_value": string(3000), **DISPATCH}),
     "number_input": shape(
         {"is_decimal_allowed": boolean},
-        {**MENU, "initial_value": string(40), "min_value": string(40), "max_value": string(40)},
+        {**MENU, **DISPATCH, "initial_value": string(40), "min_value": string(40), "max_value": string(40)},
     ),
-    "rich_text_input": shape({}, {**MENU, "initial_value": anything, "dispatch_action_config": anything}),
+    "rich_text_input": shape({}, {**MENU, "initial_value": anything, **DISPATCH}),
     "file_input": shape({}, {**ACTION, "filetypes": anything, "max_files": integer(1, 10)}),
 }
 
