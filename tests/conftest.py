@@ -18,7 +18,7 @@ from demo import postgres
 from demo.app import sample
 from demo.bench import Bench
 from demo.postgres import Server
-from tests import forks, save_bench
+from tests import browsers, forks, save_bench
 from tests.bench_fixtures import QUICK, Play, playing, settings_of
 from tests.stand_ins import Narrow
 
@@ -100,6 +100,12 @@ def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Pl
             return ending.enter_context(playing(bench))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all; each test opens windows of its own."""
+    yield from browsers.chromium()
 
 
 @pytest.fixture(scope="session")

@@ -14,28 +14,24 @@ from core.model import State
 from demo.bench import ROOT, Bench
 from tests.bench_fixtures import Play
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no chromium at {CHROMIUM}")
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
 Stage = Callable[..., Play]
+Window = Callable[[Bench, str, str], Any]
 
 
 @pytest.fixture
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield chromium
-        chromium.close()
+def window(browser: Any) -> Iterator[Window]:
+    """Opens the workspace's page as one person sees it; closed at the end."""
+    pages = []
 
+    def opened(bench: Bench, user: str, scheme: str) -> Any:
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+        page.goto(f"{bench.workspace.page_url}&as={user}#C0INCIDENTS")
+        pages.append(page)
+        return page
 
-def window(browser: Any, bench: Bench, user: str, scheme: str) -> Any:
-    """The workspace page as one person sees it."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
-    page.goto(f"{bench.workspace.page_url}&as={user}#C0INCIDENTS")
-    return page
+    yield opened
+    for page in pages:
+        page.close()
 
 
 def picture(page: Any, name: str, tmp_path: Path) -> None:
@@ -44,9 +40,9 @@ def picture(page: Any, name: str, tmp_path: Path) -> None:
     page.screenshot(path=folder / f"{name}.png")
 
 
-def test_two_people_roll_back_by_clicking(stage: Stage, browser: Any, tmp_path: Path) -> None:
+def test_two_people_roll_back_by_clicking(stage: Stage, window: Window, tmp_path: Path) -> None:
     bench = stage().bench
-    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "dark")
+    ana, bob = window(bench, "U0ANA", "light"), window(bench, "U0BOB", "dark")
     ana.get_by_label("Message #incidents").fill("/rollback 011_subscriptions --reason checkout 500s since the deploy")
     ana.keyboard.press("Enter")
     review = re.compile("^Review and approve rollback")
@@ -70,9 +66,9 @@ def test_two_people_roll_back_by_clicking(stage: Stage, browser: Any, tmp_path: 
     assert not bob.get_by_role("button", name=review).count(), "a decided card has no buttons"
 
 
-def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -> None:
+def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, window: Window) -> None:
     bench = stage().bench
-    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "light")
+    ana, bob = window(bench, "U0ANA", "light"), window(bench, "U0BOB", "light")
     ana.get_by_label("Message #incidents").fill("/rollback latest")
     ana.keyboard.press("Enter")
     bob.get_by_role("button", name=re.compile("^Deny rollback")).click(timeout=30_000)
@@ -82,10 +78,10 @@ def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, browser: Any) -
     ana.get_by_role("button", name=re.compile("^Deny rollback")).first.wait_for(state="detached", timeout=20_000)
 
 
-def test_the_way_back_is_taken_by_clicking(stage: Stage, browser: Any) -> None:
+def test_the_way_back_is_taken_by_clicking(stage: Stage, window: Window) -> None:
     play = stage()
     bench = play.bench
-    ana, bob = window(browser, bench, "U0ANA", "light"), window(browser, bench, "U0BOB", "light")
+    ana, bob = window(bench, "U0ANA", "light"), window(bench, "U0BOB", "light")
     ana.get_by_label("Message #incidents").fill("/rollback 011_subscriptions --reason checkout 500s since the deploy")
     ana.keyboard.press("Enter")
     bob.get_by_role("button", name=re.compile("^Review and approve rollback")).click(timeout=30_000)

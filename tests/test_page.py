@@ -2,218 +2,203 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from slack_bolt import App
-from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk import WebClient
 
 from demo.workspace import Workspace
+from tests import page_world
+from tests.page_world import CARD, CHANNEL, World
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no chromium at {CHROMIUM}")
-CHANNEL = "C0INCIDENTS"
 
 
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
-
-
-def _input(block_id: str, label: str) -> dict[str, Any]:
-    element = {"type": "plain_text_input", "action_id": "v"}
-    return {"type": "input", "block_id": block_id, "label": _plain(label), "element": element}
-
-
-FORM = {
-    "type": "modal",
-    "callback_id": "form",
-    "title": _plain("Approve?"),
-    "submit": _plain("Approve"),
-    "close": _plain("Not now"),
-    "blocks": [_input("confirm", "Type 011"), {**_input("note", "Note"), "optional": True}],
-}
-CARD: list[dict[str, Any]] = [
-    {"type": "section", "text": {"type": "mrkdwn", "text": ":warning: *Card* `011` <@U0BOB>"}},
-    {
-        "type": "actions",
-        "block_id": "gate",
-        "elements": [
-            {
-                "type": "button",
-                "action_id": "withdraw",
-                "text": _plain("Withdraw"),
-                "accessibility_label": "Withdraw request RB-7K3M",
-                "confirm": {
-                    "title": _plain("Withdraw it?"),
-                    "text": _plain("Nothing has run."),
-                    "confirm": _plain("Yes, withdraw"),
-                    "deny": _plain("Keep it"),
-                },
-            }
-        ],
-    },
-]
-
-
-def _listeners(app: App) -> None:
-    @app.command("/rollback")
-    def form(ack: Any, client: WebClient, body: dict[str, Any]) -> None:
-        ack()
-        client.views_open(trigger_id=body["trigger_id"], view=FORM)
-
-    @app.view("form")
-    def submitted(ack: Any, client: WebClient, view: dict[str, Any]) -> None:
-        if view["state"]["values"]["confirm"]["v"]["value"] != "011":
-            ack(response_action="errors", errors={"confirm": "Type 011 exactly."})
-            return
-        ack()
-        note = view["state"]["values"]["note"]["v"]["value"]
-        client.chat_postMessage(channel=CHANNEL, text=f"approved, note: {note}")
-
-    @app.action("withdraw")
-    def withdraw(ack: Any, client: WebClient) -> None:
-        ack()
-        client.chat_postMessage(channel=CHANNEL, text="withdrawn")
+@pytest.fixture(scope="module")
+def running(browser: Any) -> Iterator[World]:
+    with page_world.world(browser) as made:
+        yield made
 
 
 @pytest.fixture
-def workspace() -> Iterator[Workspace]:
-    with Workspace() as running:
-        yield running
+def world(running: World) -> Iterator[World]:
+    yield running
+    running.reset()
 
 
-@pytest.fixture
-def client(workspace: Workspace) -> WebClient:
-    return WebClient(token=workspace.bot_token, base_url=workspace.api_url)
+def expect(what: Any) -> Any:
+    return sync_api.expect(what)
 
 
-@pytest.fixture
-def app(workspace: Workspace, client: WebClient) -> Iterator[App]:
-    bolt = App(client=client)
-    _listeners(bolt)
-    handler = SocketModeHandler(bolt, workspace.app_token)
-    handler.connect()  # type: ignore[no-untyped-call]
-    workspace.wait_for(lambda: workspace.connected() == 1)
-    yield bolt
-    handler.close()  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-def _open(workspace: Workspace, browser: Any, person: str = "U0ANA", width: int = 1280) -> Any:
-    page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(f"{workspace.page_url}&as={person}#{CHANNEL}")
-    sync_api.expect(page.locator("#place-name")).to_have_text("#incidents")
-    return page
-
-
-def _last(page: Any) -> Any:
+def last(page: Any) -> Any:
     return page.locator("#messages .msg").last
 
 
-def test_what_the_bot_sends_is_shown_as_text_and_never_as_markup(
-    workspace: Workspace, client: WebClient, browser: Any
-) -> None:
-    client.chat_postMessage(channel=CHANNEL, text="<b>x</b> <img src=x onerror=fail()> &lt;i&gt; <javascript:fail()|y>")
-    page = _open(workspace, browser)
-    sync_api.expect(_last(page)).to_contain_text("<b>x</b> <img src=x onerror=fail()> <i> <javascript:fail()|y>")
+def box(page: Any) -> Any:
+    return page.locator("#composer textarea")
+
+
+def test_what_the_app_sends_is_shown_as_text_and_never_as_markup(world: World) -> None:
+    text = "<b>x</b> <img src=x onerror=fail()> &lt;i&gt; <javascript:fail()|y>"
+    world.client.chat_postMessage(channel=CHANNEL, text=text)
+    page = world.open()
+    expect(last(page)).to_contain_text("<b>x</b> <img src=x onerror=fail()> <i> <javascript:fail()|y>")
     assert page.locator(".msg img, .msg a").count() == 0
-    assert page.faults == []
 
 
-def test_a_wrong_field_is_told_under_the_field_and_the_rest_is_kept(
-    workspace: Workspace, app: App, browser: Any
-) -> None:
-    page = _open(workspace, browser)
-    page.locator("#composer textarea").fill("/rollback")
+def test_a_wrong_field_is_told_under_the_field_and_the_rest_is_kept(world: World) -> None:
+    page = world.open()
+    box(page).fill("/rollback")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Approve", exact=True).click()
-    sync_api.expect(page.locator("#modal .error").first).to_contain_text("complete this required field")
+    expect(page.locator("#modal .error").first).to_contain_text("complete this required field")
     page.get_by_label("Note").fill("looks right")
     page.get_by_label("Type 011").fill("012")
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator("#modal .error").first).to_contain_text("Type 011 exactly.")
+    expect(page.locator("#modal .error").first).to_contain_text("Type 011 exactly.")
+    expect(page.get_by_label("Type 011")).to_be_focused()
     page.get_by_label("Type 011").fill("011")
     page.keyboard.press("Enter")
-    sync_api.expect(_last(page)).to_contain_text("approved, note: looks right")
-    sync_api.expect(page.locator("#modal")).to_be_hidden()
-    assert page.faults == []
+    expect(last(page)).to_contain_text("approved, note: looks right")
+    expect(page.locator("#modal")).to_be_hidden()
 
 
-def test_what_somebody_is_typing_survives_new_messages(workspace: Workspace, app: App, browser: Any) -> None:
-    page = _open(workspace, browser)
-    page.locator("#composer textarea").press_sequentially("half a sen")
-    workspace.say("U0BOB", CHANNEL, "hello")
-    sync_api.expect(_last(page)).to_contain_text("hello")
+def test_what_somebody_is_typing_survives_new_messages(world: World) -> None:
+    page = world.open()
+    box(page).press_sequentially("half a sen")
+    world.workspace.say("U0BOB", CHANNEL, "hello")
+    expect(last(page)).to_contain_text("hello")
     page.keyboard.type("tence")
-    assert page.locator("#composer textarea").input_value() == "half a sentence"
+    assert box(page).input_value() == "half a sentence"
 
 
-def test_a_command_that_nobody_answers_fails_as_in_slack(workspace: Workspace, browser: Any) -> None:
-    page = _open(workspace, browser)
-    page.locator("#composer textarea").fill("/rollback latest")
+def test_a_command_that_nobody_answers_fails_as_in_slack(world: World) -> None:
+    with Workspace() as nobody_there:
+        page = world.open(address=nobody_there.page_url)
+        box(page).fill("/rollback latest")
+        page.keyboard.press("Enter")
+        expect(last(page)).to_contain_text("/rollback failed with the error “dispatch_failed”")
+        world.reset()
+
+
+def test_a_slash_offers_the_command_with_its_hint_and_a_wrong_one_is_refused(world: World) -> None:
+    page = world.open()
+    box(page).press_sequentially("/")
+    offer = page.locator("#composer").get_by_role("option")
+    expect(offer).to_contain_text("/rollback <migration> | latest")
+    page.keyboard.press("Tab")
+    assert box(page).input_value() == "/rollback "
+    expect(page.locator("#composer .usage")).to_contain_text("<migration> | latest | to <migration>")
+    page.keyboard.type("history")
     page.keyboard.press("Enter")
-    sync_api.expect(_last(page)).to_contain_text("/rollback failed with the error")
+    expect(last(page)).to_contain_text("heard history")
+    expect(last(page)).to_contain_text("Only visible to you")
+    box(page).fill("/deploy now")
+    page.keyboard.press("Enter")
+    expect(last(page)).to_contain_text("/deploy is not a valid command")
 
 
-def test_a_click_is_sent_only_after_the_confirm_box(
-    workspace: Workspace, app: App, client: WebClient, browser: Any
-) -> None:
-    client.chat_postMessage(channel=CHANNEL, text="card", blocks=CARD)
-    page = _open(workspace, browser)
+def test_a_click_is_sent_only_after_the_confirm_box(world: World) -> None:
+    world.post(CARD)
+    page = world.open()
     button = page.get_by_role("button", name="Withdraw request RB-7K3M")
     button.click()
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()  # the harmless answer
     page.keyboard.press("Escape")
-    sync_api.expect(page.locator("#ask")).to_be_hidden()
-    assert len(workspace.messages(CHANNEL)) == 1
+    expect(page.locator("#ask")).to_be_hidden()
+    expect(button).to_be_focused()
+    assert len(world.workspace.messages(CHANNEL)) == 1
     button.click()
     page.get_by_role("button", name="Yes, withdraw").click()
-    sync_api.expect(_last(page)).to_contain_text("withdrawn")
+    expect(last(page)).to_contain_text("withdrawn")
 
 
-def test_a_thread_opens_by_its_replies_and_escape_closes_it(
-    workspace: Workspace, client: WebClient, browser: Any
-) -> None:
-    root = client.chat_postMessage(channel=CHANNEL, text="the card")["ts"]
-    client.chat_postMessage(channel=CHANNEL, text="1/6 done", thread_ts=root)
-    page = _open(workspace, browser)
+def test_a_thread_opens_by_its_replies_and_escape_closes_it(world: World) -> None:
+    root = world.post(CARD)
+    world.client.chat_postMessage(channel=CHANNEL, text="1/6 done", thread_ts=root)
+    page = world.open()
     page.get_by_role("button", name="1 reply").click()
     page.keyboard.type("thank you")
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator("#replies .msg").last).to_contain_text("thank you")
+    expect(page.locator("#replies .msg").last).to_contain_text("thank you")
     page.keyboard.press("Escape")
-    sync_api.expect(page.locator("#thread")).to_be_hidden()
+    expect(page.locator("#thread")).to_be_hidden()
 
 
-def test_another_person_in_a_second_window_sees_it_at_once(workspace: Workspace, browser: Any) -> None:
-    bob = _open(workspace, browser, "U0BOB")
-    ana = _open(workspace, browser, "U0ANA")
-    ana.locator("#composer textarea").fill("@Bob Lee please look & approve")
+def test_another_person_in_a_second_window_sees_it_at_once(world: World) -> None:
+    ana = world.open()
+    with ana.context.expect_page() as second:
+        ana.get_by_role("link", name="Second window, as Bob Lee").click()
+    bob = second.value
+    expect(bob.get_by_label("You are")).to_have_value("U0BOB")
+    box(ana).fill("@Bob Lee please look & approve")
     ana.keyboard.press("Enter")
-    sync_api.expect(_last(bob)).to_contain_text("@Bob Lee please look & approve")
-    sync_api.expect(_last(bob).locator(".at.me")).to_have_text("@Bob Lee")
+    expect(last(bob)).to_contain_text("@Bob Lee please look & approve")
+    expect(last(bob).locator(".at.me")).to_have_text("@Bob Lee")
+    expect(bob.locator("#announcer")).to_contain_text("Ana Diaz: @Bob Lee please look")
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(
-    workspace: Workspace, client: WebClient, browser: Any
-) -> None:
-    client.chat_postMessage(channel=CHANNEL, text="card", blocks=CARD)
-    page = _open(workspace, browser, width=390)
-    sync_api.expect(page.get_by_role("button", name="Withdraw request RB-7K3M")).to_be_visible()
+def test_who_one_is_can_be_changed_and_so_is_what_one_sees(world: World) -> None:
+    world.client.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="for Ana alone")
+    page = world.open()
+    expect(page.locator("#guide")).to_contain_text("You are Ana Diaz. Type /rollback in the box below.")
+    expect(last(page)).to_contain_text("for Ana alone")
+    page.get_by_label("You are").select_option("U0CHEN")
+    expect(page.locator("#guide")).to_contain_text("You are Chen Wu.")
+    expect(page.locator("#messages .msg")).to_have_count(0)
+    page.get_by_role("button", name="Got it").click()
+    page.reload()
+    expect(page.locator("#place-name")).to_have_text("#incidents")
+    expect(page.locator("#guide")).to_be_hidden()
+
+
+def test_a_time_is_shown_in_the_readers_own_zone(world: World) -> None:
+    blocks = [
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": "until <!date^1794321072^{date_short} {time}|14:31 UTC>"},
+        }
+    ]
+    world.post(blocks)
+    tokyo = world.open(timezone_id="Asia/Tokyo", locale="en-GB")
+    expect(last(tokyo).locator("time").last).to_have_text("10 Nov 2026 23:31")
+    assert last(tokyo).locator("time").last.get_attribute("title").endswith("(14:31 UTC)")
+
+
+def test_home_and_direct_messages_are_places_of_their_own(world: World) -> None:
+    world.client.chat_postMessage(channel="D0ANA", text="please decide")
+    page = world.open()
+    page.get_by_role("button", name="Rollback Bot: Home").click()
+    expect(page.locator("#home")).to_contain_text("Waiting for you")
+    page.locator("#home").get_by_role("button", name="Go").click()
+    assert world.sent("block_actions")[0]["view"]["type"] == "home"
+    page.locator("#tabs").get_by_role("button", name="Messages").click()
+    expect(last(page)).to_contain_text("please decide")
+    expect(page.locator("#readonly")).to_be_visible()
+    expect(box(page)).to_be_hidden()
+
+
+def test_a_direct_message_elsewhere_is_shown_as_a_notice_that_leads_to_it(world: World) -> None:
+    page = world.open()
+    world.client.chat_postMessage(channel="D0ANA", text="please decide")
+    page.locator(".toast").click()
+    expect(page.locator("#place-name")).to_have_text("rollback")
+    expect(last(page)).to_contain_text("please decide")
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(world: World) -> None:
+    world.post(page_world.EVERYTHING)
+    world.post(CARD)
+    page = world.open(width=390, has_touch=True, is_mobile=True)
+    expect(page.get_by_role("button", name="Withdraw request RB-7K3M")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("button", name="Channels and people").click()
-    page.get_by_role("button", name="random").click()
-    sync_api.expect(page.locator("#place-name")).to_have_text("#random")
+    assert page.evaluate("[...document.querySelectorAll('.msg')].every((el) => el.scrollWidth <= el.clientWidth)")
+    page.get_by_role("button", name="Channels and people").tap()
+    page.locator("#lists").get_by_role("button", name="random").tap()
+    expect(page.locator("#place-name")).to_have_text("#random")
+    page.get_by_role("button", name="Shortcuts").tap()
+    page.get_by_role("menuitem", name=re.compile("Plan a rollback")).tap()
+    expect(page.get_by_role("heading", name="Plan a rollback")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("#modal").bounding_box()["width"] == 390

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from slack_sdk import WebClient
-from workspace_app import INC, Json, Receiver, Recorder, actions, bot_in, refused
+from workspace_app import APP, INC, Json, Receiver, Recorder, actions, bot_in, refused
 
 from demo.workspace import Workspace, WorkspaceError
 
@@ -21,7 +21,7 @@ from demo.workspace import Workspace, WorkspaceError
 @pytest.fixture
 def workspace() -> Iterator[Workspace]:
     before = threading.active_count()
-    with Workspace() as running:
+    with Workspace(app=APP) as running:
         yield running
     assert threading.active_count() <= before
 

@@ -79,7 +79,7 @@ def test_a_trigger_opens_one_view_within_three_seconds(workspace: Workspace, cli
     trigger = workspace.state.new_trigger("U0ANA")
     assert refused(client.views_open, trigger_id=trigger, view={"type": "modal"}) == "invalid_arguments"
     view = client.views_open(trigger_id=trigger, view=FORM)["view"]
-    assert refused(client.views_open, trigger_id=trigger, view=FORM) == "trigger_exchanged"
+    assert refused(client.views_open, trigger_id=trigger, view=FORM) == "exchanged_trigger_id"
     assert refused(client.views_open, trigger_id="1.2.3", view=FORM) == "invalid_trigger_id"
     old = workspace.state.new_trigger("U0ANA")
     workspace.state.triggers[old].made -= 3.1

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -17,10 +18,17 @@ from slack_bolt.adapter.socket_mode.builtin import SocketModeHandler
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from demo.workspace import Workspace
+from demo.workspace import Manifest, Workspace
+from demo.workspace.manifest import product
 
 INC = "C0INC418"
 Json = dict[str, Any]
+SHORTCUTS = (
+    {"name": "Do it", "type": "global", "callback_id": "rb.global", "description": "Anywhere."},
+    {"name": "Do it to this", "type": "message", "callback_id": "rb.message", "description": "With one message."},
+)
+APP: Manifest = replace(product(), shortcuts=SHORTCUTS)
+"""What the small application says of itself."""
 
 
 def button(action_id: str = "go", text: str = "Go", **more: Any) -> Json:

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from . import text as texts
 from .delivery import Delivery, Requests, Sockets
+from .manifest import Manifest, product
 from .model import (
     ALL,
     APP_ID,
@@ -35,21 +36,23 @@ from .model import (
     sample_groups,
 )
 from .page import Page
-from .people import People
+from .people import People, Seen
 from .server import Server
 from .state import State
+from .switches import Switch, Switches, of_slack
 from .web import Web
 
 __all__ = [
     "ALL",
     "SAMPLE_PEOPLE",
-    "SCOPES",
     "Answer",
     "Channel",
     "Faults",
     "Group",
+    "Manifest",
     "Member",
     "Message",
+    "Switch",
     "View",
     "Workspace",
     "WorkspaceError",
@@ -58,25 +61,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-SCOPES = (
-    "commands", "chat:write", "im:write", "users:read", "usergroups:read", "channels:read", "groups:read", "channels:history",
-    "groups:history",
-)  # fmt: skip
-COMMANDS: tuple[Json, ...] = (
-    {
-        "command": "/rollback",
-        "description": "Plan, approve and run a database rollback",
-        "usage_hint": "<migration> | latest | to <migration> | plan | status | history | help",
-    },
-)
 
 
 class Workspace:
     """A Slack workspace with one app in it.
 
-    `port`: 0 takes a free one. `delivery`: "socket", or "http" with the app's `request_url`. `scopes`: what the app was
-    granted. `events`: which events it subscribed to (`app_home_opened`, `message`, `app_mention`).
-    `one_message_per_second`: enforce Slack's limit per channel (429 `ratelimited`).
+    `app`: what the app says of itself; default is this repository's manifest. `port`: 0 takes a free one. `delivery`:
+    "socket", or "http" with the app's `request_url`. `scopes`: what the app was granted, where that differs from its
+    manifest. `one_message_per_second`: enforce Slack's limit per channel (429 `ratelimited`).
     """
 
     team_id, app_id, bot_id, bot_user = TEAM_ID, APP_ID, BOT_ID, BOT_USER
@@ -88,24 +80,28 @@ class Workspace:
         people: Sequence[Member] = SAMPLE_PEOPLE,
         channels: Sequence[Channel] | None = None,
         groups: Sequence[Group] | None = None,
-        commands: Sequence[Json] = COMMANDS,
-        scopes: Sequence[str] = SCOPES,
-        events: Sequence[str] = ("app_home_opened",),
+        app: Manifest | None = None,
+        scopes: Sequence[str] | None = None,
         one_message_per_second: bool = False,
         delivery: Literal["socket", "http"] = "socket",
         request_url: str = "",
     ) -> None:
         channels = sample_channels() if channels is None else channels
         groups = sample_groups() if groups is None else groups
-        self.state = State(people, channels, groups, scopes, one_message_per_second)
+        self.app = product() if app is None else app
+        scopes = self.app.scopes if scopes is None else scopes
+        self.state = State(people, channels, groups, scopes, one_message_per_second, self.app.bot)
         self._server = Server(port, self.state.faults)
         self.port = self._server.port
         self.state.base = f"http://127.0.0.1:{self.port}"
         self.sockets = Sockets(self.state, self._server)
         self.requests = Requests(self.state, request_url)
         way: Delivery = self.requests if delivery == "http" else self.sockets
-        self._people = People(self.state, way, frozenset(events))
-        self._page = Page(self.state, self._people, list(commands), self.set_fault)
+        self._people = People(self.state, way, self.app)
+        self.switches = Switches(self.state)
+        for switch in of_slack(self.state, self.sockets, self._server):
+            self.switches.add(switch)
+        self._page = Page(self.state, self._people, self.app, self.switches)
 
     def start(self) -> None:
         """Serve until `stop`. Raises RuntimeError when the server does not come up."""
@@ -160,18 +156,9 @@ class Workspace:
         """Every call of the Web API so far, and what was posted to response URLs (`response_url`)."""
         return self.state.calls
 
-    def set_fault(self, name: str, value: Any) -> None:
-        """Set one fault by name; also `cut_socket`, and `disconnect` with a reason. Raises `unknown_fault`."""
-        if name == "cut_socket":
-            self.cut_socket()
-        elif name == "disconnect":
-            self.sockets.disconnect(str(value))
-        elif name in vars(self.faults):
-            kind = type(getattr(self.faults, name))
-            with self.state.changing():
-                setattr(self.faults, name, kind(value))
-        else:
-            raise WorkspaceError("unknown_fault")
+    def set_fault(self, name: str, value: Any = True) -> None:
+        """Turn one switch by name. Raises WorkspaceError `unknown_fault`, `invalid_arguments`."""
+        self.switches.turn(name, value)
 
     def cut_socket(self) -> None:
         """Drop every socket without a close frame."""
@@ -195,7 +182,7 @@ class Workspace:
 
         Raises `message_not_found`, `no_such_element` (that button is not there), `operation_timeout`.
         """
-        return self._people.click(user, channel, ts, action_id, block_id, selected)
+        return self._people.click(user, channel, ts, Seen(action_id, block_id), selected)
 
     def click_view(
         self,
@@ -209,7 +196,7 @@ class Workspace:
         """Use a button in the open modal, or in any view by id (Home: `workspace.home(user).id`)."""
         view = self.open_view(user)
         wanted = view_id or (view.id if view else "")
-        return self._people.click_view(user, wanted, action_id, block_id, selected)
+        return self._people.click_view(user, wanted, Seen(action_id, block_id), selected)
 
     def click_raw(self, payload: Json) -> Answer:
         """Send any interaction payload, for hostile tests."""
@@ -234,9 +221,9 @@ class Workspace:
         """Type into an external select of the open modal; `options` is what the app offers."""
         return self._people.suggest(user, None, block_id, action_id, query)
 
-    def close_view(self, user: str) -> None:
-        """Close the open modal. Raises `not_found`."""
-        self._people.close(user)
+    def close_view(self, user: str, *, whole: bool = False) -> None:
+        """Close the open modal, or with `whole` all that lie under it too. Raises `not_found`."""
+        self._people.close(user, whole=whole)
 
     def home(self, user: str, timeout: float = 5.0) -> View:
         """Open the Home tab; waits for the app to publish it, else `home_not_published`."""

@@ -47,7 +47,7 @@ def auth_test(state: State, args: Json) -> Json:
         "url": f"https://{TEAM_DOMAIN}.slack.com/",
         "team": TEAM_NAME,
         "team_id": TEAM_ID,
-        "user": "rollback",
+        "user": state.members[BOT_USER].name,
         "user_id": BOT_USER,
         "bot_id": BOT_ID,
         "is_enterprise_install": False,
@@ -63,7 +63,8 @@ def bots_info(state: State, args: Json) -> Json:
     """bots.info."""
     if args.get("bot") not in (None, "", BOT_ID):
         raise WorkspaceError("bot_not_found")
-    return {"bot": {"id": BOT_ID, "app_id": APP_ID, "user_id": BOT_USER, "name": "rollback", "deleted": False}}
+    name = state.members[BOT_USER].name
+    return {"bot": {"id": BOT_ID, "app_id": APP_ID, "user_id": BOT_USER, "name": name, "deleted": False}}
 
 
 def member_json(member: Member) -> Json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .elements import OPTION
+from .blockkit import interactive
+from .elements import GROUP, OPTION
 from .model import Json, View, WorkspaceError
 from .shapes import Report, list_of
 
@@ -22,7 +24,9 @@ PLAIN = {  # element -> (name in the state, name of its initial value)
     "timepicker": ("selected_time", "initial_time"),
     "datetimepicker": ("selected_date_time", "initial_date_time"),
 }
+STATELESS = ("button", "overflow", "image", "file_input")
 REQUIRED = "Please complete this required field."
+SHORTEST_QUERY = 3  # characters of an external select, where it does not say min_query_length
 
 
 def options_of(element: Json, offered: list[Json]) -> list[Json]:
@@ -72,41 +76,100 @@ def _given(value: Any, action_id: str) -> Any:
     return value
 
 
+def _stateful(blocks: Sequence[Json]) -> Iterator[tuple[str, Json]]:
+    for block in blocks:
+        for element in interactive(block):
+            if element["type"] not in STATELESS:
+                yield block["block_id"], element
+
+
+def state_of(
+    blocks: Sequence[Json], known: Mapping[str, Json], given: Mapping[str, Any], offered: Mapping[str, list[Json]]
+) -> dict[str, Json]:
+    """`state.values` as Slack sends it: by block_id and action_id, what every field and menu holds now.
+
+    `given`: what is typed or chosen now, by block_id; `known`: what was before; else the initial value counts.
+    Raises `no_such_option`.
+    """
+    state: dict[str, Json] = {}
+    for block_id, element in _stateful(blocks):
+        action_id = element["action_id"]
+        entry = known.get(block_id, {}).get(action_id)
+        value = given.get(block_id)
+        mine = block_id in given and (not isinstance(value, dict) or action_id in value or "value" in value)
+        if mine or entry is None:
+            value = _given(value, action_id) if mine else _initial(element)
+            entry = {"type": element["type"], **chosen(element, value, offered.get(block_id, []))}
+        state.setdefault(block_id, {})[action_id] = entry
+    return state
+
+
 def fill(view: View, values: Mapping[str, Any]) -> None:
     """Type values into the fields of a form, by block_id. Raises `no_such_field`, `no_such_option`."""
-    inputs = {block["block_id"]: block["element"] for block in view.blocks if block["type"] == "input"}
-    unknown = [f"there is no field {name}" for name in values if name not in inputs]
+    there = {block_id for block_id, _ in _stateful(view.blocks)}
+    unknown = [f"there is no field {name}" for name in values if name not in there]
     if unknown:
         raise WorkspaceError("no_such_field", unknown)
-    for block_id, element in inputs.items():
-        action_id = element["action_id"]
-        entry = view.state.get(block_id, {}).get(action_id)
-        if block_id in values or entry is None:
-            value = _given(values[block_id], action_id) if block_id in values else _initial(element)
-            entry = {"type": element["type"], **chosen(element, value, view.options.get(block_id, []))}
-        view.state[block_id] = {action_id: entry}
+    view.state = state_of(view.blocks, view.state, values, view.options)
 
 
 def local_errors(view: View) -> dict[str, str]:
-    """What the client refuses by itself, by block_id: empty required fields, texts too short or too long."""
+    """What the client refuses by itself, by block_id: empty required fields, values that no such field takes."""
     errors = {}
     for block in view.blocks:
-        if block["type"] != "input":
+        if block["type"] != "input" or block["element"]["type"] in STATELESS:
             continue
         element, block_id = block["element"], block["block_id"]
         entry = view.state[block_id][element["action_id"]]
         value = next((each for name, each in entry.items() if name != "type"), None)
-        if not value and not block.get("optional"):
+        empty = not value or (isinstance(value, str) and not value.strip())
+        if empty and not block.get("optional"):
             errors[block_id] = REQUIRED
-        elif isinstance(value, str) and len(value) < element.get("min_length", 0):
-            errors[block_id] = f"This field must be at least {element['min_length']} characters."
-        elif isinstance(value, str) and len(value) > element.get("max_length", 3000):
-            errors[block_id] = f"This field must be at most {element.get('max_length', 3000)} characters."
+        elif isinstance(value, str) and value and (wrong := _wrong_text(element, value)):
+            errors[block_id] = wrong
     return errors
 
 
-def wrong_options(options: Any) -> list[str]:
-    """What is wrong with options that an app offers; at most 100 are allowed."""
+def _wrong_text(element: Json, value: str) -> str:
+    """What is wrong with a typed value; empty where nothing is."""
+    kind = element["type"]
+    if len(value) < element.get("min_length", 0):
+        return f"This field must be at least {element['min_length']} characters."
+    if len(value) > element.get("max_length", 3000):
+        return f"This field must be at most {element.get('max_length', 3000)} characters."
+    if kind == "number_input":
+        return _wrong_number(element, value)
+    if kind == "email_text_input" and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        return "Please enter an email address."
+    if kind == "url_text_input" and not re.fullmatch(r"https?://\S+", value):
+        return "Please enter a URL."
+    return ""
+
+
+def _wrong_number(element: Json, value: str) -> str:
+    whole = not element.get("is_decimal_allowed")
+    if not re.fullmatch(r"-?\d+" if whole else r"-?\d*\.?\d+", value):
+        return "Please enter a whole number." if whole else "Please enter a number."
+    if "min_value" in element and float(value) < float(element["min_value"]):
+        return f"Please enter at least {element['min_value']}."
+    if "max_value" in element and float(value) > float(element["max_value"]):
+        return f"Please enter at most {element['max_value']}."
+    return ""
+
+
+def offer(reply: Json) -> tuple[list[Json], list[Json]]:
+    """The options, and the groups, that an app answers to a `block_suggestion`; one of both is empty.
+
+    At most 100 options, or 100 groups of 100. Raises `invalid_options`.
+    """
+    options, groups = reply.get("options"), reply.get("option_groups")
     report = Report()
-    list_of(OPTION, 100, shortest=0)(options, "/options", report)
-    return report.found
+    if (options is None) == (groups is None):
+        report.add("", "exactly one of options and option_groups is needed")
+    elif groups is None:
+        list_of(OPTION, 100, shortest=0)(options, "/options", report)
+    else:
+        list_of(GROUP, 100, shortest=0)(groups, "/option_groups", report)
+    if report.found:
+        raise WorkspaceError("invalid_options", report.found)
+    return options or [], groups or []

@@ -82,6 +82,7 @@ class Message:
     metadata: Json | None = None
     ephemeral_for: str | None = None
     reply_broadcast: bool = False
+    options: dict[str, list[Json]] = field(default_factory=dict)  # by block_id: what block_suggestion answered
 
     def visible_to(self, viewer: str | None) -> bool:
         """Does this person see it? None sees what everybody sees, ALL sees everything."""
@@ -129,7 +130,8 @@ class View:
 class Answer:
     """What a person sees at once: the message of an `ack`, the errors or the next view of a form, options to choose.
 
-    `action` is the `response_action`; `view` the modal on top afterwards; `raw` the app's answer as it came.
+    `action` is the `response_action`; `groups` are those of `options`, where the app made some; `view` the modal on top
+    afterwards; `raw` the app's answer as it came.
     """
 
     text: str | None = None
@@ -138,6 +140,7 @@ class Answer:
     errors: Mapping[str, str] = field(default_factory=dict)
     view: View | None = None
     options: list[Json] = field(default_factory=list)
+    groups: list[Json] = field(default_factory=list)
     raw: Json = field(default_factory=dict)
 
 
@@ -148,7 +151,6 @@ SAMPLE_PEOPLE = (
     Member("U0DEE", "dee", "Dee Okafor", "Product manager", "7b4fa0"),
     Member("U0GUEST", "gil", "Gil Guest", "Contractor", "8a6d3b", is_restricted=True),
 )
-BOT = Member(BOT_USER, "rollback", "rollback", "App", "1f2a37", is_bot=True)
 
 
 def sample_channels() -> list[Channel]:
@@ -188,7 +190,3 @@ class Faults:
     silent: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     only: set[str] = field(default_factory=set)
-
-    def as_json(self) -> Json:
-        """For the page."""
-        return {**vars(self), "only": sorted(self.only), "errors": dict(self.errors)}

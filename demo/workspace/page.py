@@ -1,38 +1,42 @@
-"""The HTTP side that the page talks to. Every request needs the page's token, as `?token=` or as a cookie."""
+"""The HTTP side that the page talks to. What it tells and takes needs the token, as `?token=` or as a cookie."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from .manifest import Manifest
 from .model import BOT_USER, TEAM_DOMAIN, TEAM_ID, TEAM_NAME, Answer, Json, Message, View, WorkspaceError
-from .people import People
+from .people import People, Seen
 from .state import State
+from .switches import Switches
 from .views import view_json
 
-PAGE = Path(__file__).with_name("page.html")
+STATIC = Path(__file__).with_name("static")
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
 }
 COALESCE_SECONDS = 0.03
-Breaker = Callable[[str, Any], None]
 
 
 class Page:
     """Serves the page, what one person sees, and what that person does."""
 
-    def __init__(self, state: State, people: People, commands: list[Json], break_it: Breaker) -> None:
-        self.state, self.people, self.commands, self.break_it = state, people, commands, break_it
+    def __init__(self, state: State, people: People, app: Manifest, switches: Switches) -> None:
+        self.state, self.people, self.app, self.switches = state, people, app, switches
         self.listeners: set[asyncio.Event] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         state.on_change.append(self._changed)
@@ -41,6 +45,7 @@ class Page:
         """What this side serves."""
         return [
             Route("/", self.guarded(self.index)),
+            Route("/page/{name:str}.{kind:str}", self.file),
             Route("/page/state", self.guarded(self.show)),
             Route("/page/events", self.guarded(self.events)),
             Route("/page/act", self.guarded(self.act), methods=["POST"]),
@@ -52,8 +57,7 @@ class Page:
         async def check(request: Request) -> Response:
             cookie = f"workspace_{request.url.port}"
             given = request.query_params.get("token") or request.cookies.get(cookie, "")
-            local = request.url.hostname in ("127.0.0.1", "localhost")
-            if not local or not secrets.compare_digest(given.encode(), self.state.page_token.encode()):
+            if not _local(request) or not secrets.compare_digest(given.encode(), self.state.page_token.encode()):
                 return JSONResponse({"ok": False, "error": "not_authed"}, HTTPStatus.FORBIDDEN)
             answer: Response = await endpoint(request)
             if request.cookies.get(cookie) != given:
@@ -65,9 +69,14 @@ class Page:
 
     async def index(self, request: Request) -> Response:
         """The page itself."""
-        if not PAGE.exists():
-            return PlainTextResponse("The page is not installed. What it would show: /page/state?as=U0ANA")
-        return Response(PAGE.read_bytes(), media_type="text/html; charset=utf-8")
+        return _static("index.html")
+
+    async def file(self, request: Request) -> Response:
+        """What the page is made of. It holds nothing of the workspace, so it needs no token."""
+        name = f"{request.path_params['name']}.{request.path_params['kind']}"
+        if not _local(request) or name not in {each.name for each in STATIC.iterdir()}:
+            return JSONResponse({"ok": False, "error": "not_found"}, HTTPStatus.NOT_FOUND)
+        return _static(name)
 
     async def show(self, request: Request) -> Response:
         """What one person sees now."""
@@ -86,18 +95,20 @@ class Page:
         return {
             "me": user,
             "team": {"id": TEAM_ID, "name": TEAM_NAME, "domain": TEAM_DOMAIN},
+            "app": {"id": BOT_USER, "name": self.app.name, "home": self.app.home},
             "people": [_person(member) for member in state.members.values()],
             "channels": [
                 {"id": each.id, "name": each.name, "topic": each.topic, "shared": each.is_ext_shared}
                 for each in channels
             ],
-            "directs": [{"id": direct.id, "user": BOT_USER}],
+            "directs": [{"id": direct.id, "user": BOT_USER, "read_only": self.app.read_only}],
             "groups": [{"id": group.id, "handle": group.handle} for group in state.groups.values()],
             "messages": {each.id: self._messages(each.id, user) for each in [*channels, direct]},
             "modals": [{**view_json(view), "errors": view.errors} for view in state.modals.get(user, [])],
             "home": view_json(home) if home else None,
-            "commands": self.commands,
-            "faults": state.faults.as_json(),
+            "commands": self.app.commands,
+            "shortcuts": self.app.shortcuts or [],
+            "switches": self.switches.as_json(),
             "version": state.version,
         }
 
@@ -152,7 +163,7 @@ class Page:
         """Carry out one action of the page. Raises WorkspaceError, KeyError for a missing field."""
         people, do, user = self.people, body["do"], body.get("as", "")
         if do == "fault":
-            self.break_it(body["name"], body["value"])
+            self.switches.turn(body["name"], body["value"])
             return {}
         if do == "command":
             name, _, text = str(body["text"]).strip().partition(" ")
@@ -164,13 +175,17 @@ class Page:
         if do == "submit":
             return _shown(people.submit(user, body["values"], body["view_id"]))
         if do == "suggest":
-            answer = people.suggest(user, body["view_id"], body["block_id"], body["action_id"], body["query"])
-            return {"options": answer.options}
+            place = people.at(user, body.get("view_id"), body.get("channel"), body.get("ts"))
+            answer = people.suggest(user, place, body["block_id"], body["action_id"], str(body["query"]))
+            return {"options": answer.options, "option_groups": answer.groups}
         return self._perform_more(do, user, body)
 
     def _perform_more(self, do: str, user: str, body: Json) -> Json:
+        if do == "mend":
+            self.switches.mend()
+            return {}
         if do == "close":
-            self.people.close(user, body["view_id"])
+            self.people.close(user, body["view_id"], bool(body.get("whole")))
             return {}
         if do == "home":
             return {"home": view_json(self.people.home(user, 3.0))}
@@ -179,10 +194,21 @@ class Page:
         raise WorkspaceError("unknown_action")
 
     def _click(self, user: str, body: Json) -> Answer:
-        action, block, selected = body["action_id"], body.get("block_id"), body.get("selected")
+        seen = Seen(body["action_id"], body.get("block_id"), body.get("value"))
+        selected, values = body.get("selected"), body.get("values") or {}
         if body.get("view_id"):
-            return self.people.click_view(user, body["view_id"], action, block, selected)
-        return self.people.click(user, body["channel"], body["ts"], action, block, selected)
+            return self.people.click_view(user, body["view_id"], seen, selected, values)
+        return self.people.click(user, body["channel"], body["ts"], seen, selected, values)
+
+
+def _local(request: Request) -> bool:
+    """Under a local name only, so that no web page of somebody else can reach it."""
+    return request.url.hostname in ("127.0.0.1", "localhost")
+
+
+def _static(name: str) -> Response:
+    kind = KINDS[Path(name).suffix]
+    return Response((STATIC / name).read_bytes(), media_type=f"{kind}; charset=utf-8", headers=HEADERS)
 
 
 def _shown(answer: Answer) -> Json:

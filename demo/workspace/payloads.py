@@ -58,18 +58,23 @@ def escaped(state: State, text: str) -> str:
     return re.sub(r"(?<!\S)#([\w-]+)", lambda found: channels.get(found[1], found[0]), text)
 
 
-def click_message(state: State, user: str, message: Message, action: Json) -> Json:
-    """block_actions from a message; an ephemeral one carries no `message`."""
+def _in_message(state: State, message: Message) -> Json:
+    """Where a message stands, as what comes from it says."""
     channel = state.channels[message.channel]
     container: Json = {"type": "message", "message_ts": message.ts, "channel_id": channel.id}
     container["is_ephemeral"] = message.ephemeral_for is not None
     if message.thread_ts:
         container["thread_ts"] = message.thread_ts
+    return {"container": container, "channel": {"id": channel.id, "name": channel.name}}
+
+
+def click_message(state: State, user: str, message: Message, action: Json, values: Json | None = None) -> Json:
+    """block_actions from a message; an ephemeral one carries no `message`. `values`: of its menus and fields."""
+    channel = state.channels[message.channel]
     body = common(state, "block_actions", user) | {
-        "container": container,
+        **_in_message(state, message),
         "trigger_id": state.new_trigger(user),
-        "channel": {"id": channel.id, "name": channel.name},
-        "state": {"values": {}},
+        "state": {"values": values or {}},
         "response_url": state.new_response_url(channel.id, user, message),
         "actions": [action],
     }
@@ -103,15 +108,12 @@ def closed(state: State, view: View, cleared: bool) -> Json:
     return common(state, "view_closed", view.user) | {"view": view_json(view), "is_cleared": cleared}
 
 
-def suggestion(state: State, view: View, block_id: str, action_id: str, query: str) -> Json:
-    """block_suggestion from a modal."""
-    return common(state, "block_suggestion", view.user) | {
-        "container": {"type": "view", "view_id": view.id},
-        "action_id": action_id,
-        "block_id": block_id,
-        "value": query,
-        "view": view_json(view),
-    }
+def suggestion(state: State, user: str, place: View | Message, block_id: str, action_id: str, query: str) -> Json:
+    """block_suggestion from a modal, the Home tab or a message."""
+    asked = common(state, "block_suggestion", user) | {"action_id": action_id, "block_id": block_id, "value": query}
+    if isinstance(place, View):
+        return asked | {"container": {"type": "view", "view_id": place.id}, "view": view_json(place)}
+    return asked | _in_message(state, place) | {"message": message_json(state, place)}
 
 
 def shortcut(state: State, user: str, callback_id: str) -> Json:

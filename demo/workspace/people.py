@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import chat, forms, payloads, views
 from .blockkit import interactive
 from .delivery import Delivery
-from .model import BOT_USER, Answer, Channel, Json, Message, View, WorkspaceError
+from .manifest import Manifest
+from .model import BOT_USER, TEAM_ID, Answer, Channel, Json, Message, View, WorkspaceError
 from .state import ResponseUrl, State
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What somebody has clicked on, as it was drawn: a button may have got another block meanwhile, as each update of an
+    app does that names no blocks. It is the same where action and value are."""
+
+    action_id: str
+    block_id: str | None = None
+    value: str | None = None
+
+    def among(self, blocks: list[Json]) -> tuple[str, Json]:
+        """Its block and itself as they are now. Raises `no_such_element`."""
+        there = [
+            (str(block["block_id"]), element)
+            for block in blocks
+            if block["type"] != "input"
+            or block.get("dispatch_action")  # else the app hears of it when the form is sent
+            for element in interactive(block)
+            if element.get("action_id") == self.action_id
+        ]
+        here = [each for each in there if self.block_id in (None, each[0])]
+        same = [each for each in there if self.value and each[1].get("value") == self.value]
+        if not here and len(same) != 1:
+            raise WorkspaceError("no_such_element", [f"there is no {self.action_id} here now"])
+        return (here or same)[0]
 
 
 class People:
     """The people of a workspace. Every method raises WorkspaceError with the name that Slack would show."""
 
-    def __init__(self, state: State, delivery: Delivery, events: frozenset[str]) -> None:
-        self.state, self.delivery, self.events = state, delivery, events
+    def __init__(self, state: State, delivery: Delivery, app: Manifest) -> None:
+        self.state, self.delivery, self.app = state, delivery, app
 
     def _place(self, user: str, name: str) -> Channel:
         person = self.state.member(user)
@@ -30,8 +57,14 @@ class People:
         return channel
 
     def command(self, user: str, channel: str, text: str, name: str) -> Answer:
-        """Type a slash command. An answer in the `ack` becomes a message, ephemeral unless `in_channel`."""
+        """Type a slash command. An answer in the `ack` becomes a message, ephemeral unless `in_channel`.
+
+        Raises `no_such_command` for one that the app's manifest does not name.
+        """
         place = self._place(user, channel)
+        known = self.app.commands
+        if known is not None and all(each["command"] != name for each in known):
+            raise WorkspaceError("no_such_command", [f"{name} is not a valid command"])
         with self.state.changing():
             payload = payloads.command(self.state, user, place, name, text)
         reply = self.delivery.deliver("slash_commands", payload)
@@ -40,51 +73,70 @@ class People:
         return Answer(reply.get("text"), reply.get("blocks"), view=self.top(user), raw=reply)
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
-        """Write a message."""
+        """Write a message. Raises `restricted_action` in direct messages that the app has made read-only."""
         place = self._place(user, channel)
+        if place.is_im and self.app.read_only:
+            raise WorkspaceError("restricted_action")
         message = Message(self.state.new_ts(), place.id, user, text, thread_ts=thread_ts)
         self.state.post(message)
-        body = {"type": "message", "channel": place.id, "user": user, "text": text, "ts": message.ts}
-        if thread_ts:
-            body["thread_ts"] = thread_ts
-        if "message" in self.events:
-            self.raw("events_api", payloads.event(self.state, body))
-        if "app_mention" in self.events and f"<@{BOT_USER}>" in text:
-            self.raw("events_api", payloads.event(self.state, {**body, "type": "app_mention"}))
+        kind = "im" if place.is_im else "group" if place.is_private else "channel"
+        body = {"type": "message", "channel": place.id, "channel_type": kind, "user": user, "text": text}
+        body |= {"ts": message.ts, "team": TEAM_ID, **({"thread_ts": thread_ts} if thread_ts else {})}
+        if self.state.is_in(BOT_USER, place) and f"message.{kind if place.is_im else kind + 's'}" in self.app.events:
+            self._unanswered("events_api", payloads.event(self.state, body))
+        if "app_mention" in self.app.events and f"<@{BOT_USER}>" in text:
+            self._unanswered("events_api", payloads.event(self.state, {**body, "type": "app_mention"}))
         return message
 
-    def click(self, user: str, channel: str, ts: str, action_id: str, block_id: str | None, selected: Any) -> Answer:
-        """Use a button or menu of a message as it stands now. Raises `message_not_found`, `no_such_element`."""
+    def click(
+        self,
+        user: str,
+        channel: str,
+        ts: str,
+        seen: Seen,
+        selected: Any,
+        values: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Use a button, menu or field of a message as it stands now; `values`: what its other fields hold.
+
+        Raises `message_not_found`, `no_such_element`, `no_such_option`.
+        """
         place = self._place(user, channel)
         with self.state.changing():
-            message = self.state.find(place.id, ts)
-            if message is None or not message.visible_to(user):
-                raise WorkspaceError("message_not_found")
-            action = self._action(message.blocks, action_id, block_id, selected, {})
-            payload = payloads.click_message(self.state, user, message, action)
+            message = self._seen(user, place, ts)
+            action = self._action(message.blocks, seen, selected, message.options)
+            given = _with(values or {}, action, selected)
+            state = forms.state_of(message.blocks, {}, given, message.options)
+            payload = payloads.click_message(self.state, user, message, action, state)
         return Answer(raw=self.raw("interactive", payload), view=self.top(user))
 
-    def click_view(self, user: str, view_id: str, action_id: str, block_id: str | None, selected: Any) -> Answer:
-        """Use a button or menu in the open modal or on Home. Raises `not_found`, `no_such_element`."""
+    def _seen(self, user: str, place: Channel, ts: str) -> Message:
+        message = self.state.find(place.id, ts)
+        if message is None or not message.visible_to(user):
+            raise WorkspaceError("message_not_found")
+        return message
+
+    def click_view(
+        self,
+        user: str,
+        view_id: str,
+        seen: Seen,
+        selected: Any,
+        values: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """The same in the open modal or on Home. Raises `not_found`, `no_such_element`, `no_such_option`."""
         with self.state.changing():
             view = self._own_view(user, view_id)
-            action = self._action(view.blocks, action_id, block_id, selected, view.options)
-            if selected is not None:
-                values = {name: each for name, each in action.items() if name.startswith("selected") or name == "type"}
-                view.state.setdefault(action["block_id"], {})[action_id] = values
+            action = self._action(view.blocks, seen, selected, view.options)
+            given = _with(values or {}, action, selected)
+            view.state = forms.state_of(view.blocks, view.state, given, view.options)
             payload = payloads.click_view(self.state, user, view, action)
         return Answer(raw=self.raw("interactive", payload), view=self.top(user))
 
-    def _action(
-        self, blocks: list[Json], action_id: str, block_id: str | None, selected: Any, offered: Mapping[str, list[Json]]
-    ) -> Json:
-        for block in blocks:
-            for element in interactive(block):
-                if element.get("action_id") == action_id and block_id in (None, block["block_id"]):
-                    options = offered.get(block["block_id"], [])
-                    extra = {} if selected is None else forms.chosen(element, selected, options)
-                    return payloads.action_of(element, block["block_id"], self.state.new_ts(), extra)
-        raise WorkspaceError("no_such_element", [f"there is no {action_id} here now"])
+    def _action(self, blocks: list[Json], seen: Seen, selected: Any, offered: Mapping[str, list[Json]]) -> Json:
+        block_id, element = seen.among(blocks)
+        extra = {} if selected is None else forms.chosen(element, selected, offered.get(block_id, []))
+        return payloads.action_of(element, block_id, self.state.new_ts(), extra)
 
     def raw(self, kind: Any, payload: Json) -> Json:
         """Send any payload."""
@@ -149,19 +201,21 @@ class People:
         stack = self.state.modals.get(view.user, [])
         self.state.modals[view.user] = [each for each in stack if each is not view]
 
-    def close(self, user: str, view_id: str | None = None) -> None:
-        """Close the modal on top. The app is told where it asked for it; a late answer bothers nobody."""
+    def close(self, user: str, view_id: str | None = None, whole: bool = False) -> None:
+        """Close the modal on top, or with `whole` the stack. The app is told of each that asked for it.
+
+        A late answer bothers nobody. Raises `not_found`.
+        """
         with self.state.changing():
             view = self._own_view(user, view_id)
-            cleared = bool(view.body.get("clear_on_close"))
-            if cleared:
-                self.state.modals[user] = []
-            else:
-                self._remove(view)
-            if not view.body.get("notify_on_close"):
-                return
-            payload = payloads.closed(self.state, view, cleared)
-        self._unanswered("interactive", payload)
+            stack = self.state.modals.get(user, [])
+            cleared = bool(view.body.get("clear_on_close")) or (whole and len(stack) > 1)
+            gone = list(reversed(stack)) if cleared else [view]
+            for each in gone:
+                self._remove(each)
+            told = [payloads.closed(self.state, each, cleared) for each in gone if each.body.get("notify_on_close")]
+        for payload in told:
+            self._unanswered("interactive", payload)
 
     def _unanswered(self, kind: Any, payload: Json) -> bool:
         try:
@@ -170,28 +224,32 @@ class People:
             return False  # nobody waits for this answer, so Slack shows no error
         return True
 
-    def suggest(self, user: str, view_id: str | None, block_id: str, action_id: str, query: str) -> Answer:
-        """Type into an external select of a modal. Raises `no_such_element`, `invalid_options`."""
+    def suggest(self, user: str, place: View | Message | None, block_id: str, action_id: str, query: str) -> Answer:
+        """Type into an external select; `place` None is the modal on top. Too few characters ask nobody.
+
+        Raises `not_found`, `no_such_element`, `invalid_options`.
+        """
         with self.state.changing():
-            view = self._own_view(user, view_id)
-            self._action(view.blocks, action_id, block_id, None, {})
-            payload = payloads.suggestion(self.state, view, block_id, action_id, query)
+            place = place or self._own_view(user, None)
+            there = (each for block in place.blocks if block["block_id"] == block_id for each in interactive(block))
+            element = next((each for each in there if each.get("action_id") == action_id), None)
+            if element is None:
+                raise WorkspaceError("no_such_element", [f"there is no {action_id} here now"])
+            if len(query) < element.get("min_query_length", forms.SHORTEST_QUERY):
+                return Answer()
+            payload = payloads.suggestion(self.state, user, place, block_id, action_id, query)
         reply = self.raw("interactive", payload)
-        groups = reply.get("option_groups", [])
-        options = reply.get("options", []) + [option for group in groups for option in group["options"]]
-        wrong = forms.wrong_options(options)
-        if wrong:
-            raise WorkspaceError("invalid_options", wrong)
+        options, groups = forms.offer(reply)
         with self.state.changing():
-            view.options[block_id] = options
-        return Answer(options=options, view=replace(view), raw=reply)
+            place.options[block_id] = [*options, *(each for group in groups for each in group["options"])]
+        return Answer(options=place.options[block_id], groups=groups, view=self.top(user), raw=reply)
 
     def home(self, user: str, timeout: float) -> View:
         """Open the Home tab and wait for the app to publish it. Raises `home_not_published`."""
         self.state.member(user)
         before = self.state.homes.get(user)
         count = before.published if before else 0
-        if "app_home_opened" in self.events:
+        if "app_home_opened" in self.app.events:
             self._unanswered("events_api", payloads.home_opened(self.state, user, before))
         try:
             self.state.wait_for(lambda: user in self.state.homes and self.state.homes[user].published > count, timeout)
@@ -200,13 +258,36 @@ class People:
         return replace(self.state.homes[user])
 
     def shortcut(self, user: str, callback_id: str, channel: str | None, ts: str | None) -> Answer:
-        """A global shortcut, or with `channel` and `ts` one on a message."""
+        """A global shortcut, or with `channel` and `ts` one on a message.
+
+        Raises `no_such_shortcut` for one that the app's manifest does not name, `message_not_found`.
+        """
+        on_message = channel is not None and ts is not None
+        mine = {"type": "message" if on_message else "global", "callback_id": callback_id}
+        known = self.app.shortcuts
+        if known is not None and not any(mine.items() <= each.items() for each in known):
+            raise WorkspaceError("no_such_shortcut", [f"the app has no {mine['type']} shortcut {callback_id}"])
         with self.state.changing():
             if channel is None or ts is None:
                 payload = payloads.shortcut(self.state, user, callback_id)
             else:
-                message = self.state.find(self._place(user, channel).id, ts)
-                if message is None or not message.visible_to(user):
+                message = self._seen(user, self._place(user, channel), ts)
+                if message.ephemeral_for:
                     raise WorkspaceError("message_not_found")
                 payload = payloads.message_action(self.state, user, callback_id, message)
         return Answer(raw=self.raw("interactive", payload), view=self.top(user))
+
+    def at(self, user: str, view_id: str | None, channel: str | None, ts: str | None) -> View | Message:
+        """A view by id, or a message by channel and ts. Raises `not_found`, `message_not_found`."""
+        with self.state.reading():
+            if channel is None or ts is None:
+                return self._own_view(user, view_id)
+            return self._seen(user, self._place(user, channel), ts)
+
+
+def _with(values: Mapping[str, Any], action: Json, selected: Any) -> Mapping[str, Any]:
+    """The values of the page, and what the element that was used holds from now on."""
+    if selected is None:
+        return values
+    block = values.get(action["block_id"])
+    return {**values, action["block_id"]: {**(block if isinstance(block, dict) else {}), action["action_id"]: action}}

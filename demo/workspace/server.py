@@ -63,6 +63,8 @@ class Server:
             await asyncio.sleep(0.005)
         self._ready.set()
         await serving
+        self._abort_all()  # whoever connected while it ended, as an open page does again and again
+        await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Close every connection and end the thread."""

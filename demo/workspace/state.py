@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .model import BOT, BOT_USER, Channel, Faults, Group, Json, Member, Message, View, WorkspaceError
+from .model import BOT_USER, Channel, Faults, Group, Json, Member, Message, View, WorkspaceError
 
 T = TypeVar("T")
 TRIGGER_SECONDS = 3.0
@@ -48,8 +48,10 @@ class State:
         groups: Sequence[Group],
         scopes: Sequence[str],
         one_message_per_second: bool,
+        bot: str = "rollback",
     ) -> None:
-        self.members = {person.id: person for person in (*people, BOT)}
+        own = Member(BOT_USER, bot, bot, "App", "1f2a37", is_bot=True)
+        self.members = {person.id: person for person in (*people, own)}
         self.channels = {channel.id: channel for channel in channels}
         self.groups = {group.id: group for group in groups}
         self.scopes = set(scopes)
@@ -183,7 +185,7 @@ class State:
         return name
 
     def use_trigger(self, name: Any) -> Trigger:
-        """Spend a trigger_id. Raises `invalid_trigger_id`, `trigger_exchanged` or `expired_trigger_id`."""
+        """Spend a trigger_id. Raises `invalid_trigger_id`, `exchanged_trigger_id` or `expired_trigger_id`."""
         with self._changed:
             trigger = self.triggers.get(str(name))
             if trigger is None:
@@ -191,7 +193,7 @@ class State:
             if time.monotonic() - trigger.made > TRIGGER_SECONDS:
                 raise WorkspaceError("expired_trigger_id")
             if trigger.used:
-                raise WorkspaceError("trigger_exchanged")
+                raise WorkspaceError("exchanged_trigger_id")
             trigger.used = True
             return trigger
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Any
 
-from .blockkit import Surface, problems
+from .blockkit import Surface, interactive, problems, too_large
 from .model import APP_ID, BOT_ID, BOT_USER, TEAM_ID, Json, View, WorkspaceError
 from .state import State
 
@@ -18,9 +18,11 @@ def _hash() -> str:
 
 
 def checked(state: State, body: Any, surface: Surface) -> Json:
-    """A view as it is kept. Raises `invalid_arguments` with what is wrong, `duplicate_external_id`."""
+    """A view as it is kept. Raises `view_too_large`, or `invalid_arguments` with what is wrong."""
     if not isinstance(body, dict):
         raise WorkspaceError("invalid_arguments", ["[ERROR] missing required field: view"])
+    if too_large(body):
+        raise WorkspaceError("view_too_large")
     found = problems(body, surface)
     if found:
         raise WorkspaceError("invalid_arguments", [f"[ERROR] {each}" for each in found])
@@ -77,13 +79,16 @@ def _external_id_is_free(state: State, body: Json, view_id: str = "") -> None:
 
 
 def replace(state: State, view: View, body: Any) -> View:
-    """Put another body into an open view. What was typed in blocks that stay is kept, as Slack does."""
+    """Put another body into an open view. What was typed in fields that stay is kept, as Slack does."""
     body = checked(state, body, "home" if view.body["type"] == "home" else "modal")
     _external_id_is_free(state, body, view.id)
     with state.changing():
-        kept = {block["block_id"] for block in body["blocks"]}
+        kept = {(block["block_id"], each.get("action_id")) for block in body["blocks"] for each in interactive(block)}
         view.body, view.hash, view.errors = body, _hash(), {}
-        view.state = {block: values for block, values in view.state.items() if block in kept}
+        view.state = {
+            block: {name: entry for name, entry in values.items() if (block, name) in kept}
+            for block, values in view.state.items()
+        }
     return view
 
 
