@@ -17,7 +17,7 @@ from types import FrameType
 import psycopg
 
 from core.errors import Problem
-from demo import postgres
+from demo import accidents, postgres
 from demo.app import sample
 from demo.bench import ROOT, Bench
 from demo.story import Story
@@ -83,13 +83,27 @@ def prepare(server: postgres.Server) -> str:
 
 def stay(bench: Bench) -> None:
     """Until Ctrl-C, for a person to go on by hand."""
+    for switch in accidents.of(bench):
+        bench.workspace.switches.add(switch)
     print("\nGo on by hand, as any of the workspace's people (try /rollback latest):")
     print(f"  {bench.workspace.page_url}")
-    print("Ctrl-C ends it and removes everything. Kill the bot if you like: it is started again.", flush=True)
+    print("Break things there, at the top right. Kill the bot if you like: it is started again.")
+    print("Ctrl-C ends it and removes everything.", flush=True)
+    supervise(bench)
+
+
+def supervise(bench: Bench) -> None:
+    """Start the bot again whenever it ends, until Ctrl-C."""
     while bench.bot:
         code = bench.bot.wait()
         print(f"The bot ended ({code}). As a supervisor would, I start it again.", flush=True)
-        bench.start_bot()
+        try:
+            bench.start_bot()
+        except TimeoutError:
+            print("It has not reached Slack yet, and goes on trying.", flush=True)
+        except RuntimeError:
+            print("It ended at once: Slack refuses it, or is broken. Again in 2 s.", flush=True)
+            time.sleep(2)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core.model import State
+from demo import accidents
 from demo.bench import ROOT, Bench
 from tests.bench_fixtures import Play
 
@@ -94,3 +95,30 @@ def test_the_way_back_is_taken_by_clicking(stage: Stage, window: Window) -> None
     bob.get_by_role("button", name="Approve re-apply", exact=True).click()
     play.until(next(run.id for run in play.ledger.runs() if run.kind == "reapply"), State.DONE)
     ana.get_by_text("no write was lost").first.wait_for(timeout=20_000)
+
+
+def test_what_is_broken_on_the_page_is_told_and_the_bot_goes_on(stage: Stage, window: Window) -> None:
+    bench = stage('lock_wait = "30 s"\n').bench
+    for switch in accidents.of(bench):
+        bench.workspace.switches.add(switch)
+    ana, bob = window(bench, "U0ANA", "dark"), window(bench, "U0BOB", "light")
+    ana.get_by_label("Message #incidents").fill("/rollback latest --reason checkout 500s since the deploy")
+    ana.keyboard.press("Enter")
+    bob.get_by_role("button", name=re.compile("^Review and approve rollback")).wait_for(timeout=30_000)
+    ana.get_by_role("button", name="Break things").click()
+    ana.get_by_role("button", name="Kill the bot").click()
+    assert bench.bot and bench.bot.wait(10) < 0
+    bench.start_bot()  # as the demo does
+    for switch in ("Lock the tables", "Fail the health check"):
+        ana.get_by_role("switch", name=switch).check()
+    bob.get_by_role("button", name="Rollback Bot: Home").click()
+    bob.get_by_text("Waiting for you (1)").wait_for(timeout=20_000)
+    bob.locator("#home").get_by_role("button", name=re.compile("^Review and approve")).click()
+    bob.get_by_label(re.compile("Type the migration number")).fill("012")
+    bob.get_by_role("button", name="Approve rollback", exact=True).click()
+    ana.get_by_text(f"held by {accidents.APPLICATION}").first.wait_for(timeout=30_000)
+    ana.get_by_role("switch", name="Lock the tables").uncheck()
+    ana.get_by_role("button", name=re.compile("^Run the verification")).wait_for(timeout=30_000)
+    ana.get_by_role("button", name="Mend everything").click()
+    ana.get_by_role("button", name=re.compile("^Run the verification")).click()
+    ana.get_by_text("is done and verified").first.wait_for(timeout=30_000)

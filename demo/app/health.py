@@ -40,6 +40,11 @@ class HealthServer:
         else:
             self._failing.clear()
 
+    @property
+    def failing(self) -> bool:
+        """Is it told to answer 503?"""
+        return self._failing.is_set()
+
     def stop(self) -> None:
         """Stop listening. Harmless when repeated."""
         self._http.shutdown()
