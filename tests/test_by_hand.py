@@ -51,6 +51,7 @@ def test_two_people_roll_back_by_clicking(stage: Stage, window: Window, tmp_path
     ana.get_by_text("somebody else must approve it").first.wait_for()
     bob.get_by_role("button", name=review).click()
     bob.get_by_label(re.compile("Type the migration number")).fill("11")
+    bob.locator("#modal .dbody").evaluate("(el) => { el.scrollTop = el.scrollHeight; }")
     picture(bob, "review-dark", tmp_path)
     approve = bob.get_by_role("button", name="Approve rollback", exact=True)
     approve.click()
@@ -60,6 +61,7 @@ def test_two_people_roll_back_by_clicking(stage: Stage, window: Window, tmp_path
     ana.get_by_text("is done and verified").first.wait_for(timeout=60_000)
     ana.get_by_role("button", name=re.compile("replies")).first.click()
     ana.get_by_text("6/6 Verify").last.wait_for()
+    ana.get_by_role("button", name="Got it").click()
     ana.get_by_text("6/6 Verify").last.scroll_into_view_if_needed()
     picture(ana, "workspace", tmp_path)
     ana.get_by_role("button", name=re.compile("timeline", re.IGNORECASE)).first.click()
@@ -67,16 +69,23 @@ def test_two_people_roll_back_by_clicking(stage: Stage, window: Window, tmp_path
     assert not bob.get_by_role("button", name=review).count(), "a decided card has no buttons"
 
 
-def test_a_denial_by_clicking_says_why_to_everyone(stage: Stage, window: Window) -> None:
+def test_what_is_asked_for_under_a_message_is_denied_there_and_everyone_reads_why(stage: Stage, window: Window) -> None:
     bench = stage().bench
+    said = bench.workspace.say("U0CHEN", "C0INCIDENTS", "checkout is broken since the deploy")
     ana, bob = window(bench, "U0ANA", "light"), window(bench, "U0BOB", "light")
-    ana.get_by_label("Message #incidents").fill("/rollback latest")
-    ana.keyboard.press("Enter")
+    ana.locator(".msg", has_text="checkout is broken").hover()
+    ana.get_by_role("button", name="More actions").click()
+    ana.get_by_role("menuitem", name=re.compile("Plan a rollback for this")).click()
+    ana.get_by_role("combobox", name="Migration").fill("stripe")
+    ana.get_by_role("option", name=re.compile("^012_stripe_events")).click()
+    ana.get_by_label(re.compile("^Why")).fill("checkout 500s since the deploy")
+    ana.get_by_role("button", name="Make the plan").click()
     bob.get_by_role("button", name=re.compile("^Deny rollback")).click(timeout=30_000)
     bob.get_by_label(re.compile("Why")).fill("wait for the replica")
     bob.get_by_role("button", name="Deny", exact=True).click()
     ana.get_by_text("wait for the replica").first.wait_for(timeout=20_000)
     ana.get_by_role("button", name=re.compile("^Deny rollback")).first.wait_for(state="detached", timeout=20_000)
+    assert all(message.thread_ts == said.ts for message in bench.workspace.messages("C0INCIDENTS")[1:])
 
 
 def test_the_way_back_is_taken_by_clicking(stage: Stage, window: Window) -> None:
