@@ -254,14 +254,15 @@ CARDS = {
             s.event(2102, "executing", 108),
             approvals=s.YES,
             evidence=s.PROVEN,
-            held_up=(
+            held_up=tuple(
                 {
                     "who": "app worker",
                     "state": "idle in transaction",
                     "seconds": 660.0,
                     "pid": 8123,
-                    "table": "public.subscriptions",
-                },
+                    "table": f"public.{table}",
+                }
+                for table in ("subscriptions", "stripe_events")
             ),
         ),
         s.ESTIMATED,

@@ -109,7 +109,7 @@ def held_up(run: Run) -> str:
         [code(name.removeprefix("public.")) for name in dict.fromkeys(t for t in map(_table, run.held_up) if t)]
     )
     for_what = f" for the lock on {tables}" if tables else ""
-    return f"; waiting{for_what}, held by {listed([holder(one) for one in run.held_up[:3]])}"
+    return f"; waiting{for_what}, held by {listed(list(dict.fromkeys(map(holder, run.held_up)))[:3])}"
 
 
 def _table(one: Json) -> str:
