@@ -135,7 +135,7 @@ class Commands:
         return self.looking(work, reply, "Looking.")
 
     def do_history(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
-        runs = survey.history(self.ledger, command)
+        runs = self.ledger.recent(command.target, command.by, command.count)
         return reply.tell(messages.history(runs, command.target))
 
     def do_show(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
@@ -181,9 +181,7 @@ class Commands:
         """action_id -> handler: the buttons of the Home tab."""
         return {
             "rb.history": lambda body, reply: reply.open(
-                messages.answer(
-                    "Last rollbacks", messages.history(survey.history(self.ledger, Command("history")))["blocks"]
-                )
+                messages.answer("Last rollbacks", messages.history(self.ledger.recent())["blocks"])
             ),
             "rb.doctor": lambda body, reply: self.shown("Check setup", self.examined, reply),
         }

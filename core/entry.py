@@ -7,15 +7,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any
 
 from core import chain, fold
 from core.errors import Refused
 from core.known import Known
 from core.model import MOVES, OPEN, Event, Json, Person, Run, State
 from core.redact import clean, clean_all
+
+if TYPE_CHECKING:  # a shell command must start fast, and most only read
+    from sqlite_utils import Database
 
 
 def now() -> datetime:
@@ -170,18 +171,18 @@ class Transaction:
         return told(self._db, where, values)
 
 
-def head(db: Database) -> tuple[int, str]:
+def head(db: fold.Store) -> tuple[int, str]:
     """Number and digest of the newest event."""
     row = db.conn.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
     return (int(row[0]), str(row[1])) if row else (0, chain.GENESIS)
 
 
-def told(db: Database, where: str, values: Sequence[Any]) -> list[Event]:
+def told(db: fold.Store, where: str, values: Sequence[Any]) -> list[Event]:
     """Events that fit, newest first."""
     return [fold.event(row) for row in fold.select(db, f"events WHERE {where} ORDER BY id DESC", values)]
 
 
-def read_run(db: Database, run_id: str, known: Known) -> Run:
+def read_run(db: fold.Store, run_id: str, known: Known) -> Run:
     """Row and events of one rollback, folded."""
     for row in fold.select(db, "rollbacks WHERE id = ?", [run_id]):
         return known.run(db, row)

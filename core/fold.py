@@ -6,11 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.model import Approval, Broken, Event, Json, Person, Request, Run, State
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+class Store(Protocol):
+    """Where rows are read from: a ledger, or sqlite-utils' own database."""
+
+    @property
+    def conn(self) -> sqlite3.Connection: ...
 
 
 def moment(text: str | None) -> datetime | None:
@@ -18,7 +26,7 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def select(db: Database, rest: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def select(db: Store, rest: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Rows as dictionaries. Straight through sqlite3: sqlite-utils asks for the schema before each of its queries."""
     found = db.conn.execute(f"SELECT * FROM {rest}", values)  # noqa: S608 - words of ours
     names = [column[0] for column in found.description]

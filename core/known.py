@@ -6,8 +6,6 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from sqlite_utils import Database
-
 from core import fold
 from core.model import Event, Run
 
@@ -21,7 +19,7 @@ class Known:
         self._kept: dict[str, tuple[Mapping[str, Any], Run, tuple[Event, ...]]] = {}
         self._guard = threading.Lock()
 
-    def run(self, db: Database, row: Mapping[str, Any]) -> Run:
+    def run(self, db: fold.Store, row: Mapping[str, Any]) -> Run:
         """The run of a row of `rollbacks`, as this connection sees it.
 
         What an open transaction has written is not kept: should it be undone, other events get these numbers.

@@ -14,9 +14,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any
 
 from core import chain, fold, witness
 from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, told, unwritable
@@ -25,12 +23,18 @@ from core.holds import Holds
 from core.known import Known
 from core.model import OPEN, Event, Json, Person, Run
 from core.passing import Passing
-from core.tables import GUARDS, TABLES
+
+if TYPE_CHECKING:  # a shell command must start fast: who only reads does without
+    from sqlite_utils import Database
 
 __all__ = ["APPLICATION_ID", "Ledger", "Lost", "Transaction", "canonical", "now", "stamp"]
 
 APPLICATION_ID = 0x524F4C4C
 """`PRAGMA application_id` of our files: "ROLL". Source: sqlite.org/pragma.html#pragma_application_id."""
+GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
+"""Triggers without which nothing is written."""
+NEWEST = "ways_back"
+"""The last migration of core/tables.py."""
 WAIT = 10.0  # seconds for another process's transaction
 
 
@@ -60,42 +64,64 @@ class Ledger(Holds):
     def _prepare(self) -> None:
         if not self.path.stat().st_size:
             self._make()  # also the switch to WAL is one process's at a time
-        db = self.db
-        (ours,) = db.execute("PRAGMA application_id").fetchone()
-        if ours != APPLICATION_ID and db.table_names() and not TABLES.applied(db):
+        (ours,) = self.conn.execute("PRAGMA application_id").fetchone()
+        made = self._made()
+        if ours != APPLICATION_ID and self._names("table") and not made:
             raise refusal("the file belongs to another program")
-        if TABLES.pending(db):
+        if NEWEST not in made:
             self._make()
-        missing = GUARDS - {trigger.name for trigger in db.triggers}
+        missing = GUARDS - self._names("trigger")
         if missing:
             raise refusal(f"it has lost its guards: {', '.join(sorted(missing))}; keep the file as evidence")
 
+    def _names(self, kind: str) -> set[str]:
+        return {name for (name,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = ?", [kind])}
+
+    def _made(self) -> set[str]:
+        """Migrations of core/tables.py that the file has had, as sqlite-utils writes them down."""
+        if "_sqlite_migrations" not in self._names("table"):
+            return set()
+        query = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'rollback-bot'"
+        return {name for (name,) in self.conn.execute(query)}
+
     def _make(self) -> None:
         """Create the tables, one process at a time."""
+        from core.tables import TABLES
+
         until = time.monotonic() + WAIT
         while (holder := self.hold("making")) is None:
             if time.monotonic() > until:
                 raise refusal("another process is making its tables")
         with holder:
-            self.db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             TABLES.apply(self.db)
 
     @property
     def db(self) -> Database:
-        """This thread's connection."""
+        """This thread's connection, as sqlite-utils has it."""
         db: Database | None = getattr(self._local, "db", None)
         if db is None:
+            from sqlite_utils import Database
+
+            db = self._local.db = Database(self.conn)
+        return db
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
+        if conn is None:
             conn = sqlite3.connect(self.path, timeout=WAIT, check_same_thread=False)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 conn.execute(f"PRAGMA {pragma}")
-            db = self._local.db = Database(conn)
             with self._guard:
                 # a server makes a thread for each request: what ended threads left open is closed here
                 for old in [old for old, thread in self._all.items() if not thread.is_alive()]:
                     del self._all[old]
                     old.close()
                 self._all[conn] = threading.current_thread()
-        return db
+            self._local.conn = conn
+        return conn
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -148,13 +174,22 @@ class Ledger(Holds):
     def run(self, run_id: str) -> Run:
         """Everything known about one rollback. Raises Refused(E-RUN-UNKNOWN)."""
         with unwritable():
-            return read_run(self.db, run_id, self._known)
+            return read_run(self, run_id, self._known)
 
     def runs(self, where: str = "1", values: tuple[Any, ...] = (), limit: int = 1000) -> list[Run]:
         """Rollbacks, newest first."""
         rows = self._rows(f"rollbacks WHERE {where} ORDER BY created_at DESC, id LIMIT {limit}", values)
         with unwritable():
-            return [self._known.run(self.db, row) for row in rows]
+            return [self._known.run(self, row) for row in rows]
+
+    def recent(self, target: str | None = None, by: str | None = None, count: int | None = None) -> list[Run]:
+        """The newest rollbacks that were not refused, of one target or one person where that is asked for; 10 unless told."""
+        where, values = "state <> 'refused'", list[str]()
+        if target:
+            where, values = f"{where} AND target = ?", [target]
+        if by:
+            where, values = f"{where} AND (requester = ? OR requester_name = ?)", [*values, by, by]
+        return self.runs(where, tuple(values), count or 10)
 
     def open_runs(self) -> list[Run]:
         """Those that still hold their target."""
@@ -168,41 +203,41 @@ class Ledger(Holds):
     def told(self, where: str, values: Sequence[Any]) -> list[Event]:
         """Events that fit, newest first."""
         with unwritable():
-            return told(self.db, where, values)
+            return told(self, where, values)
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""
         with unwritable():
-            return head(self.db)
+            return head(self)
 
     def age(self, what: Hashable, at: datetime) -> timedelta:
         """How long ago a stored moment was, as far as this process can see, whatever was done to the clock."""
         return self.passing.age(what, at, self._newest)
 
     def _newest(self) -> datetime | None:
-        row = self.db.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
+        row = self.conn.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
         return fold.moment(row[0]) if row else None
 
     def verify(self) -> chain.Verdict:
         """Walk the chain, as it is at one moment."""
         with self._still():
-            return chain.verify(self.db.conn)
+            return chain.verify(self.conn)
 
     def held_against(self, said: witness.Posted) -> witness.Held:
         """Hold what was posted in the channel against it."""
         with self._still():
-            return witness.hold(self.db.conn, said)
+            return witness.hold(self.conn, said)
 
     @contextmanager
     def _still(self) -> Iterator[None]:
         """What others write meanwhile is not seen: several queries are about one state."""
         with unwritable():
-            self.db.execute("BEGIN")
+            self.conn.execute("BEGIN")
             try:
                 yield
             finally:
-                if self.db.conn.in_transaction:
-                    self.db.execute("ROLLBACK")
+                if self.conn.in_transaction:
+                    self.conn.execute("ROLLBACK")
 
     def wait(self, after: int, timeout: float) -> bool:
         """Sleep until an event after number `after` exists, at most `timeout` seconds; other processes count too."""
@@ -228,11 +263,11 @@ class Ledger(Holds):
     def look(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query that only reads."""
         with unwritable():
-            return list(self.db.conn.execute(query, values))
+            return list(self.conn.execute(query, values))
 
     def _rows(self, rest: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
         with unwritable():
-            return fold.select(self.db, rest, values)
+            return fold.select(self, rest, values)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -12,9 +12,6 @@ import time
 from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 
-import structlog
-
-log = structlog.get_logger()
 LEAP = 5.0  # seconds by which the two clocks may differ between two ticks
 SETTLE = 60.0  # seconds without a leap until the wall clock is believed again
 KEPT = 5000  # moments that are remembered
@@ -44,6 +41,9 @@ class Passing:
                 off = (wall - self._last[0]).total_seconds() - (now - self._last[1])
                 if abs(off) > LEAP:
                     self.leaps, self._leapt = self.leaps + 1, now
+                    import structlog  # only then: the shell must start fast
+
+                    log = structlog.get_logger()
                     log.warning("the clock was set", seconds=round(off, 1), nothing_expires_for=SETTLE)
             self._last = wall, now
 

@@ -117,9 +117,7 @@ class Shell:
         return self.show(printing.status(runs, targets, bot, self.ledger.head(), held, owed), data)
 
     def do_history(self, command: Command) -> int:
-        from core.survey import history
-
-        runs = history(self.ledger, command)
+        runs = self.ledger.recent(command.target, command.by, command.count)
         return self.show(printing.history(runs), {"runs": [printing.record(run) for run in runs]})
 
     def do_show(self, command: Command) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core import layouts, postgres
 from core.errors import Problem
-from core.grammar import Command
 from core.ledger import Ledger
 from core.model import Person, Request, Run, State
 from core.runbook import Work
@@ -93,13 +91,3 @@ def now(found: layouts.Migration, row: layouts.Applied | None) -> MigrationNow:
     """One line of the list."""
     at = row.applied_at if row else None
     return MigrationNow(found.version, found.name, row is not None, at, bool(found.forward), bool(found.rollback))
-
-
-def history(ledger: Ledger, command: Command) -> Sequence[Run]:
-    """The newest rollbacks, as asked for."""
-    where, values = "state <> 'refused'", []
-    for column, wanted in (("target", command.target), ("requester", command.by)):
-        if wanted:
-            where += f" AND {column} = ?" if column == "target" else " AND (requester = ? OR requester_name = ?)"
-            values += [wanted] if column == "target" else [wanted, wanted]
-    return ledger.runs(where, tuple(values), limit=command.count or 10)

@@ -8,8 +8,6 @@ from core.model import OPEN, State
 
 TABLES = Migrations("rollback-bot")
 WAITING_FOR_A_DECISION = frozenset({State.DECIDE, State.NEEDS_A_PERSON})
-GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
-"""Triggers without which nothing is written."""
 
 
 @TABLES()

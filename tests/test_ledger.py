@@ -22,11 +22,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from core import chain
 from core.errors import Refused
-from core.ledger import Ledger, Lost
+from core.ledger import NEWEST, Ledger, Lost
 from core.model import Person, State
+from core.tables import TABLES
 
 ROOT = Path(__file__).parent.parent
 ANA, BOB = Person("U0ANA", "Ana"), Person("U0BOB", "Bob")
@@ -554,3 +556,7 @@ def test_there_is_one_place_for_a_bot_also_where_its_lock_file_was_removed(tmp_p
     again.close()
     for each in (ledger, other):
         each.close()
+
+
+def test_the_ledger_looks_for_the_newest_migration_of_its_tables() -> None:
+    assert [one.name for one in TABLES.pending(Database(memory=True))][-1] == NEWEST

@@ -67,6 +67,11 @@ class SeenLedger(Ledger):
             self.world.db = Database(conn)
         return self.world.db
 
+    @property
+    def conn(self) -> sqlite3.Connection:
+        conn: sqlite3.Connection = self.db.conn
+        return conn
+
     def close(self) -> None:
         """The world closes it."""
 
