@@ -35,7 +35,7 @@ from bot.vitals import Vitals
 from bot.watchdog import Watchdog
 from bot.worker import Worker
 from core import config
-from core.cli import bug
+from core.complaint import bug
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused

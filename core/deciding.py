@@ -12,14 +12,18 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core import ask_bot, driving, printing, totp, transcript
+from core import ask_bot, driving, printed_plan, printing
+from core import totp as codes
 from core.confirming import confirm_word
 from core.errors import Refused
 from core.grammar import Command
 from core.model import Json, Person, Run
+from core.screen import err
 from core.second_factor import ENROLL, SHOWN, Code, Enrolment, fingerprint
 from core.settings import Target
+from core.shell import named
 from core.values import spoken
+from core.watching import asked, say
 
 if TYPE_CHECKING:
     from core.shell import Shell
@@ -28,16 +32,13 @@ PATIENCE = 60
 """Seconds for the question to Slack; its client gives up earlier."""
 
 
-def approve(shell: Shell, run_id: str) -> int:
+def approve(shell: Shell, command: Command) -> int:
     """The plan, the typed number where data goes, the code: a yes to exactly what was shown."""
-    run, target = decidable(shell, run_id)
-    for line in transcript.review(run):
-        driving.say(line)
+    run, target = decidable(shell, named(command))
+    err().tell(*printed_plan.review(run))
     word = confirm_word(run)
-    if word:
-        driving.say(f"Data will be lost. Type {printing.plain(word)} to confirm: ", end="")
-        if sys.stdin.readline().strip() != word:
-            raise Refused("E-TYPED", f"That is not `{word}`.", "Nothing was approved.")
+    if word and asked(f"Data will be lost. Type {printing.plain(word)} to confirm: ") != word:
+        raise Refused("E-TYPED", f"That is not `{word}`.", "Nothing was approved.")
     code = ask("Code from your authenticator: ")
     run = shell.desk.approve(run.id, shell.person, run.revision, run.digest, code=code)
     goes_on = "the bot executes it when the proofs are complete"
@@ -48,13 +49,20 @@ def approve(shell: Shell, run_id: str) -> int:
     return shell.show([f"{run.id} is approved by you; {goes_on}."], {"run": printing.record(run)})
 
 
-def deny(shell: Shell, run_id: str, reason: str) -> int:
+def deny(shell: Shell, command: Command) -> int:
     """One denial ends the run."""
+    run_id, reason = named(command), command.text
     if len(reason.strip()) < 3:
         raise Refused("E-REASON", "Say why, in at least 3 characters: everyone in the channel sees it.")
     run, _ = decidable(shell, run_id)
     run = shell.desk.deny(run.id, shell.person, reason, code=ask("Code from your authenticator: "))
     return shell.show([f"{run.id} is denied. Nothing was changed."], {"run": printing.record(run)})
+
+
+def break_glass(shell: Shell, command: Command) -> int:
+    """Not here. Raises Refused(E-SHELL-APPROVE)."""
+    told = "In the shell nobody could stop it, and I cannot prove who you are."
+    raise Refused("E-SHELL-APPROVE", told, "Break the glass in Slack.")
 
 
 def decidable(shell: Shell, run_id: str) -> tuple[Run, Target]:
@@ -83,7 +91,7 @@ def may_approve(who: Person, run: Run, target: Target) -> None:
     groups = [name for name in target.deciders if name[:1] not in "UW"]
     if not groups:
         raise Refused("E-NOT-APPROVER", f"Only {', '.join(target.deciders)} may decide on *{run.id}*.")
-    driving.say(f"Asking Slack who is in {', '.join(groups)}.")
+    say(f"Asking Slack who is in {', '.join(groups)}.")
     try:
         done = ask_bot.ask("--may-approve", who.id, run.id, seconds=PATIENCE, quiet=True)
         no = json.loads(done.stdout or "{}") if done.returncode else None
@@ -109,20 +117,20 @@ def ask(prompt: str) -> Code:
     try:
         return Code(getpass.getpass(prompt, stream=sys.stderr), "shell")
     except EOFError:
-        driving.say("")
+        say("")
         return Code("", "shell")
 
 
 # -- authenticators ----------------------------------------------------------------------------------------
 
 
-def authenticator(shell: Shell, command: Command) -> int:
+def totp(shell: Shell, command: Command) -> int:
     """`rollback totp …`."""
     verbs: dict[str, Callable[[Shell, Command], int]] = {"enroll": enroll, "remove": remove, "status": status}
     word = command.args[0]
     if word not in verbs:
         raise Refused(
-            "E-USAGE", "An authenticator is confirmed in Slack.", "Type there: `/rollback totp confirm WORD`."
+            "E-USAGE", "An authenticator is confirmed in Slack.", "Type in Slack: `/rollback totp confirm WORD`."
         )
     return verbs[word](shell, command)
 
@@ -136,11 +144,11 @@ def enroll(shell: Shell, command: Command) -> int:
         raise Refused(
             "E-TOTP", "A secret is shown on a terminal only. Nothing was enrolled.", "Without pipe or `--json`."
         )
-    factor, who, secret = shell.desk.factor, shell.person, totp.new_secret()
+    factor, who, secret = shell.desk.factor, shell.person, codes.new_secret()
     before = factor.of(who.id)
     spaced = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
     shell.show(["Take this into your authenticator. It is shown once.", "", f"  {spaced}"], {})
-    shell.show([f"  {totp.address(secret, who.name)}", ""], {})
+    shell.show([f"  {codes.address(secret, who.name)}", ""], {})
     shown = ask("Code of the new one: ")
     old = ask("Code of the old one: ") if before and before.confirmed else None
     if factor.enroll(who, secret, shown, old):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from core import transcript
 from core.desk import Desk
 from core.engine import Engine, of_a_shell
 from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
-from core.model import Person, Run, State
-from core.redact import clean_all
+from core.model import Person, Run
 from core.roll_back import RUNBOOKS
 from core.settings import Settings, Target, policy
-
-SETTLED = frozenset({State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON})
-"""Open, but waiting for a named person: the shell does not wait with them."""
+from core.watching import Follower, asked
 
 
 class Nobody:
@@ -75,12 +71,7 @@ def with_the_bot(desk: Desk, ask: Ask, target: Target, who: Person, command: Com
         )
     agree(desk, target.name)
     run = ask(reason(target, command))
-    follower = Follower(desk, target)
-    try:
-        return follower.follow(run.id)
-    except KeyboardInterrupt:
-        say(f"\nStopped watching. {run.id} goes on: `rollback status {run.id}`.")
-        raise SystemExit(130) from None
+    return Follower(desk, target).follow(run.id)
 
 
 def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Command) -> Run:
@@ -89,15 +80,17 @@ def alone(desk: Desk, settings: Settings, ask: Ask, target: Target, command: Com
     set_up(settings)
     agree(desk, target.name)
     engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up)
+    follower.far = engine.far
     engine.close_abandoned()
     run = ask(reason(target, command))
     try:
-        run = engine.walk(run.id)
+        with follower.beside(run.id):
+            engine.walk(run.id)
     except KeyboardInterrupt:
         engine.close_abandoned()
+        follower.catch_up(run.id)
         raise
-    follower.catch_up(run.id)
-    return run
+    return follower.catch_up(run.id)
 
 
 def ask_after(desk: Desk, settings: Settings) -> None:
@@ -113,11 +106,11 @@ def goes_on(desk: Desk, settings: Settings, run: Run) -> Run:
     follower.seen = run.last.id if run.last else 0
     if of_a_shell(run):
         set_up(settings)
-        run = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up).walk(
-            run.id
-        )
-        follower.catch_up(run.id)
-        return run
+        engine = Engine(RUNBOOKS, desk.ledger, settings, Nobody(), confirm=follower.confirm, told=follower.catch_up)
+        follower.far = engine.far
+        with follower.beside(run.id):
+            engine.walk(run.id)
+        return follower.catch_up(run.id)
     return follower.follow(run.id) if desk.ledger.held("bot") else run
 
 
@@ -125,42 +118,4 @@ def reason(target: Target, command: Command) -> str:
     """The reason, asked for on a terminal where the target requires one."""
     if command.reason or target.reason == "optional" or not sys.stdin.isatty():
         return command.reason
-    say("Why? ", end="")
-    return sys.stdin.readline().strip()
-
-
-def say(text: str, end: str = "\n") -> None:
-    """Progress is for people: stderr."""
-    print(clean_all(text), end=end, file=sys.stderr, flush=True)
-
-
-class Follower:
-    """Prints what the ledger says, as it says it."""
-
-    def __init__(self, desk: Desk, target: Target, out: Callable[[str], None] = say) -> None:
-        self.desk, self.target, self.out = desk, target, out
-        self.seen = 0
-
-    def follow(self, run_id: str) -> Run:
-        """Until it has ended or waits for somebody else than an approver."""
-        while True:
-            run = self.catch_up(run_id)
-            if not run.is_open or run.state in SETTLED:
-                return run
-            self.desk.ledger.wait(self.desk.ledger.head()[0], 1.0)
-
-    def confirm(self, run: Run) -> bool:
-        """Show the plan, and have the database's name typed."""
-        self.catch_up(run.id)
-        word = str(run.evidence["identify"]["database"]["name"])
-        say(f"No approval is needed: throw-away target. Type the database's name to go on ({word}): ", end="")
-        return sys.stdin.readline().strip() == word
-
-    def catch_up(self, run_id: str) -> Run:
-        """Print the new events."""
-        run = self.desk.ledger.run(run_id)
-        for event in self.desk.ledger.events(run_id, after=self.seen):
-            for line in transcript.step_lines(event, run, self.target):
-                self.out(line)
-            self.seen = event.id
-        return run
+    return asked("Why? ")

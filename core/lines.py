@@ -82,7 +82,7 @@ def table(rows: Sequence[Sequence[str | Mark]]) -> list[Line]:
 
 def laid(lines: Iterable[str], columns: int | None) -> list[Line]:
     """The same for a screen of that many columns: nothing is cut off, words stay whole. None: as they are."""
-    made = [one if isinstance(one, Line) else Line(one) for one in lines]
+    made = [part for one in lines for part in ([one] if isinstance(one, Line) else map(Line, one.split("\n")))]
     if columns is None:
         return made
     columns, found, at = max(columns, NARROW), [], 0

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.model import Event, Json, Run
+from core.lines import FAILED, OK, RUNNING, WARNING, Line, Mark, line, table
+from core.model import Event, Json, Run, State
 from core.quantities import plural
 from core.redact import clean_all, visible
 
@@ -30,6 +31,11 @@ def paragraph(text: str) -> str:
     return "\n".join(visible(re.sub(r"<#(\w+)>", r"#\1", line.replace("*", ""))) for line in text.split("\n"))
 
 
+def here(text: str) -> str:
+    """Commands as they are typed in the shell; those that are for Slack stay."""
+    return re.sub(r"(?<!Slack: )(^|`)/rollback\b", r"\1rollback", text)
+
+
 def what(run: Run) -> str:
     """`undo 012_stripe_events, 011_subscriptions (newest afterwards: 010_rate_limits)`."""
     found = run.evidence.get("identify")
@@ -46,19 +52,27 @@ def what(run: Run) -> str:
     return f"{verb} {names} (newest afterwards: {plain(found['stays'] or 'none')})"
 
 
-def line_of(run: Run) -> str:
+TONES = dict.fromkeys((State.DONE, State.REAPPLIED, State.RESTORED), OK)
+TONES |= dict.fromkeys((State.PLANNING, State.WAITING, State.APPROVED, State.EXECUTING, State.VERIFYING), RUNNING)
+TONES |= {State.INTERRUPTED: WARNING, State.DECIDE: WARNING, State.STOPPED: FAILED, State.NEEDS_A_PERSON: FAILED}
+"""What the colour of a state repeats: done, under way, somebody must decide, failed. The others changed nothing."""
+
+
+def line_of(run: Run) -> Line:
     """One run in one line."""
-    who = f"asked by {plain(run.requester.name)}"
-    by, alone = ", ".join(plain(a.person.name) for a in run.approvals), run.without_second
-    return (
-        f"{run.id}  {run.created_at:%Y-%m-%d %H:%M}  {plain(run.target)}  {run.state.replace('_', ' '):<15} {what(run)}; {who}"
-        + (f", approved by {by}" if by else "")
-        + (f", BREAK-GLASS by {plain(run.broken.person.name)}" if alone and run.broken else "")
+    state, at = run.state.replace("_", " "), f"{run.created_at:%Y-%m-%d %H:%M}"
+    by, alone = ", ".join(plain(a.person.name) for a in run.approvals), run.without_second and run.broken
+    return line(
+        f"{run.id}  {at}  {plain(run.target)}  ",
+        (state, TONES.get(run.state, "")),
+        f"{'':<{15 - len(state)}} {what(run)}; asked by {plain(run.requester.name)}",
+        f", approved by {by}" if by else "",
+        *((", ", ("BREAK-GLASS", WARNING), f" by {plain(alone.person.name)}") if alone else ()),
     )
 
 
-def history(runs: Sequence[Run]) -> list[str]:
-    return [line_of(run) for run in runs] or ["No rollback was asked for yet."]
+def history(runs: Sequence[Run]) -> list[Line]:
+    return [line_of(run) for run in runs] or [Line("No rollback was asked for yet.")]
 
 
 def status(
@@ -68,74 +82,78 @@ def status(
     trail: tuple[int, str],
     held: Mapping[str, Sequence[Run]],
     owed: Sequence[Run] = (),
-) -> list[str]:
-    lines = [line_of(run) for run in runs] or ["Nothing is open."]
-    lines += [f"review owed: {line_of(run)}" for run in owed]
+) -> list[Line]:
+    lines = [line_of(run) for run in runs] or [Line("Nothing is open.")]
+    lines += [line(("review owed", WARNING), ": ", line_of(run)) for run in owed]
     lines += [
-        f"{t.name}: newest is {plain(t.newest or 'none')}" if not t.problem else f"{t.name}: {plain(t.problem)}"
+        line(f"{t.name}: ", (plain(t.problem), FAILED) if t.problem else f"newest is {plain(t.newest or 'none')}")
         for t in targets
     ]
     for name, mine in held.items():
         for run in mine:
             how = "refused by the history table" if run.evidence["execute"].get("hold") == "refuse" else "warned of"
             which = ", ".join(plain(item["name"]) for item in run.going)
-            lines.append(f"{name}: held by {run.id}, {how}: {which}  (rollback release {run.id})")
-    return [*lines, f"bot: {'running' if bot else 'not running'}", f"audit: #{trail[0]} {trail[1][:16]}"]
+            held_by = f" by {run.id}, {how}: {which}  (rollback release {run.id})"
+            lines.append(line(f"{name}: ", ("held", WARNING), held_by))
+    lines.append(line("bot: ", ("running", OK) if bot else ("not running", WARNING)))
+    return [*lines, Line(f"audit: #{trail[0]} {trail[1][:16]}")]
 
 
-def timeline(run: Run, events: Iterable[Event]) -> list[str]:
+def timeline(run: Run, events: Iterable[Event]) -> list[Line]:
     lines = [line_of(run)]
     for item in events:
         who = f" {plain(item.actor.name)}" if item.actor else ""
         told = (
             item.data.get("step") or item.data.get("reason") or item.data.get("note") or item.data.get("message") or ""
         )
-        lines.append(f"  #{item.id} {item.at:%H:%M:%S} {item.kind.replace('_', ' ')}{who} {plain(str(told))}".rstrip())
+        kind = (item.kind.replace("_", " "), TONES.get(item.state, "") if item.state else "")
+        words = f" {plain(str(told))}".rstrip()
+        lines.append(line(f"  #{item.id} {item.at:%H:%M:%S} ", kind, f"{who}{words}"))
     return lines
 
 
-def migrations(rows: Sequence[MigrationNow]) -> list[str]:
-    lines = []
+def migrations(rows: Sequence[MigrationNow]) -> list[Line]:
+    cells = []
     for row in rows:
-        state = "applied" if row.applied else "pending"
         at = f"{row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else "-"
-        script = "has a rollback script" if row.rollback else "NO ROLLBACK SCRIPT"
-        lines.append(
-            f"{plain(row.name):<32} {state:<8} {at:<17} {script}{'' if row.forward else ', its own file is missing'}"
-        )
-    return lines or ["There are no migrations."]
+        script = line("has a rollback script" if row.rollback else ("NO ROLLBACK SCRIPT", WARNING))
+        lacking = "" if row.forward else ", its own file is missing"
+        cells.append((plain(row.name), "applied" if row.applied else "pending", at, line(script, lacking)))
+    return table(cells) or [Line("There are no migrations.")]
 
 
-def audit(verdict: Verdict, held: Held | None = None) -> list[str]:
+def audit(verdict: Verdict, held: Held | None = None) -> list[Line]:
     if verdict.unbroken:
-        lines = [f"{verdict.events} events, chain unbroken", f"head {verdict.head}"]
+        lines = [line(f"{verdict.events} events, ", ("chain unbroken", OK)), Line(f"head {verdict.head}")]
     else:
-        lines = [f"{verdict.events} events, the chain is BROKEN:", *[f"  {plain(fault)}" for fault in verdict.faults]]
-    lines += [plain(remark) for remark in verdict.remarks]
+        lines = [line(f"{verdict.events} events, the chain is ", ("BROKEN", FAILED), ":")]
+        lines += [Line(f"  {plain(fault)}") for fault in verdict.faults]
+    lines += [Line(plain(remark)) for remark in verdict.remarks]
     if held:
         lines += witness(held, verdict.unbroken)
     elif verdict.unbroken:
-        lines.append("Compare it with what was posted: `rollback audit verify --witness`.")
+        lines.append(Line("Compare it with what was posted: `rollback audit verify --witness`."))
     broken = not verdict.unbroken or (held and held.faults)
-    return [*lines, *(["Keep the file as evidence."] if broken else [])]
+    return [*lines, *([Line("Keep the file as evidence.")] if broken else [])]
 
 
-def witness(held: Held, unbroken: bool) -> list[str]:
+def witness(held: Held, unbroken: bool) -> list[Line]:
     """What was posted, held against the ledger. Through an unbroken chain a digest vouches for what is before it."""
     said = held.said
     head = f"{plural(held.witnesses, 'digest')} posted in {plain(', '.join(said.places))}"
-    lines = [f"{head}: {'the ledger CONTRADICTS what was posted:' if held.faults else 'all agree'}"]
-    lines += [f"  {plain(fault)}" for fault in held.faults]
+    verdict: tuple[str | Mark, ...] = (("all agree", OK),)
+    if held.faults:
+        verdict = ("the ledger ", ("CONTRADICTS", FAILED), " what was posted:")
+    lines = [line(f"{head}: ", *verdict), *(Line(f"  {plain(fault)}") for fault in held.faults)]
     if held.faults and held.sound and unbroken:
-        lines.append(f"up to event {held.sound} the ledger is as it was posted")
+        lines.append(Line(f"up to event {held.sound} the ledger is as it was posted"))
     if held.newest:
         since = f"; {plural(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain"
-        lines.append(
-            f"newest witness: event {held.newest.number}{since if held.since else ', the head'} ({held.newest.where})"
-        )
+        newest = f"event {held.newest.number}{since if held.since else ', the head'} ({held.newest.where})"
+        lines.append(Line(f"newest witness: {newest}"))
     if said.edited:
-        lines.append(f"{plural(said.edited, 'message')} of ours did not count: edited since, as cards are")
-    return lines + [f"not read: {plain(sentence)}" for sentence in said.unread]
+        lines.append(Line(f"{plural(said.edited, 'message')} of ours did not count: edited since, as cards are"))
+    return lines + [line(("not read", WARNING), f": {plain(sentence)}") for sentence in said.unread]
 
 
 def held(found: Held) -> Json:
@@ -154,12 +172,14 @@ def held(found: Held) -> Json:
     }
 
 
-def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[str]:
-    lines = [f"{row['key']:<44} {row['value']:<40} {row['from']}" for row in rows] + [""]
+def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[Line]:
+    lines = [Line(f"{row['key']:<44} {row['value']:<40} {row['from']}") for row in rows] + [Line()]
     for f in findings:
-        lines.append(f"{'ok   ' if f.ok else 'FAULT'} {f.what}: {plain(f.text)}")
+        lines.append(
+            line(("ok", OK) if f.ok else ("FAULT", FAILED), f"{'   ' if f.ok else ''} {f.what}: {plain(f.text)}")
+        )
         if f.remedy and not f.ok:
-            lines.append(f"      {plain(f.remedy)}")
+            lines.append(Line(f"      {plain(f.remedy)}"))
     return lines
 
 

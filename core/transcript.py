@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from core.model import STEPS, Event, Json, Run
-from core.printing import plain, what
+from core.lines import FAILED, OK, RUNNING, WARNING, Line, line
+from core.model import STEPS, Event, Json, Run, State
+from core.printed_plan import Row, head, saved
+from core.printing import here, plain
 from core.quantities import duration as seconds
 from core.quantities import plural as many
 from core.quantities import size
-from core.redact import visible
+from core.under_way import QUIET, counted, rough, time_left
 
 if TYPE_CHECKING:
+    from core.meter import HowFar
     from core.settings import Target
 
 NAMES = {"backup": "back up", "prepare": "put in"}
 """Steps that are told by another name."""
+NOT_BACK = "RE-APPLY DID NOT PUT EVERYTHING BACK"
 
 
 def numbered(run: Run, step: str) -> str:
@@ -24,143 +28,9 @@ def numbered(run: Run, step: str) -> str:
     return f"{STEPS[run.kind].index(step) + 1} {NAMES.get(step, step):<14}"
 
 
-def losses(run: Run) -> str:
-    """What will be deleted, in rows."""
-    parts = []
-    for loss in run.evidence["rehearse"]["losses"]:
-        if "rows" not in loss:
-            continue
-        unit = "values" if loss["kind"] == "column" else "rows"
-        young = f" ({loss['since']:,} written since the migration)" if loss.get("since") is not None else ""
-        parts.append(f"{plain(loss['name'])} {'about ' if loss['about'] else ''}{loss['rows']:,} {unit}{young}")
-    return ", ".join(parts) or "no rows"
-
-
-def saved(told: Json) -> str:
-    """`57,333 rows and 1,204 values`."""
-    parts = [many(told[key], unit) for key, unit in (("rows", "row"), ("values", "value")) if told.get(key)]
-    return " and ".join(parts) or "no rows"
-
-
-Row = tuple[str, str]
-"""A label, and what it says; an empty label goes on with the one above."""
-
-
-def aligned(rows: Sequence[Row]) -> list[str]:
-    """The rows in columns."""
-    return [f"  {label:<16} {text}" for label, text in rows]
-
-
-def price(run: Run) -> list[Row]:
-    """What a way back costs."""
-    found = run.evidence["rehearse"]
-    if run.kind == "reapply":
-        back = found.get("back", {})
-        rows = [("puts back", f"{saved(run.evidence['identify']['saved'])}; keeps every write made since")]
-        return rows + [
-            ("WARNING", f"{many(one['rows'], 'saved row')} of {plain(one['table'])} kept aside: {plain(one['reason'])}")
-            for one in back.get("aside", ())
-        ]
-    names = run.evidence["identify"]
-    stops = ", ".join(map(plain, names["services"]["names"])) or "no service"
-    lost = [
-        ("WILL BE LOST", f"{plain(one['table'].removeprefix('public.'))}: {lost_of(one)}") for one in found["losses"]
-    ]
-    return [
-        *(lost or [("will be lost", "nothing was written since the backup")]),
-        ("stops", f"{stops}, for the swap"),
-        ("keeps", f"the database of now, as {plain(names['kept'])}"),
-    ]
-
-
-def lost_of(one: Json) -> str:
-    """What a restore loses of one table."""
-    if one.get("saved"):
-        return f"{one['new']:,} rows more than in the backup; they stay in the save of the rollback"
-    if one["about"]:
-        return "not counted"
-    return f"{one['new']:,} rows new or changed, {one['gone']:,} of the backup's changed or deleted"
-
-
-def restored(run: Run) -> list[Row]:
-    """Does the schema from before come back?"""
-    found = run.evidence["rehearse"]
-    if found["restores"] == "exact":
-        note = [("not quite", f"{plain(d['message'])} (cosmetic)") for d in found["differences"]]
-        before = "the rollback" if run.kind == "reapply" else "the migration"
-        return [("schema", f"as it was before {before}"), *note]
-    if found["restores"] == "unknown":
-        return [("schema", f"not compared with the one from before: {plain(found['why_unknown'])}")]
-    rows = [("", plain(d["message"])) for d in found["differences"] if d["severity"] == "harmful"]
-    return [("WARNING", "the script does not restore the schema from before:"), *rows]
-
-
-def seen(run: Run) -> list[Row]:
-    """What no statement says: parts, cascades, rewrites, a broken way forward, who uses the tables now."""
-    found = run.evidence["rehearse"]
-    rows = [(f"part {n}", plain(one["about"])) for n, one in enumerate(found.get("parts", ()), 1)]
-    rows += [("CASCADE takes", f"{plain(one['kind'])} {plain(one['name'])}") for one in found.get("cascaded", [])]
-    rows += [("rewrites", f"{plain(table)}, whole, under a lock") for table in found.get("rewritten", [])]
-    if found.get("reapplies") is False:
-        why = plain(found["why_not_reapplies"])
-        rows.append(("WARNING", f"the migration does not apply again afterwards: {why}"))
-    for one in found.get("usage", []):
-        table = plain(one["table"].removeprefix("public."))
-        held = "".join(
-            f", held by {plain(h['who'])} ({plain(h['state'])} for {h['seconds']} s)" for h in one["holders"]
-        )
-        if one["writes"] or one["reads"] > 9 or held:
-            rows.append(("in use", f"{table}: {one['reads']} reads, {one['writes']} writes in {one['per']} s{held}"))
-    return rows + [("note", plain(note)) for note in found.get("notes", [])]
-
-
-def doubts(run: Run) -> list[Row]:
-    """What there is to say about the scripts."""
-    return [("note", plain(note)) for item in run.going for note in item["warnings"]]
-
-
-def head(run: Run) -> list[str]:
-    """The plan in a few lines."""
-    first = f"{run.id}  {plain(run.target)}: {what(run)}"
-    if run.kind == "restore":
-        return [first, *aligned(price(run))]
-    if run.kind == "reapply":
-        return [first, *aligned([*price(run), *restored(run), *seen(run)])]
-    goes = ("will be deleted", f"{losses(run)}; saved first")
-    return [first, *aligned([goes, *restored(run), *seen(run), *doubts(run)])]
-
-
-def plan(run: Run, target: Target) -> list[str]:
-    """`rollback plan`: nothing was started."""
-    lines = [line.replace(f"{run.id}  ", "Plan for ", 1) for line in head(run)]
-    found = run.evidence["rehearse"]
-    locks = ", ".join(plain(lock["table"].removeprefix("public.")) for lock in found["locks"]) or "none"
-    lines += [
-        f"  locks            {locks}",
-        f"  rehearsed        {many(found['statements'], 'statement')} in {seconds(found['seconds'])}",
-    ]
-    lines += scripts(run)
-    who = f"{target.approvals} approval by {', '.join(target.approvers)}" if target.approvals else "no approval"
-    return [*lines, "", f"Nothing was started. It would need {who}. Plan {run.digest[:12]}."]
-
-
-def scripts(run: Run) -> list[str]:
-    """The SQL that runs, file by file."""
-    lines = []
-    for item in run.going:
-        script = item["script"]
-        lines += ["", f"-- {plain(script['file'])}, sha256 {script['sha256'][:12]}"]
-        lines += [f"   | {line}" for one in script["statements"] for line in f"{visible(one['sql'])};".split("\n")]
-    return lines
-
-
-def review(run: Run) -> list[str]:
-    """What an approval in the shell is given to."""
-    why = f"  reason           {plain(run.reason) or 'none given'}"
-    asks = f"  asked by         {plain(run.requester.name)}, {plain(run.requester.id)}"
-    bound = f"You approve exactly plan {run.digest[:12]}, revision {run.revision}. If scripts, database or history change, it is void."
-    first, *rest = head(run)
-    return [first, asks, why, *rest, *scripts(run), "", bound]
+def step_line(run: Run, step: str, word: str, tone: str, text: str = "") -> Line:
+    """A step and how it is with it."""
+    return line(f"  {numbered(run, step)} ", (word, tone), f"{'':<{10 - len(word)}}{text}" if text else "")
 
 
 def step_lines(event: Event, run: Run, target: Target) -> list[str]:
@@ -170,21 +40,38 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
     match event.kind:
         case "step_done":
             return done(data["step"], data["evidence"], run)
+        case "step_started" if data["step"] != "execute":
+            return [step_line(run, data["step"], "running", RUNNING)]
         case "step_failed":
-            return [f"  {numbered(run, data['step'])} failed    {plain(data['message'])}"]
+            return [step_line(run, data["step"], "failed", FAILED, plain(data["message"]))]
         case "opened" if run.needed:
             where = target.channel or "Slack"
             until = data["expires_at"][11:16]
             return [
                 *head(run),
-                f"  waiting for {run.needed} approval in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)",
+                line(
+                    "  ",
+                    ("waiting", RUNNING),
+                    f" for {many(run.needed, 'approval')} in {where}, until {until} UTC      (Ctrl-C stops watching, not the run)",
+                ),
             ]
         case "approved" | "denied" | "withdrawn":
             why = data.get("note") or data.get("reason") or ""
-            return [f"    {event.kind:<14} {who}   {at}" + (f"   {plain(why)}" if why else "")]
+            tone = OK if event.kind == "approved" else WARNING
+            return [
+                line(
+                    "    ",
+                    (event.kind, tone),
+                    f"{'':<{14 - len(event.kind)}} {who}   {at}{f'   {plain(why)}' if why else ''}",
+                )
+            ]
         case "glass_broken":
             return [
-                f"    BREAK-GLASS by {who}: starts without a second person in {seconds(data['countdown'])}, anyone can stop it",
+                line(
+                    "    ",
+                    ("BREAK-GLASS", WARNING),
+                    f" by {who}: starts without a second person in {seconds(data['countdown'])}, anyone can stop it",
+                ),
                 f"                   {plain(data['reason'])}",
             ]
         case "countdown_over":
@@ -194,11 +81,13 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
                 f"    {'break-glass' if 'broken' in data else 'approval'} of {who} no longer counts: {plain(data.get('why') or 'taken back')}"
             ]
         case "plan_changed":
-            return [f"    the plan changed: {plain('; '.join(data['what']))}"]
+            return [line("    ", ("the plan changed", WARNING), f": {plain('; '.join(data['what']))}")]
         case "executing":
             parts = len(run.evidence.get("rehearse", {}).get("parts", ()))
             whole = "services stop" if run.kind == "restore" else "one transaction, all or nothing"
-            return [f"  {numbered(run, 'execute')} starts: {f'{parts} parts' if parts else whole}"]
+            return [
+                line(f"  {numbered(run, 'execute')} ", ("starts", RUNNING), f": {f'{parts} parts' if parts else whole}")
+            ]
         case "part_done":
             return [
                 f"    part {data['part']} of {data['of']} done in {seconds(data['seconds'])}: {plain(data['about'])}"
@@ -206,10 +95,7 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
         case "continued":
             return [f"    {who} lets the rest follow"]
         case "held_up" if data["by"]:
-            who_ = ", ".join(
-                f"{plain(one['who'])} ({plain(one['state'])} for {seconds(one['seconds'])})" for one in data["by"][:3]
-            )
-            return [f"    waits for a lock, held by {who_}"]
+            return [f"    waits for a lock, held by {holders(data['by'])}"]
         case "released":
             return [f"    {who} released the hold"]
         case "found_committed":
@@ -218,10 +104,57 @@ def step_lines(event: Event, run: Run, target: Target) -> list[str]:
             return ending(event, run)
 
 
+def last_line(run: Run, spent: float, left: float, far: str = "") -> Line | None:
+    """What happens now, as the last line of a terminal: the step and how long it has run, or whom it waits for.
+
+    `spent`: seconds since the step began, or since it was asked for; `left`: seconds until the next deadline of people;
+    `far`: how far the step is, in words.
+    """
+    if run.running:
+        more = [
+            *([far] if far else []),
+            *([f"part {run.part['part']} of {run.part['of']}: {plain(run.part['about'])}"] if run.part else []),
+            *([f"waits for a lock, held by {holders(run.held_up)}"] if run.held_up else []),
+        ]
+        return step_line(run, run.running, "running", RUNNING, ", ".join([lasting(spent), *more]))
+    if run.state is State.WAITING and run.broken:
+        return line("  ", ("BREAK-GLASS", WARNING), f" starts in {lasting(left)}, anyone can stop it")
+    if run.state is State.WAITING:
+        given = f"{len(run.approvals)} of {many(run.needed, 'approval')}" if run.needed > 1 else "1 approval"
+        return line("  ", ("waiting", RUNNING), f" for {given}, {lasting(left)} left      (Ctrl-C stops watching)")
+    if run.state is State.PLANNING and run.needed and not run.evidence:
+        return line("  ", ("waiting", RUNNING), f" for the bot, {lasting(spent)}")
+    return None
+
+
+def how_far(far: HowFar | None, estimate: float | None, spent: float) -> str:
+    """`254 MB of about 412 MB read, 61 %, about 24 s left`; empty where nothing of it is known, or the step has only begun."""
+    if spent < QUIET:
+        return ""
+    ahead = time_left(far, estimate, spent)
+    told = [counted(far) if far else "", f"about {rough(ahead, up=True)} left" if ahead is not None else ""]
+    return ", ".join(filter(None, told))
+
+
+def lasting(value: float) -> str:
+    """Seconds that are counted while one looks: `8 s`, `1 min 5 s`."""
+    minutes, rest = divmod(max(int(value), 0), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def holders(by: Iterable[Json]) -> str:
+    """Who holds a lock."""
+    return ", ".join(
+        f"{plain(one['who'])} ({plain(one['state'])} for {seconds(one['seconds'])})" for one in list(by)[:3]
+    )
+
+
 def done(step: str, evidence: Json, run: Run) -> list[str]:
     """One finished step."""
     how, text = outcome(step, evidence, run)
-    lines = [f"  {numbered(run, step)} {how:<9} {text}"]
+    told, _, more = text.partition(NOT_BACK)
+    bad = text[len(told) :].removesuffix(more)
+    lines: list[str] = [line(step_line(run, step, how, OK, told), (bad, WARNING), more)]
     return lines + (head(run) if step == "rehearse" and not run.needed and "rehearse" in run.evidence else [])
 
 
@@ -254,7 +187,7 @@ def outcome(step: str, evidence: Json, run: Run) -> Row:
             text = f"{took}, {equal}, trial run {seconds(evidence['trial_seconds'])}"
             back = evidence.get("way_back", {})
             if back.get("works") is not None:
-                text += ", re-apply put everything back" if back["works"] else ", RE-APPLY DID NOT PUT EVERYTHING BACK"
+                text += ", re-apply put everything back" if back["works"] else f", {NOT_BACK}"
             return "done", text
         case "execute" if run.kind == "restore":
             return "swapped", f"{took}, the database of before is {plain(evidence['kept'])}"
@@ -274,34 +207,39 @@ def ending(event: Event, run: Run) -> list[str]:
     match event.kind:
         case "done":
             took = seconds((event.at - run.created_at).total_seconds())
-            lines = [f"{run.id} done in {took}.  Audit #{event.id} {event.digest[:16]}"]
+            lines: list[str] = [line(f"{run.id} ", ("done", OK), f" in {took}.  Audit #{event.id} {event.digest[:16]}")]
             if run.kind == "rollback":
                 whole = run.evidence.get("backup", {}).get("restores", True)
                 also = f" | rollback restore {run.id}" if whole else ""
                 lines.append(f"Ways back: rollback reapply {run.id}{also}")
             return lines
         case "stopped":
-            return [
-                f"{run.id} stopped, nothing was changed: {plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"
-            ]
+            why = f"{plain(here(data['message']))} {plain(here(data.get('hint', '')))} ({data['code']})"
+            return [line(f"{run.id} ", ("stopped", FAILED), f", nothing was changed: {why}")]
         case "refused":
-            lines = [f"{plain(data['message'])} {plain(data.get('hint', ''))} ({data['code']})"]
-            return lines + [f"  {plain(option.replace('/rollback', 'rollback'))}" for option in data.get("options", ())]
+            why = plain(here(f"{data['message']} {data.get('hint', '')}"))
+            options = [f"  {plain(here(option))}" for option in data.get("options", ())]
+            return [line(f"{why} (", (data["code"], WARNING), ")"), *options]
         case "expired":
-            return [f"{run.id} expired: nobody decided. Nothing was changed. Ask again."]
+            return [line(f"{run.id} ", ("expired", WARNING), ": nobody decided. Nothing was changed. Ask again.")]
         case "differs":
             return [
-                f"{run.id} is committed, but not verified:",
+                line(f"{run.id} is committed, but ", ("not verified", WARNING), ":"),
                 *[f"  {plain(d)}" for d in data["differences"]],
                 "Decide on the card.",
             ]
         case "unknown":
-            lines = [f"{run.id}: {plain(data['message'])} {plain(data['hint'])} ({data['code']})"]
-            lines += [f"  {what}  {plain(one)}" for what in ("done", "left") for one in data.get(what, ())]
-            return [*lines, f"  rollback resume {run.id}"] if data["code"] == "E-PARTLY" else lines
+            why = f": {plain(data['message'])} {plain(data['hint'])} ({data['code']})"
+            parts = [f"  {what}  {plain(one)}" for what in ("done", "left") for one in data.get(what, ())]
+            go_on = [f"  rollback resume {run.id}"] if data["code"] == "E-PARTLY" else []
+            return [line((run.id, FAILED), why), *parts, *go_on]
         case "interrupted":
             return [
-                f"{run.id} was interrupted; the database says: not committed. Decide on the card: execute again, or stop."
+                line(
+                    f"{run.id} was ",
+                    ("interrupted", WARNING),
+                    "; the database says: not committed. Decide on the card: execute again, or stop.",
+                )
             ]
         case "kept":
             return [f"{run.id} is kept as it is."]

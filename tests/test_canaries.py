@@ -22,7 +22,7 @@ from bot.client import Client
 from bot.pace import Pace
 from bot.people import People
 from bot.vitals import Vitals
-from core import cli, logs, printing, redact, report, transcript, zone
+from core import complaint, logs, printing, redact, report, transcript, zone
 from core.engine import Engine
 from core.ledger import Ledger
 from core.model import Request, Run, State
@@ -259,7 +259,7 @@ def a_bug_of_ours(aviary: Aviary) -> None:
         assert ROWS["detail"] in str(error)
         structlog.get_logger().error("bug", exc_info=error)
         logging.getLogger("apscheduler").error("a job broke", exc_info=error)
-        cli.complain(cli.bug(error), as_json=True)
+        complaint.complain(error, as_json=True)
 
 
 def a_start_that_slack_refuses(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,7 +268,7 @@ def test_a_terminal_gets_a_bar_that_is_wiped_and_a_file_gets_none(server: Server
     asked = command.parse([str(SAMPLE), "--scratch", server.url()])
     terminal, file = Terminal(), io.StringIO()
     for out in (terminal, file):
-        command.run(asked, {}, out)
+        command.run(asked, {"TERM": "xterm"}, out)
     assert "] 3 of 7  004_verifications" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert file.getvalue() == ""

@@ -18,7 +18,7 @@ from test_messages import HUGE, OURS, found, shown, strings
 
 from bot import messages as m
 from bot.messages import text as words
-from core import printing, redact, transcript
+from core import printed_plan, printing, redact, transcript
 from core.chain import Verdict
 from core.doctor import Finding
 from core.ledger import Ledger
@@ -103,9 +103,11 @@ def forged_by_us(said: str) -> bool:
 def test_no_line_of_the_terminal_can_be_forged(forged: str) -> None:
     run = replace(story.hostile_run(forged), changed=(forged,))
     target = Target(forged, channel="#incidents")
-    lines = [*printing.history([run]), *printing.timeline(run, events(run)), *transcript.plan(run, target)]
+    lines = [*printing.history([run]), *printing.timeline(run, events(run)), *printed_plan.plan(run, target)]
     for event in events(run):
         lines += transcript.step_lines(event, run, target)
+    live = replace(run, running="execute", part={"part": 1, "of": 2, "about": forged}, held_up=({"who": forged, "state": forged, "seconds": 3.0},))  # fmt: skip
+    lines += [str(transcript.last_line(live, 3.0, 3.0))]
     lines += printing.status(
         [run], [TargetNow("production", forged, forged)], True, (1, "d" * 64), {"production": [run]}
     )
@@ -136,7 +138,7 @@ def events(run: Run) -> list[Event]:
     kinds = (
         "approved", "denied", "withdrawn", "unapproved", "plan_changed", "executing", "part_done", "continued", "held_up",
         "released", "found_committed", "step_failed", "done", "stopped", "refused", "expired", "differs", "unknown",
-        "interrupted", "kept",
+        "interrupted", "kept", "step_started",
     )  # fmt: skip
     made = [story.event(n, kind, 8, Person(w, w), **base) for n, kind in enumerate(kinds, 1)]
     made = [replace(event, data={**event.data, **more}) for event in made]
@@ -185,6 +187,7 @@ def test_an_address_is_a_link_only_with_its_host_and_only_where_it_is_what_it_se
 def test_an_export_has_one_line_of_plain_characters_for_each_event(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from core import looking
     from core.grammar import parse_words
     from core.shell import Shell
 
@@ -193,7 +196,7 @@ def test_an_export_has_one_line_of_plain_characters_for_each_event(
         ledger.append("denied", {"reason": words_.encode("utf-8", "replace").decode()}, Person("U0EVE", words_))
     shell = Shell(["audit", "export"])
     shell.__dict__["_ledger"] = ledger
-    shell.do_audit(parse_words(["audit", "export"]))
+    looking.audit(shell, parse_words(["audit", "export"]))
     lines = capsys.readouterr().out.split("\n")
     assert len(lines) == len(FORGED) + 2 and all(line.isascii() and line.isprintable() for line in lines)
     assert [json.loads(line)["id"] for line in lines if line] == list(range(1, len(FORGED) + 2))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bot import messages
-from core import config, survey, transcript
+from core import config, printed_plan, survey
 from core.errors import Refused, StepFailed
 from core.ledger import now
 from core.model import Json, Person, Request, Run
@@ -72,7 +72,7 @@ def test_what_cascade_takes_along_is_named_before_anyone_approves(rehearse: Rehe
     assert ("constraint", "profiles_plan_fk on profiles") in taken
     assert "Taken along by CASCADE" in card(run)
     assert "profiles_plan_fk on profiles" in str(messages.full_plan(run)["blocks"])
-    assert "profiles_plan_fk" in "\n".join(transcript.head(run))
+    assert "profiles_plan_fk" in "\n".join(printed_plan.head(run))
 
 
 def test_nothing_is_called_a_cascade_when_each_object_is_named(rehearse: Rehearse) -> None:

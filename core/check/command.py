@@ -13,9 +13,12 @@ from typing import TextIO
 
 from core import config, scratch_server
 from core.check import Report, walk
-from core.check.report import junit, shown
+from core.check.report import data, junit, lines, shown
 from core.errors import Refused
+from core.lines import Line
+from core.screen import Screen, err, out
 from core.settings import Settings, Target
+from core.shell import put
 from core.verbs import VERBS
 
 FLAGS = ("on", "layout", "since", "junit", "scratch")
@@ -73,6 +76,21 @@ def _usage(message: str) -> Refused:
     return Refused("E-USAGE", message, f"It is typed: `{VERBS['check'][0]}`. {NOTHING}")
 
 
+def main(words: Sequence[str]) -> int:
+    """`rollback check …`; the exit code. Raises as `parse` and `run`."""
+    asked = parse(words)
+    try:
+        found = run(asked)
+    except KeyboardInterrupt:
+        err().tell("Stopped. The scratch databases are gone.")
+        return 130
+    if "--json" in words:
+        put({"ok": not found.harmful, **data(found)})
+    else:
+        out().tell(*lines(found))
+    return 3 if found.harmful else 0
+
+
 def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sys.stderr) -> Report:
     """Do it, and write the JUnit file. Raises Refused and StepFailed, as `walk.check` does, E-CONFIG, E-USAGE."""
     if asked.folder is None and not asked.on and config.find(env) is None:
@@ -84,7 +102,7 @@ def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sy
     timeout = target.statement_timeout.total_seconds() if target else walk.TIMEOUT
     if asked.junit and not asked.junit.absolute().parent.is_dir():
         raise Refused("E-USAGE", "The folder for the JUnit file does not exist.", NOTHING)
-    with scratch(asked, settings, target, env) as url, bar(progress) as step:
+    with scratch(asked, settings, target, env) as url, bar(progress, env) as step:
         report = walk.check(folder, url, layout=layout, since=asked.since, timeout=timeout, progress=step)
     if asked.junit:
         try:
@@ -108,19 +126,15 @@ def scratch(asked: Asked, settings: Settings | None, target: Target | None, env:
 
 
 @contextmanager
-def bar(out: TextIO) -> Iterator[walk.Progress]:
+def bar(stream: TextIO, env: Mapping[str, str]) -> Iterator[walk.Progress]:
     """A bar on a terminal, nothing elsewhere; it is wiped at the end."""
-    if not out.isatty():
-        yield lambda done, total, name: None
-        return
+    screen = Screen(stream, env)
 
     def show(done: int, total: int, name: str) -> None:
         filled = BAR * done // max(total, 1)
-        out.write(f"\r\x1b[K[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total}  {shown(name)[:40]}")
-        out.flush()
+        screen.update(Line(f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total}  {shown(name)[:40]}"))
 
     try:
         yield show
     finally:
-        out.write("\r\x1b[K")
-        out.flush()
+        screen.update(None)

@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as Xml
 
 from core.check import VERDICTS, Checked, Report
+from core.lines import FAILED, OK, line, padded, width
 from core.model import Json
 from core.redact import visible
 
 MOST = 10
 """Differences of one migration that the table shows."""
 WIDEST = 48
-"""Characters of a migration's name that a column is made for."""
+"""Columns of a migration's name that a column is made for."""
 
 
 def lines(report: Report) -> list[str]:
     """The table, and what it comes to."""
-    wide = min(max(len(shown(one.id)) for one in report.migrations), WIDEST)
+    wide = min(max(width(shown(one.id)) for one in report.migrations), WIDEST)
     found = [line for one in report.migrations for line in _rows(one, wide)]
     counts = Counter(one.verdict for one in report.migrations)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
@@ -31,10 +32,10 @@ def conclusion(report: Report) -> str:
     total, bad = len(report.migrations), report.harmful
     declared = sum(one.verdict == "irreversible" for one in report.migrations)
     if bad:
-        return f"{bad} finding{'s' if bad > 1 else ''}"
+        return line((f"{bad} finding{'s' if bad > 1 else ''}", FAILED))
     if declared:
         return f"no findings: {total - declared} can be undone, {declared} declared irreversible"
-    return f"all {total} can be undone" if total > 1 else "it can be undone"
+    return line((f"all {total} can be undone" if total > 1 else "it can be undone", OK))
 
 
 def _rows(one: Checked, wide: int) -> Iterable[str]:
@@ -44,7 +45,9 @@ def _rows(one: Checked, wide: int) -> Iterable[str]:
     if more > 0:
         said = [*said[:MOST], f"and {more} more (--json lists all)"]
     said += [f"note: {shown(note)}" for note in one.notes]
-    yield f"{shown(one.id):<{wide}}  {one.verdict:<12}  {said[0] if said else ''}".rstrip()
+    tone = FAILED if one.harmful else OK if one.verdict in ("exact", "cosmetic") else ""
+    rest = f"{'':<{12 - len(one.verdict)}}  {said[0]}" if said else ""
+    yield line(f"{padded(shown(one.id), wide)}  ", (one.verdict, tone), rest)
     yield from (f"{'':<{wide}}  {'':<12}  {sentence}" for sentence in said[1:])
 
 

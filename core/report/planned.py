@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core import transcript
+from core import printed_plan
 from core.model import Json, Run
 from core.quantities import number, plural, size
 from core.report.case import Case
@@ -57,9 +57,9 @@ def _seen(run: Run) -> Iterator[tuple[str, str]]:
     if "rehearse" not in run.evidence:
         yield "Rehearsal", "it was not rehearsed"
         return
-    rows = transcript.price(run) if run.kind != "rollback" else []
+    rows = printed_plan.price(run) if run.kind != "rollback" else []
     if run.kind != "restore":
-        rows += [*transcript.restored(run), *transcript.seen(run), *transcript.doubts(run)]
+        rows += [*printed_plan.restored(run), *printed_plan.seen(run), *printed_plan.doubts(run)]
     yield from ((label[:1].upper() + label[1:], text) for label, text in rows)
 
 
@@ -108,7 +108,7 @@ def _since(run: Run) -> Iterator[Block]:
     if not found:
         yield Words("Nothing was written since the backup, as far as the rows tell.")
         return
-    rows = tuple((name(one["table"].removeprefix("public.")), transcript.lost_of(one)) for one in found)
+    rows = tuple((name(one["table"].removeprefix("public.")), printed_plan.lost_of(one)) for one in found)
     yield Table(("Table", "Written since the backup"), rows)
     yield Words(f"Counted {'right before the swap' if swapped else 'while the plan was made'}.")
 
@@ -118,7 +118,7 @@ def _back(run: Run) -> Iterator[Block]:
     executed = run.evidence.get("execute", {}).get("back")
     back = executed or run.evidence["rehearse"].get("back", {})
     verb = "were put back" if executed else "would be put back"
-    yield Words(f"Nothing goes: {transcript.saved(back)} {verb}, every write made since stays.")
+    yield Words(f"Nothing goes: {printed_plan.saved(back)} {verb}, every write made since stays.")
     aside = [
         f"{plural(one['rows'], 'row')} of {name(one['table'].removeprefix('public.'))}: {sentence(one['reason'])}"
         for one in back.get("aside", ())
@@ -136,7 +136,7 @@ def _kept(run: Run) -> Iterator[Block]:
             for one in held.get("parts", ())
         )
         file = f"{name(held['file'])}, {size(int(held['bytes']))}, SHA-256 {name(held['sha256'])}"
-        yield Facts((("Saved first, under the lock", transcript.saved(held)), ("File", file)))
+        yield Facts((("Saved first, under the lock", printed_plan.saved(held)), ("File", file)))
         if parts:
             yield Table(("Saved", "Table", "Columns", "Rows"), parts)
     if run.kind == "restore" and executed.get("kept"):
