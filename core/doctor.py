@@ -1,18 +1,21 @@
-"""Is everything in place? One finding per thing, each fault with its remedy."""
+"""Is everything in place? One finding per thing, each fault with its remedy: the exact next step."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from core import layouts, pgtools, postgres, scratch_server, script
+from core import config, layouts, pgtools, postgres, scratch_server, script
 from core.errors import Problem, Refused
+from core.first_settings import TO_FILL_IN
 from core.ledger import Ledger
+from core.quantities import plural
 from core.redact import pg_error
 from core.second_factor import ENROLL, SecondFactor
 from core.secrets_file import SecretsFile
@@ -20,10 +23,16 @@ from core.services import services_for
 from core.settings import Settings, Target
 from core.steps.verify import ask
 
+CONNECT = "Start the server, or correct `database_url`: `psql` with that address must connect from this machine."
+AGAIN = "Look into the server's log, then run `rollback doctor` again."
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, whether it is well, what was seen, and the remedy where it is not."""
+    """What was looked at, whether it is well, what was seen, and the remedy where it is not.
+
+    `what` begins with `TARGET: ` where it is about a target.
+    """
 
     what: str
     ok: bool
@@ -32,18 +41,20 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; never raises for what it finds."""
+    """Look at everything; never raises for what it finds. What needs a database that is away is not tried again."""
     found = [
         *look("audit trail", lambda: ledger(settings)),
         *look("backup folder", lambda: backup_folder(settings.backup_dir)),
+        *look("Slack", lambda: slack(settings)),
     ]
     if SecretsFile(settings.ledger).path.exists() or any(t.approval_totp for t in settings.targets.values()):
         found += look("second factor", lambda: authenticators(settings))
     for target in settings.targets.values():
         found += look(f"{target.name}: database", lambda t=target: database(t))  # type: ignore[misc]
-        found += look(f"{target.name}: migrations", lambda t=target: scripts(t))  # type: ignore[misc]
-        found += look(f"{target.name}: scratch server", lambda t=target: scratch(t, settings))  # type: ignore[misc]
-        found += look(f"{target.name}: client programs", lambda t=target: tools(t, settings))  # type: ignore[misc]
+        if found[-1].ok:
+            found += look(f"{target.name}: migrations", lambda t=target: scripts(t))  # type: ignore[misc]
+            found += look(f"{target.name}: scratch server", lambda t=target: scratch(t, settings))  # type: ignore[misc]
+            found += look(f"{target.name}: client programs", lambda t=target: tools(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: application", lambda t=target: application(t))  # type: ignore[misc]
         found += look(f"{target.name}: services", lambda t=target: services(t))  # type: ignore[misc]
         found += look(f"{target.name}: people", lambda t=target: people(t))  # type: ignore[misc]
@@ -55,9 +66,33 @@ def look(what: str, check: Callable[[], str]) -> Iterator[Finding]:
     try:
         yield Finding(what, True, check())
     except Problem as problem:
-        yield Finding(what, False, problem.message, problem.hint)
+        circular = problem.code == "E-DB" and "password" not in problem.hint
+        remedy = CONNECT if circular else problem.hint.removeprefix("Nothing was started. ")
+        yield Finding(what, False, problem.message, remedy or AGAIN)
     except psycopg.Error as error:
-        yield Finding(what, False, pg_error(error))
+        yield Finding(what, False, f"{pg_error(error)}.", AGAIN)
+
+
+def faulty(error: config.ConfigError, env: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with the settings, where nothing else can be looked at."""
+    found = [Finding("settings", False, f"{fault}.", correction(fault)) for fault in error.faults]
+    if config.find(env) is None:
+        none = "There is no rollback.toml here, and `ROLLBACK_CONFIG` names none."
+        found.insert(0, Finding("settings", False, none, "`rollback init` writes a first one."))
+    return found
+
+
+def correction(fault: config.Fault) -> str:
+    """The next step for one fault of the settings."""
+    lacking = re.search(r"needs the variable `(\w+)`", fault.sentence)
+    if lacking:
+        return f"`export {lacking[1]}=…` where this runs, or `{lacking[1]}_FILE` with the name of a file that holds it."
+    if fault.sentence.startswith("unknown variable"):
+        return f"`unset {fault.key}`, or correct its name."
+    if fault.key.endswith("database_url") and "is missing" in fault.sentence:
+        return "`export DATABASE_URL=postgresql://…` where this runs, or write `database_url` into the file."
+    place = f"{fault.where}, line {fault.line}" if fault.line else fault.where
+    return f"Correct it in {place}; docs/settings.md says what each key may be."
 
 
 def ledger(settings: Settings) -> str:
@@ -69,7 +104,8 @@ def ledger(settings: Settings) -> str:
     finally:
         trail.close()
     if not verdict.unbroken:
-        raise Refused("E-LEDGER", f"The chain is broken: {verdict.faults[0]}.", "Keep the file as evidence.")
+        first = f"The chain is broken: {verdict.faults[0]}."
+        raise Refused("E-LEDGER", first, "Keep the file as evidence; `rollback audit verify` lists every fault.")
     return f"{verdict.events} events, chain unbroken, {bot}"
 
 
@@ -96,11 +132,38 @@ def backup_folder(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Refused(
-            "E-BACKUP", f"It cannot be made: {os.strerror(error.errno or 0).lower()}.", "Check `backup_dir`."
+            "E-BACKUP",
+            f"It cannot be made: {os.strerror(error.errno or 0).lower()}.",
+            "Make it for the account that the bot runs as, with mode 0700, or set `backup_dir`.",
         ) from None
     if not os.access(folder, os.W_OK):
-        raise Refused("E-BACKUP", "It cannot be written.", "Check `backup_dir` and its owner.")
+        raise Refused(
+            "E-BACKUP", "It cannot be written.", "`chown` it to the account that the bot runs as, or set `backup_dir`."
+        )
     return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+
+
+def slack(settings: Settings) -> str:
+    """The tokens that the bot needs are set, where people must agree; a bot that runs has them."""
+    trail = Ledger(settings.ledger)
+    try:
+        running = trail.held("bot")
+    finally:
+        trail.close()
+    if running:
+        return "a bot is running, so it has its tokens"
+    if not any(target.approvals for target in settings.targets.values()):
+        return "not needed: no target asks for an approval"
+    second = "signing_secret" if settings.slack.mode == "http" else "app_token"
+    lacking = [name for name in ("bot_token", second) if not getattr(settings.slack, name)]
+    if lacking:
+        names = " and ".join(f"`SLACK_{name.upper()}`" for name in lacking)
+        raise Refused(
+            "E-SLACK",
+            f"No bot is running, and without {names} none can start.",
+            f"Set {names} where the bot runs (docs/install.md, 1), then start `rollback-bot`.",
+        )
+    return "the tokens are set; no bot is running: `rollback-bot` starts it"
 
 
 def database(target: Target) -> str:
@@ -118,12 +181,14 @@ def scripts(target: Target) -> str:
         history = layout.history(conn)
     applied = layouts.forward_of(layout, [row.version for row in history.applied])
     if faulty := next((m for m in applied if m.refused), None):
-        raise Refused("E-SCRIPT", f"{faulty.refused}.", f"`{faulty.name}` could not be undone.")
+        raise Refused("E-SCRIPT", f"{faulty.refused}.", f"Mend it: until then `{faulty.name}` could not be undone.")
     lacking = [m.name for m in applied if m.rollback is None and not m.irreversible]
     if lacking:
         names = ", ".join(f"`{name}`" for name in lacking[:5])
         raise Refused(
-            "E-NO-SCRIPT", f"{len(lacking)} applied migrations have no rollback script: {names}.", "Write them."
+            "E-NO-SCRIPT",
+            f"{plural(len(lacking), 'applied migration')} without a rollback script: {names}.",
+            "Write each (docs/writing-rollback-scripts.md); `rollback check` tries them.",
         )
     for migration in applied:
         if migration.rollback:
@@ -161,7 +226,7 @@ def application(target: Target) -> str:
         raise Refused(
             "E-CONFIG",
             f"Its health URL answers {health['status'] or 'nothing'}.",
-            "Check `health_url`, or the application.",
+            "`curl -i` with the address of `health_url` shows its answer; correct `health_url`, or mend the application.",
         )
     return f"{health['status']} in {health['ms']} ms"
 
@@ -180,6 +245,12 @@ def services(target: Target) -> str:
 
 def people(target: Target) -> str:
     """Who decides."""
+    if TO_FILL_IN in target.approvers or target.channel == f"#{TO_FILL_IN[1:]}":
+        raise Refused(
+            "E-CONFIG",
+            "`approvers` or `channel` still hold what `rollback init` has put there.",
+            f"Write who may approve, and in which channel, in place of `{TO_FILL_IN[1:]}` in rollback.toml.",
+        )
     if not target.approvals:
         return "no approval needed: throw-away target"
     some = "1 approval" if target.approvals == 1 else f"{target.approvals} approvals"

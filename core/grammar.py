@@ -230,6 +230,8 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         raise _usage(f"`{verb}` takes no {_shown(rest[-1])}.", f"It is typed: `{VERBS[verb][0]}`.")
     if command.witness is not None and [word.lower() for word in rest] not in ([], ["verify"]):
         raise _usage("`--witness` goes with `audit verify`.", "It is typed: `audit verify --witness [FILE]`.")
+    if verb == "init" and rest:
+        return replace(command, text=rest[0])
     if not rest:
         return command
     if verb == "history":

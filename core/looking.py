@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -104,9 +105,13 @@ def doctor(shell: Shell, command: Command) -> int:
     """Is everything in place?"""
     from core import config, doctor
 
-    found = doctor.examine(shell.settings)
-    rows = [{"key": key, "value": value, "from": where} for key, value, where in config.source(shell.settings)]
-    code = 0 if all(f.ok for f in found) else 3
+    rows: list[dict[str, str]] = []
+    try:
+        rows = [{"key": key, "value": value, "from": where} for key, value, where in config.source(shell.settings)]
+        found = doctor.examine(shell.settings)
+        code = 0 if all(f.ok for f in found) else 3
+    except config.ConfigError as error:
+        found, code = doctor.faulty(error, os.environ), 2
     return shell.show(printing.doctor(found, rows), {"findings": [vars(f) for f in found], "settings": rows}, code)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.lines import FAILED, OK, RUNNING, WARNING, Line, Mark, line, table
+from core.lines import FAILED, OK, RUNNING, STRONG, WARNING, Line, Mark, line, padded, table
 from core.model import Event, Json, Run, State
 from core.quantities import plural
 from core.redact import clean_all, visible
@@ -172,15 +172,31 @@ def held(found: Held) -> Json:
     }
 
 
-def doctor(findings: Sequence[Finding], rows: Sequence[dict[str, str]]) -> list[Line]:
-    lines = [Line(f"{row['key']:<44} {row['value']:<40} {row['from']}") for row in rows] + [Line()]
+def doctor(findings: Sequence[Finding], rows: Sequence[Mapping[str, str]]) -> list[Line]:
+    """The settings that somebody has set, then the findings of this machine and of each target, then the count."""
+    lines: list[Line] = []
+    own = [row for row in rows if row["from"] != "default"]
+    if rows:
+        more = f"{plural(len(rows) - len(own), 'more setting')} at the default: `rollback doctor --json` lists all"
+        lines += [
+            line(("settings", STRONG)),
+            *table([("  " + row["key"], plain(row["value"]), row["from"]) for row in own]),
+        ]
+        lines += [Line(f"  {more}"), Line()]
+    group = ""
     for f in findings:
-        lines.append(
-            line(("ok", OK) if f.ok else ("FAULT", FAILED), f"{'   ' if f.ok else ''} {f.what}: {plain(f.text)}")
-        )
-        if f.remedy and not f.ok:
-            lines.append(Line(f"      {plain(f.remedy)}"))
-    return lines
+        target, _, what = f.what.rpartition(": ")
+        place = f"target {target}" if target else "this machine"
+        if place != group:
+            lines += [*([Line()] if group else []), line((place, STRONG))]
+            group = place
+        word = ("ok", OK) if f.ok else ("FAULT", FAILED)
+        lines.append(line("  ", word, f"{'':<{7 - len(word[0])}}{padded(what, 17)}{plain(f.text)}"))
+        if not f.ok:
+            lines.append(line("         ", ("next", STRONG), f"{'':<13}{plain(f.remedy)}"))
+    bad = sum(not f.ok for f in findings)
+    told = (plural(bad, "fault"), FAILED) if bad else ("no fault", OK)
+    return [*lines, Line(), line(told, f", {len(findings) - bad} in place")]
 
 
 def event(item: Event) -> Json:

@@ -122,6 +122,10 @@ def room(verb: str) -> ModuleType:
         from core import deciding
 
         return deciding
+    if verb == "init":
+        from core import first_settings
+
+        return first_settings
     raise Refused("E-USAGE", f"`{verb}` is not in this version.", "`rollback help` lists what is.")
 
 

@@ -51,6 +51,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "whoami": ("whoami", "what you may ask and approve"),
     "doctor": ("doctor", "is everything in place?"),
+    "init": ("init [FOLDER]", "in the shell only: write a first `rollback.toml` from what is found here"),
     "help": ("help [VERB]", "this text"),
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""

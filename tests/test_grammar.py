@@ -74,6 +74,7 @@ def undo(name: str, what: str = "from", only: bool = False) -> Request:
         ("drill snooze 3", Command("drill", args=("snooze",), count=3)),
         ("whoami", Command("whoami")),
         ("doctor", Command("doctor")),
+        ("init db/migrations", Command("init", text="db/migrations")),
     ],
 )
 def test_every_form_of_the_grammar_is_understood_in_both_doors(line: str, command: Command) -> None:
