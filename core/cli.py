@@ -1,6 +1,7 @@
 """The shell door: `rollback`. The same words and the same core as in Slack.
 
-Data goes to stdout, progress to stderr; `--json` prints one object. Exit codes: core/errors.py.
+Data goes to stdout, progress to stderr; `--json` prints one object. Exit codes: core/errors.py. What must be there at
+once, help and completion, is answered before anything else is imported.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from collections.abc import Sequence
 
 from core import __version__
 
+MACHINE = "__complete"
+"""The first word of a completion script's question; no verb, and nothing that anybody types."""
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code of the shell."""
     argv = sys.argv[1:] if words is None else list(words)
+    if argv[:1] == [MACHINE]:
+        from core.completion import answer
+
+        return answer(argv[1:])
     legible()
     try:
         return run(argv)
@@ -32,13 +40,22 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(argv: list[str]) -> int:
     """The answer to one line. Raises Problem, and what is a fault of ours."""
+    first = next((word.lower() for word in argv if word != "--json"), "")
     if argv == ["--version"]:
         print(f"rollback-bot {__version__}")
         return 0
-    if argv[:1] == ["check"] and not {"-h", "--help"} & {*argv}:
+    if first in ("", "help") or {"-h", "--help"} & {*argv}:
+        from core.manual import main as help_
+
+        return help_(argv)
+    if first == "completion":
+        from core.completion import script
+
+        return script(argv[argv.index(next(word for word in argv if word.lower() == first)) + 1 :])
+    if first == "check":
         from core.check.command import main as check
 
-        return check(argv[1:])
+        return check([word for word in argv if word != "check"])
     from core.shell import Shell
 
     return Shell(argv).run()

@@ -15,7 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core.config_rules import check
 from core.errors import Refused
 from core.layers import Fault, FileLayer, Key, Raw, env_layer, flag_layer, leaves, settings_of
 from core.redact import Redactor, SecretStr, install, visible
@@ -55,27 +54,41 @@ def load(
     Raises ConfigError with all faults.
     """
     faults: list[Fault] = []
-    flags = dict(overrides or {})
     found = path or find(env)
     file = FileLayer(found, env, faults) if found else None
     if file and not file.readable:  # all that the file might have said would be missed as well
         raise ConfigError(faults)
-    held = file.found if file else {}
-    default = _default(flags, env, held, file.targets if file else [])
-    targets = (file.targets if file else []) or [default]
-    meant = default if default in targets else targets[0]
-    layers = held | env_layer(env, meant, targets, held, faults) | flag_layer(flags, meant, faults)
-    reader = Reader(layers, faults, file)
-    settings = reader.settings(targets, default, env)
+    settings, reader = _read(file, env, dict(overrides or {}), faults)
+    from core.config_rules import check  # completion does without
+
     check(settings, reader.say, env, check_paths)
     if faults:
         raise ConfigError(
             faults, "" if found else " No rollback.toml was found here; ROLLBACK_CONFIG names one elsewhere."
         )
     install(Redactor.of(settings, env))
-    for name in targets:
+    for name in settings.targets:
         reader.origins.setdefault(f"targets.{name}.database_url", "libpq's variables")
     return settings
+
+
+def glimpse(env: Mapping[str, str]) -> Settings:
+    """The settings as far as they can be read, for completion; what is faulty or missing has its default."""
+    found = find(env)
+    return _read(FileLayer(found, env, []) if found else None, env, {}, [])[0]
+
+
+def _read(
+    file: FileLayer | None, env: Mapping[str, str], flags: dict[str, object], faults: list[Fault]
+) -> tuple[Settings, Reader]:
+    """The layers, one above the other, as records."""
+    held = file.found if file else {}
+    default = _default(flags, env, held, file.targets if file else [])
+    targets = (file.targets if file else []) or [default]
+    meant = default if default in targets else targets[0]
+    layers = held | env_layer(env, meant, targets, held, faults) | flag_layer(flags, meant, faults)
+    reader = Reader(layers, faults, file)
+    return reader.settings(targets, default, env), reader
 
 
 def find(env: Mapping[str, str]) -> Path | None:

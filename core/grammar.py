@@ -15,15 +15,14 @@ from difflib import get_close_matches
 from core.errors import Refused
 from core.model import Request
 from core.verbs import AVAILABLE, LEAVE_OUT, OTHER_WORDS, VERBS
-from core.words import Word, cut
+from core.words import NAME, Word, cut
 
-__all__ = ["AVAILABLE", "VERBS", "Command", "help_text", "new_run_id", "parse", "parse_words", "run_id"]
+__all__ = ["AVAILABLE", "VERBS", "Command", "new_run_id", "parse", "parse_words", "run_id"]
 
 SYMBOLS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 O 1 I L U: run ids are said on calls
 DIGITS = "23456789"
 RUN = re.compile(rf"(?:RB[-_‐‑–—]?)?([{SYMBOLS}]{{4}})", re.IGNORECASE | re.ASCII)
 RUN_IN_FULL = re.compile(rf"RB[-_‐‑–—]([{SYMBOLS}]{{4}})", re.IGNORECASE | re.ASCII)
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 LONGEST_LINE = 4000  # characters
 LONGEST_TEXT = 500  # characters; the form's text fields hold as many
 SHORTEST_REASON = 5
@@ -79,12 +78,15 @@ def parse(line: str) -> Command:
 
 
 def parse_words(words: Sequence[str]) -> Command:
-    """The arguments of the shell, with `--json` and `-h`/`--help` anywhere. Raises Refused (E-USAGE, E-REASON)."""
-    plain = [w for w in words if w not in ("--json", "-h", "--help")]
+    """The arguments of the shell, with `--json` anywhere. Raises Refused (E-USAGE, E-REASON)."""
+    plain = [w for w in words if w != "--json"]
     as_json = "--json" in words
-    if len(plain) + words.count("--json") < len(words):
-        verb = plain[0].lower() if plain and plain[0].lower() in VERBS else None
-        return Command("help", args=(verb,) if verb else (), json=as_json)
+    for at, word in enumerate(plain):
+        near = get_close_matches(word, ("--json", "--help", "--version"), 1, 0.8)  # only the shell has these
+        slip = near and word.startswith("--") and word[2:].partition("=")[0] not in KNOWN_FLAGS
+        if slip or (not at and re.match("-[A-Za-z]", word)):
+            meant = f" Did you mean `{near[0]}`?" if near else ""
+            raise _usage(f"I do not know the flag {_shown(word)}.{meant}", "`rollback help` lists all.")
     return replace(_command([Word(w, quoted=bool(re.search(r"\s", w))) for w in plain]), json=as_json)
 
 
@@ -114,16 +116,6 @@ def new_run_id(taken: Callable[[str], bool]) -> str:
         symbols = "".join(secrets.choice(SYMBOLS) for _ in range(4))
         if any(s in DIGITS for s in symbols) and not taken(f"RB-{symbols}"):
             return f"RB-{symbols}"
-
-
-def help_text(verb: str | None = None) -> str:
-    """How to type one verb, or all that this version has; plain text, one line each. Raises Refused (E-USAGE)."""
-    if verb is None:
-        return "\n".join(f"{usage}\n    {what}" for name, (usage, what) in VERBS.items() if name in AVAILABLE)
-    if verb not in VERBS:
-        raise _unknown_verb(verb)
-    usage, what = VERBS[verb]
-    return f"{usage}\n    {what}" + ("" if verb in AVAILABLE else "\n    Not in this version.")
 
 
 # -- from words to a command -------------------------------------------------------------------------------
@@ -236,7 +228,7 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         return command
     if verb == "history":
         return replace(command, count=_number(rest[0], 1, 20))
-    if verb == "help" or (verb == "audit" and rest[0].lower() in ("verify", "export")):
+    if verb in ("help", "completion") or (verb == "audit" and rest[0].lower() in ("verify", "export")):
         word = "stop" if rest[0].lower() == "cancel" else rest[0].lower()
         if verb == "help" and word not in VERBS:
             raise _unknown_verb(rest[0])

@@ -44,9 +44,6 @@ class Shell:
     def run(self) -> int:
         """Do it; the exit code."""
         verb = self.command.verb
-        if verb in ("help", "form"):
-            text = grammar.help_text(self.command.args[0] if self.command.args else None)
-            return self.show(text.split("\n"), {"help": text}, 0 if verb == "help" else 2)
         code: int = getattr(room(verb), verb.replace("-", "_"))(self, self.command)
         return code
 

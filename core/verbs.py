@@ -52,7 +52,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "whoami": ("whoami", "what you may ask and approve"),
     "doctor": ("doctor", "is everything in place?"),
     "init": ("init [FOLDER]", "in the shell only: write a first `rollback.toml` from what is found here"),
-    "help": ("help [VERB]", "this text"),
+    "completion": (
+        "completion bash | zsh | fish",
+        "in the shell only: print the script that completes verbs, flags, targets, runs and migrations",
+    ),
+    "help": (
+        "help [VERB] [--man]",
+        "this text, or everything about one verb (`--man`: the manual page, in the shell only)",
+    ),
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
 

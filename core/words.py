@@ -18,6 +18,8 @@ class Word:
     person: str = ""
 
 
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+"""What a migration or a target may be called."""
 QUOTES = {'"': '"“”„', "“": '”“"', "„": '“”"', "”": '”"', "«": "»", "»": "«»", "'": "'’", "‘": "’'", "`": "`"}
 MENTION = re.compile(r"<([@#!])([^<>|]*)(?:\|([^<>]*))?>")
 LINK = re.compile(r"<([^<>|@#! ][^<>|]*)(?:\|[^<>]*)?>")

@@ -57,6 +57,7 @@ def test_every_typed_command_is_understood() -> None:
     typed = re.findall(r"`/?rollback ([^`…]+)`", "\n".join(TEXT[name] for name in OWN))
     assert len(typed) > 8
     for line in typed:
+        line = line.removesuffix(" --man")  # help has a reader of its own
         parse_words(line.replace('"checkout 500s"', "checkout").replace("RUN", "RB-7K3M").split())
 
 

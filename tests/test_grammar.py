@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.grammar import AVAILABLE, DIGITS, VERBS, Command, help_text, new_run_id, parse, parse_words, run_id
+from core.grammar import DIGITS, VERBS, Command, new_run_id, parse, parse_words, run_id
 from core.model import Request
 
 
@@ -75,6 +75,7 @@ def undo(name: str, what: str = "from", only: bool = False) -> Request:
         ("whoami", Command("whoami")),
         ("doctor", Command("doctor")),
         ("init db/migrations", Command("init", text="db/migrations")),
+        ("completion bash", Command("completion", args=("bash",))),
     ],
 )
 def test_every_form_of_the_grammar_is_understood_in_both_doors(line: str, command: Command) -> None:
@@ -127,10 +128,19 @@ def test_a_reason_of_the_shell_comes_as_one_word_or_as_several() -> None:
     assert parse_words(["011", "--reason", "checkout", "500s"]).reason == "checkout 500s"
 
 
-def test_help_in_the_shell_is_asked_for_anywhere() -> None:
-    assert parse_words(["--help"]) == Command("help")
-    assert parse_words(["history", "5", "-h"]) == Command("help", args=("history",))
-    assert parse_words([]) == Command("form")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["status", "--jsn"], "I do not know the flag `--jsn`. Did you mean `--json`?"),
+        (["--verson"], "I do not know the flag `--verson`. Did you mean `--version`?"),
+        (["-x"], "I do not know the flag `-x`."),
+    ],
+)
+def test_a_slip_in_a_flag_of_the_shell_is_told_with_the_near_one(words: list[str], says: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_words(words)
+    assert (caught.value.code, caught.value.message) == ("E-USAGE", says)
+    assert parse_words(["011", "--reason", "drop the -x flag"]).reason == "drop the -x flag"
 
 
 @pytest.mark.parametrize(
@@ -192,14 +202,6 @@ def test_a_refused_word_cannot_forge_a_message() -> None:
     no = refusal("approve a`b\u202e" + "c" * 100)
     assert no.message.startswith("`a?b?ccc")
     assert len(no.message) < 130
-
-
-def test_help_lists_what_this_version_has_and_nothing_else() -> None:
-    text = help_text()
-    assert all(VERBS[verb][0] in text for verb in AVAILABLE)
-    assert not any(VERBS[verb][0] in text for verb in VERBS.keys() - AVAILABLE)
-    assert help_text("deny").startswith("deny RUN TEXT\n")
-    assert help_text("drill").endswith("Not in this version.")
 
 
 def test_new_run_ids_can_be_said_on_a_call_and_are_not_taken() -> None:
