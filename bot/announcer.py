@@ -24,6 +24,7 @@ from bot.context import context_of
 from bot.deliveries import DECIDED, Delivery, deliveries
 from bot.edits import Edits, Key, Later
 from bot.lookup import label_for
+from bot.newer import REFUSED, used
 from bot.notary import Notary
 from bot.pace import Pace
 from bot.people import AWAY, People
@@ -161,7 +162,14 @@ class Announcer(Sending):
             self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
             return None
         more, label = {**delivery.more, "unfurl_media": False}, label_for(event, delivery.place)
-        return self.posting(channel, delivery.message, more, label, where=delivery.place, kind="delivery") or None
+
+        def post(message: messages.Message) -> str | None:
+            return self.posting(
+                channel, message, more, label, where=delivery.place, raising=blocks_of(message), kind="delivery"
+            )
+
+        classic = delivery.classic or (lambda: delivery.message)
+        return self.people.newer.sent(delivery.message, classic, post) or None
 
     def witness(self) -> None:
         """Show the head of the chain where no message has for long."""
@@ -216,10 +224,13 @@ class Announcer(Sending):
             return
         try:
             call = partial(self.client.chat_update, channel=post["channel"], ts=post["ts"], **message)
-            self.edit(key, run.id, call, raising=LOST_CARD, kept=not run.is_open)
+            self.edit(key, run.id, call, raising=LOST_CARD | blocks_of(message), kept=not run.is_open)
         except Later:
             return
-        except SlackApiError:
+        except SlackApiError as error:
+            if self.people.newer.gives_up(name_of(error), message):
+                self.show(run)  # in classic blocks
+                return
             self.new_card(run, message, post)
         self.edits.over(key)
         self._shown.pop(run.id, None)
@@ -284,9 +295,24 @@ class Announcer(Sending):
         """The card can no longer be edited: a new one, in the old one's thread, shown in the channel."""
         event, label = run.last.id if run.last else old["event"], f"card for {old['ts']}"
         more = {"thread_ts": run.thread or old["ts"], "reply_broadcast": True}
+
+        def post(more: dict[str, Any], names: Names = frozenset()) -> str | None:
+            def send(one: messages.Message) -> str | None:
+                names_too = names | blocks_of(one)
+                return self.posting(old["channel"], one, more, label, raising=names_too, kind="card")
+
+            classic = replace(self.context(run), newer=frozenset())
+            found: str | None = self.people.newer.sent(message, lambda: messages.card(run, classic), send)
+            return found
+
         try:
-            ts = self.posting(old["channel"], message, more, label, raising=NO_THREAD, kind="card")
+            ts = post(more, NO_THREAD)
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
-            event, ts = old["event"], self.posting(old["channel"], message, {}, label)
+            event, ts = old["event"], post({})
         if ts:
             self.note(event, "card", channel=old["channel"], ts=ts, run=run.id)
+
+
+def blocks_of(message: messages.Message) -> Names:
+    """Slack's errors that may be about the newer blocks of a message."""
+    return REFUSED if used(message) else frozenset()

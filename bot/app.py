@@ -76,7 +76,9 @@ def build_app(
 
     @app.middleware
     def gate(body: dict[str, Any], ack: Ack, respond: Respond, context: BoltContext, next: Callable[[], Any]) -> Any:
-        context["reply"] = Reply(body, ack, respond, client, lambda view: forms.sealed(view, who(body)), vitals.refused)
+        context["reply"] = Reply(
+            body, ack, respond, client, lambda view: forms.sealed(view, who(body)), vitals.refused, people.newer
+        )
         return guard(body, context["reply"], next)
 
     @app.error

@@ -136,7 +136,13 @@ class Commands:
 
     def do_history(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         runs = self.ledger.recent(command.target, command.by, command.count)
-        return reply.tell(messages.history(runs, command.target))
+        newer = self.people.newer.of(self.settings.targets.get(command.target or self.settings.default_target))
+        if not newer:
+            return reply.tell(messages.history(runs, command.target))
+        # the answer to the command itself would not tell whether Slack takes the table
+        classic = partial(messages.history, runs, command.target)
+        self.pool.submit(reply.later, messages.history(runs, command.target, newer), classic)
+        return reply.ack()
 
     def do_show(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)

@@ -30,6 +30,7 @@ def context_of(
         reading=reading,
         escalated=people.mention(target.escalation) if target.escalation else "",
         origin=people.link(ledger, run.request.origin) if run.request.origin else None,
+        newer=people.newer.of(target),
         may_break=waits and breakable(run, target, people, ledger),
     )
 

@@ -84,7 +84,10 @@ class Decisions:
         if coded:
             self.desk.factor.counts(person.id)
         self.reading.opened(run.id, person)
-        return reply.open(messages.review(run, self.context(run), coded))
+        ctx = self.context(run)
+        return reply.open(
+            messages.review(run, ctx, coded), lambda: messages.review(run, replace(ctx, newer=frozenset()), coded)
+        )
 
     def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
         """The reason form of a denial."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ class Delivery:
     broadcast: bool = False
     update: str | None = None  # ts of the message to edit
     only: str | None = None  # user id of the only reader
+    classic: Callable[[], messages.Message] | None = None  # the message, where Slack takes no newer blocks
 
     def send(self, client: WebClient, channel: str) -> Any:
         """The Web API call of an edit, or of what only one person sees."""
@@ -73,7 +74,14 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
     ctx = context_of(run, target, people, ledger)
     if event.kind == "opened" and first_card(ledger, run.id) in (None, event.id):
         where = run.channel or home(settings, run, people)
-        yield Delivery("card", messages.card(run, ctx), where, thread=run.thread, broadcast=bool(run.thread))
+        yield Delivery(
+            "card",
+            messages.card(run, ctx),
+            where,
+            thread=run.thread,
+            broadcast=bool(run.thread),
+            classic=lambda: messages.card(run, replace(ctx, newer=frozenset())),
+        )
         for earlier in ledger.events(run.id):
             line = messages.thread(as_of(earlier, run, ledger), earlier, ctx) if earlier.id < event.id else None
             if line:

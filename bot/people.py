@@ -14,6 +14,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.client import OddAnswer, said
+from bot.newer import Newer
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Person, Run
@@ -33,7 +34,7 @@ class People:
     """Users, groups and channels, and what follows from them: who may ask and approve (core.runbook.Rights)."""
 
     def __init__(self, client: WebClient, settings: Settings) -> None:
-        self.client, self.settings = client, settings
+        self.client, self.settings, self.newer = client, settings, Newer()
         self.team_id: str | None = None  # our workspace, once Slack has told it
         self._kept: dict[str, tuple[float, Any]] = {}
         self._guard = threading.Lock()

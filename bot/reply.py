@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from slack_bolt import Ack, Respond
@@ -14,6 +15,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot import messages
 from bot.client import name_of
+from bot.newer import REFUSED, Newer
 from core.errors import Problem, Refused
 from core.model import Json
 from core.redact import clean_all
@@ -35,6 +37,7 @@ class Reply:
     client: WebClient
     seal: Callable[[Json], Json]  # a form is opened for this person only
     refused: Callable[[str], object] = lambda code: None  # told the code of each no
+    newer: Newer = field(default_factory=Newer)
 
     def answer(self, handler: Callable[[Json, Reply], BoltResponse]) -> BoltResponse:
         """Run a handler; a refusal becomes an answer."""
@@ -57,15 +60,21 @@ class Reply:
         self.later(message)
         return self.ack()
 
-    def later(self, message: messages.Message) -> None:
-        """The same after the acknowledgement, through the response URL."""
+    def later(self, message: messages.Message, classic: Callable[[], messages.Message] | None = None) -> None:
+        """The same after the acknowledgement, through the response URL. `classic`: it, where Slack takes no newer blocks."""
         message = clean_all(message)
         try:
-            self.respond(
+            answer = self.respond(
                 text=message["text"], blocks=message["blocks"], response_type="ephemeral", replace_original=False
             )
         except (*UNHEARD, ValueError) as error:
             log.warning("answer not delivered", error=type(error).__name__)
+            return
+        why = no_of(answer)
+        if classic and self.newer.gives_up(why, message):
+            self.later(classic())
+        elif why:
+            log.warning("answer not delivered", error=why)
 
     def no(self, problem: Problem, message: messages.Message) -> BoltResponse:
         """A refusal with a way on."""
@@ -92,18 +101,23 @@ class Reply:
             return self.ack()
         return self.tell(messages.refusal(problem))
 
-    def open(self, view: Json) -> BoltResponse:
+    def open(self, view: Json, classic: Callable[[], Json] | None = None) -> BoltResponse:
         """Open a form; the trigger lives three seconds, so this comes before anything slow."""
-        if not self.opened(view):
+        if not self.opened(view, classic):
             return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
         return self.ack()
 
-    def opened(self, view: Json) -> Json:
-        """The same; the view as Slack has opened it, empty where it did not."""
+    def opened(self, view: Json, classic: Callable[[], Json] | None = None) -> Json:
+        """The same; the view as Slack has opened it, empty where it did not. `classic`: it, where Slack takes no newer blocks."""
         stacked = (self.body.get("view") or {}).get("type") == "modal"
         show = self.client.views_push if stacked else self.client.views_open
+
+        def send(one: Json) -> Json:
+            trigger = str(self.body["trigger_id"])
+            return dict(show(trigger_id=trigger, view=self.seal(one)).get("view") or {"id": ""})
+
         try:
-            return dict(show(trigger_id=str(self.body["trigger_id"]), view=self.seal(view)).get("view") or {"id": ""})
+            return dict(self.newer.sent(view, classic, send) if classic else send(view))
         except UNHEARD as error:
             log.warning("form not opened", error=type(error).__name__)
             return {}
@@ -122,3 +136,14 @@ class Reply:
         if not self.change(self.body["view"], view):
             return self.refuse(Refused("E-SLACK", "Slack did not show the page.", "Click again."))
         return self.ack()
+
+
+def no_of(answer: Any) -> str:
+    """Why Slack did not take what was posted to a response URL: the name of its error, or the status; empty where it did.
+
+    Such an address answers with a word, or with JSON, and not always with a status of 4xx.
+    """
+    status, body = getattr(answer, "status_code", 200), str(getattr(answer, "body", ""))
+    if status == 200 and '"ok":false' not in body.replace(" ", ""):
+        return ""
+    return next((error for error in sorted(REFUSED) if error in body), f"status {status}")

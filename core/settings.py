@@ -214,6 +214,12 @@ class Target:
     steps: Literal["thread", "channel"] = put(
         values.choice("thread", "channel"), "`channel`: the line of each step is shown in the channel too", "thread"
     )
+    blocks: Literal["classic", "new"] = put(
+        values.choice("classic", "new"),
+        "`new`: the card, the review and the history use Slack's newer blocks, as long as Slack takes them: "
+        "[operating.md](operating.md#newer-blocks)",
+        "classic",
+    )
     hold: Literal["warn", "refuse"] = put(
         values.choice("warn", "refuse"),
         "after a rollback: `refuse` makes the history table refuse its migrations until they are released or re-applied; "

@@ -11,6 +11,7 @@ import messages_story as s
 import report_story
 
 from bot import messages as m
+from bot.newer import KINDS
 from core import fold
 from core.errors import NeedsAPerson, Refused, StepFailed
 from core.meter import HowFar
@@ -207,6 +208,13 @@ CARDS = {
         s.CTX,
     ),
     "card_approved": (APPROVED, s.ESTIMATED),
+    "card_approved_plan_block": (APPROVED, replace(s.ESTIMATED, newer=KINDS)),
+    "card_waiting_plan_block": (
+        s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}, running="backup"),
+        replace(s.CTX, newer=KINDS),
+    ),
+    "card_stopped_plan_block": (STOPPED, replace(s.CTX, newer=KINDS)),
+    "card_not_known_plan_block": (LOST, replace(s.CTX, newer=KINDS)),
     "card_executing": (
         s.run(S.EXECUTING, s.event(2102, "executing", 108), approvals=s.YES, evidence=s.PROVEN),
         s.ESTIMATED,
@@ -484,6 +492,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "status": lambda: m.status([APPROVED], TARGETS, "d" * 64, {"RB-7K3M": s.LINK}),
     "status_idle": lambda: m.status([], TARGETS, "d" * 64),
     "history": lambda: m.history([DONE, DENIED, STOPPED], "production"),
+    "history_table": lambda: m.history([DONE, OWED, DENIED, STOPPED], "production", KINDS),
     "timeline": lambda: m.timeline(DONE, EVENTS, intact=True),
     "audit": lambda: m.audit(2106, "3" * 64, last=("RB-7K3M", "3" * 64, s.LINK)),
     "audit_broken": lambda: m.audit(2106, "3" * 64, broken="event 1,204 does not follow from 1,203"),
@@ -503,6 +512,8 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
 }
 VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "review": lambda: m.review(WAITING, s.CTX),
+    "review_alert_block": lambda: m.review(WAITING, replace(s.CTX, newer=KINDS)),
+    "review_no_data_alert_block": lambda: m.review(_latest(), replace(s.CTX, newer=KINDS)),
     "review_totp": lambda: m.review(WAITING, s.CTX, coded=True),
     "review_no_data": lambda: m.review(_latest(), s.CTX),
     "review_reapply": lambda: m.review(
@@ -595,6 +606,7 @@ def of_run(run: Any) -> dict[str, Any]:
     ctx = replace(s.CTX, asked=(run.reason,), reading=(run.reason,))
     one = run.last
     made: dict[str, Any] = {f"card {state}": m.card(replace(run, state=state), ctx) for state in S}
+    made |= {f"card {state} newer": m.card(replace(run, state=state), replace(ctx, newer=KINDS)) for state in S}
     kinds = [*m.__dict__["thread"].__globals__["_LINES"], *[event.kind for _, event in CALLS.values() if event]]
     for kind in kinds:
         data = {**one.data, "note": run.reason, "why": run.reason, "asked": [run.reason], "minutes_left": 6}
@@ -616,6 +628,7 @@ def of_run(run: Any) -> dict[str, Any]:
     made["dm"], made["void"] = m.direct(run, ctx), m.direct_void(run, one, ctx)
     made |= {f"decided {state}": m.direct_decided(replace(run, state=state), ctx, own=True) for state in S}
     made["history"], made["timeline"] = m.history([run] * 20, run.target), m.timeline(run, [one] * 90)
+    made["history newer"] = m.history([alone, run] * 10, run.target, KINDS)
     made["refusal"] = m.refusal(Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20))
     made["status"] = m.status([run] * 20, [m.TargetNow(run.target, True, run.reason, run.reason)] * 50, "d" * 64)
     made["owed"] = m.status([], [], "d" * 64, {}, [alone] * 30)
@@ -643,6 +656,7 @@ def views_of(run: Any) -> dict[str, Any]:
         "break glass": m.break_glass_form(run, timedelta(days=1)),
         "owed": m.owed_form(alone),
         "review": m.review(run, s.CTX, coded=True),
+        "review newer": m.review(run, replace(s.CTX, newer=KINDS), coded=True),
         "report": m.report(report_story.of(run)),
         "reason": m.reason(run),
         "home": home,

@@ -29,8 +29,19 @@ def _block(block: Any) -> list[str]:
         return ["  ".join(_button(one) for one in block["elements"])]
     if kind == "divider":
         return ["---"]
+    if kind == "alert":
+        return [f"[{block['level']}] {block['text']['text']}"]
+    if kind == "table":
+        return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
+    if kind == "plan":
+        return [f"[plan] {block['title']}", *map(_task, block["tasks"])]
     label = f"{block['label']['text']} [{block['block_id']}{', optional' if block.get('optional') else ''}]"
     return [label, *_element(block["element"])]
+
+
+def _task(task: Any) -> str:
+    told = task.get("output") or task["details"]
+    return f"  [{task['status']}] {task['title']}: {told['elements'][0]['elements'][0]['text']}"
 
 
 def _element(element: Any) -> list[str]:

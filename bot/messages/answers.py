@@ -23,6 +23,7 @@ from bot.messages.blocks import (
 from bot.messages.blocks import audit as mark
 from bot.messages.facts import gone, inner, main_name, names, title
 from bot.messages.facts import migrations as order
+from bot.messages.newer import history_table
 from bot.messages.plan import deletes, loss_section, sql_section, warnings
 from bot.messages.said import STATES, event_words, state_words
 from bot.messages.steps import done_words
@@ -149,15 +150,18 @@ def _held(run: Run) -> str:
     return f"\n    held by `{run.id}`: {which}; {how}. `/rollback release {run.id}`"
 
 
-def history(runs: Sequence[Run], target: str | None = None) -> Message:
-    """The last rollbacks, newest first, one line each."""
+def history(runs: Sequence[Run], target: str | None = None, newer: frozenset[str] = frozenset()) -> Message:
+    """The last rollbacks, newest first: one line each, or one row each of a `table`."""
     on = f" on {data(target, 60)}" if target else ""
     if not runs:
         said = f"No rollback was asked for{on} yet."
         return message(said, [section(said)])
     title_line = f"Last {plural(len(runs), 'rollback')}{on}"
     told = " ".join(f"{run.id} {STATES[run.state][1]} {utc_day(run.created_at)}." for run in runs)
-    blocks = in_batches([_history_line(run) for run in runs], 20, f"*{title_line}*")
+    if "table" in newer:
+        blocks = [section(f"*{title_line}*"), history_table(runs)]
+    else:
+        blocks = in_batches([_history_line(run) for run in runs], 20, f"*{title_line}*")
     small = context(f"`/rollback show {runs[0].id}` for the timeline")
     return message(say(f"{title_line}.", told, ""), [*blocks, small])
 

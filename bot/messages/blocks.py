@@ -31,7 +31,8 @@ class Context:
     card's permalink. `estimates` are seconds by step, `far` is how far the step under way is. `changed` lists what moved since the last revision
     (default: what the run knows), `asked` are the people who were asked,
     `reading` those who have the review open now, `escalated` the mention of the next group (Slack markup). `origin` is the permalink of the rollback that a way back undoes.
-    `may_break`: somebody who is named may start it without a second person now.
+    `may_break`: somebody who is named may start it without a second person now. `newer`: which of Slack's newer blocks may
+    be used (`plan`, `alert`, `table`).
     """
 
     approvers_mention: str
@@ -48,6 +49,7 @@ class Context:
     escalated: str = ""
     origin: str | None = None
     may_break: bool = False
+    newer: frozenset[str] = frozenset()
 
 
 def mrkdwn(text: str) -> Json:

@@ -23,8 +23,9 @@ from bot.messages.blocks import (
     section,
 )
 from bot.messages.facts import applied, approvals_missing, inner, migrations, noun, target, title, unchanged, untouched
+from bot.messages.newer import steps_block
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
-from bot.messages.steps import how, of_all, place, proven, step_name, step_section, under_way
+from bot.messages.steps import how, of_all, place, proven, step_name, under_way
 from bot.messages.text import bare, clock, clock_secs, code, data, listed, moment, prose, utc
 from bot.messages.ways_back import price, price_section
 from core.model import Event, Json, Run, State
@@ -49,7 +50,7 @@ def _replanning(run: Run, ctx: Context) -> Message:
     head = f":warning: *{noun(run)} — plan changed, making it again*\n{title(run)}."
     blocks = [section(f"{head}\nEarlier approvals no longer count. {unchanged(run, yet=True)}.")]
     blocks += [section(_what_changed(run, ctx))] if _changes(run, ctx) else []
-    blocks += [section(step_section(run, ctx)), context(audit(run.last))]
+    blocks += [steps_block(run, ctx), context(audit(run.last))]
     said = f"{noun(run)} on {data(run.target, 60)}: the plan changed and is made again."
     text = say(said, "", f"Earlier approvals no longer count. {untouched(run)}")
     return message(text, blocks, run=run.id, event=run.last)
@@ -142,7 +143,7 @@ def _waiting(run: Run, ctx: Context) -> Message:
         _facts(run, ctx),
         *migrations(run),
         section(loss_section(run) if run.kind == "rollback" else price_section(run)),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         *([section(sql_section(run))] if run.going else []),
         context(unchanged(run, yet=True), f"Plan `{run.digest[:12]}` revision {run.revision}", audit(run.last)),
         actions(block_id(run, "gate"), *buttons.gate(run, ctx.may_break)),
@@ -173,7 +174,7 @@ def _approved(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}{ends}"),
         *_notes(run, ctx),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         context(*_people(run), unchanged(run, yet=True), _updated(run.last), audit(run.last)),
         actions(block_id(run, "run"), *buttons.approved(run)),
     ]
@@ -202,7 +203,7 @@ def _moving(run: Run, ctx: Context, state: str, ends: str, small: str, text: str
     """The card from the point of no return on: nothing can be stopped any more."""
     blocks = [
         section(f"{_ARROWS} *{noun(run)} — {state}*\n{title(run)}  ·  {ends}"),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         context(*_people(run), small, _updated(run.last), audit(run.last)),
     ]
     row = buttons.plan_of(run)  # a restore runs no scripts, and Slack takes no row without a button
@@ -237,7 +238,7 @@ def _interrupted(run: Run, ctx: Context) -> Message:
             f":electric_plug: *{noun(run)} — interrupted, not committed*  ·  ~Executing~ → Interrupted\n"
             f"{title(run)}.\n{said}; {target(run)} is unchanged."
         ),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         context(*_people(run), unchanged(run, yet=True), audit(run.last)),
         actions(block_id(run, "resume"), *buttons.interrupted(run), *buttons.plan_of(run)),
     ]

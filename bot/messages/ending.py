@@ -36,7 +36,8 @@ from bot.messages.facts import (
     undo,
     untouched,
 )
-from bot.messages.steps import of_all, place, step_name, step_section
+from bot.messages.newer import steps_block
+from bot.messages.steps import of_all, place, step_name
 from bot.messages.text import bare, clock_secs, code, data, duration, listed, prose, short_hash, size, utc
 from bot.messages.ways_back import came_back
 from core.model import Run, State
@@ -184,7 +185,7 @@ def stopped(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f":x: *{noun(run)} — stopped, {what}*  ·  {ends}\n{title(run)}.\n{prose(message_text)}"),
         *([section(f"*What to do*\n• {prose(hint)}")] if hint else []),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         context(unchanged(run, yet=False), backup_kept(run, ctx), str(failed.get("code", "")), audit(run.last)),
         actions(block_id(run, "again"), buttons.ask_again(run), buttons.timeline(run), buttons.report(run)),
     ]

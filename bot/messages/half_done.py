@@ -17,7 +17,7 @@ from bot.messages.blocks import (
     who,
 )
 from bot.messages.facts import noun, title
-from bot.messages.steps import step_section
+from bot.messages.newer import steps_block
 from bot.messages.text import bare, data, plural, prose
 from core.model import Event, Json, Run
 
@@ -40,7 +40,7 @@ def card(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f"{head}\n{title(run)}.\n{prose(str(told.get('message', '')), 400)}"),
         section(lists(told)),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         actions(block_id(run, "partly"), *buttons.half_done(run)),
         context(
             "Put back by hand what is done, and *Ask the database now* finds that nothing is changed", audit(run.last)

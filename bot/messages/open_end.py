@@ -19,7 +19,7 @@ from bot.messages.facts import (
     noun,
     title,
 )
-from bot.messages.steps import step_section
+from bot.messages.newer import steps_block
 from bot.messages.text import bare, clock_secs, data, prose
 from bot.messages.ways_back import two_ways
 from core.model import Json, Run
@@ -92,7 +92,7 @@ def needs_a_person(run: Run, ctx: Context) -> Message:
     blocks = [
         section(f"{head}{unknown}\n{title(run)}."),
         section(unknown_words(run)),
-        section(step_section(run, ctx)),
+        steps_block(run, ctx),
         actions(block_id(run, "look"), buttons.look(run)),
         context(str(known(run).get("code", "E-UNKNOWN")), audit(run.last)),
     ]

@@ -50,27 +50,31 @@ def step_section(run: Run, ctx: Context) -> str:
 
 
 def _line(run: Run, ctx: Context, step: str) -> str:
-    head = f"*{place(run, step)}. {step_name(run, step)}*"
+    mark, words = seen(run, ctx, step)
+    return f"{mark} *{place(run, step)}. {step_name(run, step)}* — {words}"
+
+
+def seen(run: Run, ctx: Context, step: str) -> tuple[str, str]:
+    """How a step stands: its sign, and in words."""
     if run.failed and run.failed.get("step") == step and step not in run.evidence:
-        return f":x: {head} — {_failed(run, step)}"
+        return ":x:", _failed(run, step)
     if run.state is State.NEEDS_A_PERSON and step == "execute":
         known = run.ending and run.ending.data.get("code", "E-UNKNOWN") != "E-UNKNOWN"
-        return f":rotating_light: {head} — {'see above' if known else 'not known whether it took effect'}"
+        return ":rotating_light:", "see above" if known else "not known whether it took effect"
     if run.state is State.DECIDE and step == "verify":
-        return f":x: {head} — differs: see above"
+        return ":x:", "differs: see above"
     if run.state is State.VERIFYING and step == "verify":
-        return f":arrows_counterclockwise: {head} — running{_running(run, ctx, step)}"
+        return ":arrows_counterclockwise:", f"running{_running(run, ctx, step)}"
     if step in run.evidence:
-        words = done_words(run, step)
         mark = ":warning:" if step == "rehearse" and _differs(run) else ":white_check_mark:"
-        return f"{mark} {head} — {words}"
+        return mark, done_words(run, step)
     if run.state is State.INTERRUPTED and step == "execute":
-        return f":electric_plug: {head} — interrupted, not committed"
+        return ":electric_plug:", "interrupted, not committed"
     if run.is_open and (
         run.running == step or (run.state in (State.EXECUTING, State.VERIFYING) and under_way(run) == step)
     ):
-        return f":arrows_counterclockwise: {head} — running{_running(run, ctx, step)}"
-    return f":white_circle: {head} — {_not_yet(run, ctx, step)}"
+        return ":arrows_counterclockwise:", f"running{_running(run, ctx, step)}"
+    return ":white_circle:", _not_yet(run, ctx, step)
 
 
 def _failed(run: Run, step: str) -> str:

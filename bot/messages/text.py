@@ -27,6 +27,7 @@ TEXT = 400
 
 _EMOJI = re.compile(r":(?=[\w+'-]*[A-Za-z+-])([\w+'-]+):|(?<!\d):(\d+):")  # `:100:` is one, `14:02:31` is a time
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
+_SHOWN = re.compile(r"<[^|<>]+\|([^<>]*)>")  # what a date or a link shows
 _FENCES = re.compile(r"`{3,}")
 _ENTITY = re.compile(r"&(?:amp|lt|gt);|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|.", re.DOTALL)
 
@@ -96,6 +97,14 @@ def cut_marked(text: str, limit: int) -> str:
 def bare(text: str, limit: int = 300) -> str:
     """The same sentence for the top-level text: no marks, one line."""
     return data(MARKED.sub(lambda found: found[1] or found[2], known(text)), limit)
+
+
+def literal(rich: str) -> str:
+    """Our own mrkdwn as literal text, for blocks that know no markup: signs, dates and entities become what a reader sees."""
+    said = _SHOWN.sub(lambda found: found[1], rich)
+    pieces = said.split("`")
+    said = "".join(piece if nth % 2 else piece.replace("*", "") for nth, piece in enumerate(pieces))
+    return said.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def sql_text(sql: str) -> str:

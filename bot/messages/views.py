@@ -8,6 +8,7 @@ from bot.messages import glass
 from bot.messages.blocks import Context, mention, plain, section
 from bot.messages.facts import WORDS, inner, migrations, saved_words, target, title
 from bot.messages.forms import field, modal
+from bot.messages.newer import alert
 from bot.messages.plan import loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
 from bot.messages.steps import done_words, place, step_name
@@ -35,7 +36,7 @@ def review(run: Run, ctx: Context, coded: bool = False) -> Json:
     )
     word = confirm_word(run)
     blocks = [
-        section(_loss_first(run)),
+        alert(_loss_first(run), ctx),
         *([section("\n".join(notes))] if notes else []),
         section(f"{mention(run.requester)} asks: {inner(run)}{why}"),
         *migrations(run),
