@@ -41,12 +41,15 @@ class Lookup:
         self.client, self.ledger = client, ledger
         self._author: Author | None = None
 
-    def find(self, channel: str, thread: str | None, message: Message) -> Json | None:
-        """Where a labelled message of ours stands, as `{"ts": …}`; None: nowhere, or it cannot be read."""
+    def noted(self) -> dict[str, str]:
+        """The ts of the newest post that was noted in each channel."""
+        query = "SELECT channel, max(ts) FROM posts WHERE ts IS NOT NULL GROUP BY channel"
+        return {str(channel): str(ts) for channel, ts in self.ledger.look(query)}
+
+    def find(self, channel: str, thread: str | None, message: Message, since: str) -> Json | None:
+        """Where a labelled message of ours stands that is newer than `since`, as `{"ts": …}`; None: nowhere, or it cannot be read."""
         if channel.startswith("D"):
             return None  # the app has no right to read direct messages
-        noted = self.ledger.posts("channel = ? AND ts IS NOT NULL", (channel,))
-        since = max((str(post["ts"]) for post in noted), default="")
         try:
             author, page = self.author(), self.page(channel, thread, since)
         except AWAY as error:

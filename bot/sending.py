@@ -49,6 +49,7 @@ class Sending:
         self._aside_sent = False
         self._away: datetime | None = None
         self._fresh = {"delivery", "card"}
+        self._at_start: dict[str, str] | None = None
 
     # -- Slack -------------------------------------------------------------------------------------------------
 
@@ -61,11 +62,14 @@ class Sending:
         `label` names the post for good. `kind`: the first one of that kind in a process may have been posted by the process
         before, which died between the post and its row in the ledger.
         """
-        message = labelled(message, label)
-        find = partial(self.lookup.find, channel, more.get("thread_ts"), message)
+        message, noted = labelled(message, label), self.lookup.noted()
+        self._at_start = self._at_start if self._at_start is not None else noted
         call = partial(self.client.chat_postMessage, channel=channel, **message, **more, unfurl_links=False)
         sent = kind in self._fresh
         self._fresh.discard(kind)
+        # what the process before has posted may be older than what this one has noted by now
+        since = (self._at_start if sent else noted).get(channel, "")
+        find = partial(self.lookup.find, channel, more.get("thread_ts"), message, since)
         answer = self.calling(call, where, raising, find, sent)
         if answer is None:
             return None
@@ -145,7 +149,8 @@ class Sending:
         """Try once. False: it is to be tried again."""
         message = labelled(messages.unwritten(run), label_for(run.last, "aside"), run.id)
         try:
-            if not (self._aside_sent and self.lookup.find(channel, thread, message)):
+            since = self.lookup.noted().get(channel, "")
+            if not (self._aside_sent and self.lookup.find(channel, thread, message, since)):
                 self.client.chat_postMessage(
                     channel=channel, **message, thread_ts=thread, reply_broadcast=True, unfurl_links=False
                 )

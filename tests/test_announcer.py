@@ -314,6 +314,20 @@ def test_what_was_posted_right_before_the_process_died_is_found_by_the_next_one(
     assert len(office.new()) == len(before) + 1
 
 
+def test_a_new_card_hides_nothing_that_the_process_before_has_posted(office: Office) -> None:
+    run = office.asked()
+    office.announcer.catch_up()
+    office.desk.deny(run.id, BOB, "not today")
+    office.announcer.catch_up()
+    line = office.new()[-1]
+    forgets(office, office.ledger.head()[0], "thread")
+    office.slack.faults.errors["chat.update"] = "edit_window_closed"
+    office.start()
+    office.announcer.catch_up()
+    assert [m.ts for m in office.new() if m.text == line.text] == [line.ts]
+    assert "denied" in office.new()[-1].text and office.new()[-1].reply_broadcast  # a card, newer than the line
+
+
 def test_a_new_card_and_an_aside_whose_answers_are_lost_stand_there_once(office: Office) -> None:
     run = office.asked()
     office.announcer.catch_up()

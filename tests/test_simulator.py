@@ -167,7 +167,7 @@ def break_glass_waits_for_nobody(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_looks_whether_it_stands_there(patch: pytest.MonkeyPatch) -> None:
     """A post whose answer was lost is posted again."""
-    patch.setattr(Lookup, "find", lambda self, channel, thread, message: None)
+    patch.setattr(Lookup, "find", lambda self, channel, thread, message, since: None)
 
 
 def asks_for_ever(patch: pytest.MonkeyPatch) -> None:

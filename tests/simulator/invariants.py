@@ -251,12 +251,12 @@ def repeated(world: World) -> list[str]:
     copies = defaultdict(list)
     for message in world.slack.messages:
         if message.event and not message.gone and "witness" not in label_of(vars(message)):
-            copies[message.channel, label_of(vars(message))].append(message)
+            copies[message.channel, message.thread, label_of(vars(message))].append(message)
     for several in copies.values():
         world.counters["told", "twice"] += len(several) - 1
     return [
         f"{label} stands twice in {channel}, at {several[-1].ts} too"
-        for (channel, label), several in copies.items()
+        for (channel, _, label), several in copies.items()
         if not all(map(unreadable, several[:-1]))
     ]
 
