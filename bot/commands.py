@@ -85,7 +85,7 @@ class Commands:
 
     def examined(self) -> messages.Message:
         """What `doctor` finds."""
-        return doctor_message(doctor.examine(self.settings))
+        return messages.checkup(doctor.examine(self.settings))
 
     def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
         """Acknowledge now, answer when the database has. Raises Refused(E-RATE)."""
@@ -321,11 +321,3 @@ class Commands:
 def noted(text: str) -> messages.Message:
     """A short confirmation; the card tells the rest."""
     return {"text": text, "blocks": [messages.section(text)]}
-
-
-def doctor_message(findings: list[doctor.Finding]) -> messages.Message:
-    """What `doctor` found, a line each."""
-    lines = "\n".join(f"{':white_check_mark: ok' if f.ok else ':x: fault'} · *{f.what}*: {f.text}" for f in findings)
-    bad = sum(not f.ok for f in findings)
-    text = f"{len(findings)} checks, {bad} {'fault' if bad == 1 else 'faults'}."
-    return {"text": text, "blocks": [messages.section(f"*{text}*\n{lines}")]}

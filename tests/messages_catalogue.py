@@ -13,6 +13,7 @@ import report_story
 from bot import messages as m
 from bot.newer import KINDS
 from core import fold
+from core.doctor import Finding
 from core.errors import NeedsAPerson, Refused, StepFailed
 from core.meter import HowFar
 from core.model import Person, Request, State
@@ -487,6 +488,17 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "error_channel": lambda: m.elsewhere(NOT_HERE, "plan-0123456789ab", "#incidents"),
     "error_backup": lambda: m.refusal(BACKUP_FAILED),
     "error_unknown": lambda: m.refusal(NOT_KNOWN),
+    "checkup": lambda: m.checkup(
+        [
+            Finding("audit trail", True, "2,106 events, 1.2 MB"),
+            Finding(
+                "production: database",
+                False,
+                "I cannot reach *production*: connection refused.",
+                "Start it, or mend `database_url`.",
+            ),
+        ]
+    ),
     "help": lambda: m.help_(),
     "help_deny": lambda: m.help_("deny"),
     "status": lambda: m.status([APPROVED], TARGETS, "d" * 64, {"RB-7K3M": s.LINK}),

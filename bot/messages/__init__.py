@@ -20,6 +20,7 @@ from bot.messages.answers import (
 from bot.messages.asking import EXTENTS, Asked, choices, elsewhere, follows, request, why
 from bot.messages.attention import unwritten
 from bot.messages.blocks import Context, Message, section
+from bot.messages.checkup import checkup
 from bot.messages.card import card, planning
 from bot.messages.direct import direct, direct_decided, direct_void
 from bot.messages.full_plan import full_plan, page_of, pages
@@ -57,6 +58,7 @@ __all__ = [
     "break_glass_form",
     "broadcast",
     "broken",
+    "checkup",
     "card",
     "choices",
     "confirm_word",
