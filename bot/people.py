@@ -23,6 +23,8 @@ from core.zone import Zone, here, named
 
 log = structlog.get_logger()
 KEPT = 30.0  # seconds
+MENTIONED, CALLED = 20, 4
+"""People and groups that a message mentions, and that it names; of the others it says how many there are."""
 T = TypeVar("T")
 AWAY = (SlackApiError, OSError, http.client.HTTPException)
 """What slack_sdk raises when Slack does not answer, or answers no."""
@@ -141,16 +143,19 @@ class People:
     def mention(self, names: Sequence[str]) -> str:
         """As Slack notifies them: `<!subteam^S…>`, `<@U…>`."""
         marks = []
-        for name in names:
+        for name in names[:MENTIONED]:
             try:
                 marks.append(f"<@{name}>" if is_user(name) else f"<!subteam^{self.group(name)[0]}>")
             except (KeyError, *AWAY):
                 marks.append(name)
-        return " ".join(marks)
+        left = [f"and {len(names) - MENTIONED} more"] if len(names) > MENTIONED else []
+        return " ".join([*marks, *left])
 
     def called(self, names: Sequence[str]) -> str:
         """As people read them, without a notification."""
-        return ", ".join(self.person(name).name if is_user(name) else name for name in names) or "anyone"
+        told = [self.person(name).name if is_user(name) else name for name in names[:CALLED]]
+        left = [f"{len(names) - CALLED} more"] if len(names) > CALLED else []
+        return ", ".join([*told, *left]) or "anyone"
 
     def link(self, ledger: Ledger, run_id: str) -> str | None:
         """The permalink of a run's card; None while there is none or Slack does not tell."""

@@ -612,18 +612,18 @@ def views() -> dict[str, Any]:
     return {name: make() for name, make in VIEWS.items()}
 
 
-def of_run(run: Any) -> dict[str, Any]:
+def of_run(run: Any, ctx: m.Context | None = None) -> dict[str, Any]:
     """Whatever can be said of one run, in every state and for every event: for hostile and huge ones."""
     run = replace(run, changed=(run.reason,) * 20)
-    ctx = replace(s.CTX, asked=(run.reason,), reading=(run.reason,))
+    ctx = ctx or replace(s.CTX, asked=(run.reason,), reading=(run.reason,))
     one = run.last
     made: dict[str, Any] = {f"card {state}": m.card(replace(run, state=state), ctx) for state in S}
     made |= {f"card {state} newer": m.card(replace(run, state=state), replace(ctx, newer=KINDS)) for state in S}
     kinds = [*m.__dict__["thread"].__globals__["_LINES"], *[event.kind for _, event in CALLS.values() if event]]
     for kind in kinds:
-        data = {**one.data, "note": run.reason, "why": run.reason, "asked": [run.reason], "minutes_left": 6}
+        data = {**one.data, "note": run.reason, "why": run.reason, "asked": list(ctx.asked), "minutes_left": 6}
         happened = replace(one, kind=kind, data={**data, "differences": [run.reason], "by_person": kind != "stopped"})
-        for step in run.evidence if kind == "step_done" else ["backup"]:
+        for step in run.evidence if kind == "step_done" else ["rehearse"]:
             told = replace(happened, data={**happened.data, "step": step, "evidence": run.evidence[step]})
             made[f"thread {kind} {step}"] = m.thread(run, told, ctx)
             made[f"call {kind} {step}"] = m.broadcast(replace(run, ending=told), told, ctx)
@@ -636,7 +636,7 @@ def of_run(run: Any) -> dict[str, Any]:
     made |= {f"card {state} alone": m.card(replace(alone, state=state), ctx) for state in S}
     glass = replace(one, id=BROKEN.event, kind="glass_broken", data={**GLASS.data, "reason": run.reason})
     made |= {"glass": m.broadcast(alone, glass, ctx), "glass dm": m.direct_broken(alone, glass, ctx)}
-    made["plan"] = m.plan_private(run, ctx)
+    made |= {"plan": m.plan_private(run, ctx)} if run.kind == "rollback" else {}
     made["dm"], made["void"] = m.direct(run, ctx), m.direct_void(run, one, ctx)
     made |= {f"decided {state}": m.direct_decided(replace(run, state=state), ctx, own=True) for state in S}
     made["history"], made["timeline"] = m.history([run] * 20, run.target), m.timeline(run, [one] * 90)
@@ -649,7 +649,7 @@ def of_run(run: Any) -> dict[str, Any]:
     return {name: said for name, said in made.items() if said}
 
 
-def views_of(run: Any) -> dict[str, Any]:
+def views_of(run: Any, ctx: m.Context = s.CTX) -> dict[str, Any]:
     """Every view of one run."""
     refusal = Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20)
     alone = replace(run, state=S.DONE, broken=replace(BROKEN, person=run.requester, reason=run.reason))
@@ -667,13 +667,14 @@ def views_of(run: Any) -> dict[str, Any]:
     return {
         "break glass": m.break_glass_form(run, timedelta(days=1)),
         "owed": m.owed_form(alone),
-        "review": m.review(run, s.CTX, coded=True),
-        "review newer": m.review(run, replace(s.CTX, newer=KINDS), coded=True),
+        "review": m.review(run, ctx, coded=True),
+        "review newer": m.review(run, replace(ctx, newer=KINDS), coded=True),
         "report": m.report(report_story.of(run)),
         "reason": m.reason(run),
         "home": home,
         "request": m.request([run.target] * 200 + [f"{run.target}{n}" for n in range(200)], asked),
         "follows": m.follows(run, run.reason),
+        **({"reapply": m.reapply_form(run), "restore": m.restore_form(run)} if run.kind == "rollback" else {}),
         "why": m.why(run),
         "refused": m.refused(refusal, run.id),
     }

@@ -6,7 +6,6 @@ No input or output, no clock: what a message needs to know comes in as an argume
 from bot.messages.answers import (
     MigrationRow,
     TargetNow,
-    audit,
     drill_due,
     history,
     migrations,
@@ -15,13 +14,13 @@ from bot.messages.answers import (
     status,
     timeline,
     whoami,
-    witness,
 )
 from bot.messages.asking import EXTENTS, Asked, choices, elsewhere, follows, request, why
 from bot.messages.attention import unwritten
+from bot.messages.audit import audit, witness
 from bot.messages.blocks import Context, Message, section
-from bot.messages.checkup import checkup
 from bot.messages.card import card, planning
+from bot.messages.checkup import checkup
 from bot.messages.direct import direct, direct_decided, direct_void
 from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.glass import broken, counts, direct_broken
@@ -58,8 +57,8 @@ __all__ = [
     "break_glass_form",
     "broadcast",
     "broken",
-    "checkup",
     "card",
+    "checkup",
     "choices",
     "confirm_word",
     "confirm_yours",

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.messages import buttons, glass
+from bot.messages.audit import shown_head
 from bot.messages.blocks import (
     Context,
     Message,
     actions,
+    at_most,
     context,
     in_batches,
     link,
@@ -21,7 +23,7 @@ from bot.messages.blocks import (
     section,
 )
 from bot.messages.blocks import audit as mark
-from bot.messages.facts import gone, inner, main_name, names, title
+from bot.messages.facts import gone, held_names, inner, main_name, names, title
 from bot.messages.facts import migrations as order
 from bot.messages.newer import history_table
 from bot.messages.plan import deletes, loss_section, sql_section, warnings
@@ -37,12 +39,13 @@ from bot.messages.text import (
     moment,
     number,
     plural,
-    prose,
+    several,
     utc_day,
     when,
 )
 from core.model import Event, Json, Person, Run, State
-from core.witness import Held
+
+IN_SHELL = "all of them in the shell: `rollback status`"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def plan_private(run: Run, ctx: Context) -> Message:
     proof = "\n".join(f":white_check_mark: *{nth}. {head}* — {done_words(run, step)}" for nth, head, step in _PROVEN)
     blocks = [
         section(f":mag: *Plan only — nothing was started*\n{title(run)}."),
-        *([section("\n".join(notes))] if notes else []),
+        *in_batches(notes),
         *order(run),
         section(loss_section(run)),
         section(f"*Steps*\n{proof}"),
@@ -103,22 +106,28 @@ def status(
     lines = [_open_line(run, (links or {}).get(run.id)) for run in runs] or ["Nothing is open."]
     busy = {run.target for run in runs}
     shown = [_target_line(one, one.name in busy) for one in targets]
-    blocks = in_batches(lines, 20, "*Open now*")
+    blocks = in_batches(at_most(lines, 60, IN_SHELL, 12_000), 20, "*Open now*")
     if owed:
-        rows = [glass.owed_line(run, (links or {}).get(run.id)) for run in owed[:20]]
+        rows = at_most(
+            [glass.owed_line(run, (links or {}).get(run.id)) for run in owed], 20, "on the Home tab too", 6000
+        )
         blocks += in_batches(rows, 20, f"*Owed reviews ({len(owed)})*, on the Home tab of the approvers")
-    blocks += in_batches(shown, 40, "*Targets*")
+    blocks += in_batches(at_most(shown, 100, IN_SHELL, 60_000), 40, "*Targets*")
     first = f"{runs[0].id} on {data(runs[0].target, 60)}, {state_words(runs[0])}." if runs else ""
     open_ones = (
         f"{plural(len(runs), 'rollback')} {'is' if len(runs) == 1 else 'are'} open:" if runs else "Nothing is open."
     )
     rest = [f"{data(one.name, 40)}: {_newest(one)}." for one in targets[:3]]
     open_ones += f" {plural(len(owed), 'review')} owed." if owed else ""
-    return message(say(f"{open_ones} {first}".strip(), " ".join(rest), ""), [*blocks[:48], _head(head)])
+    return message(
+        say(f"{open_ones} {first}".strip(), " ".join(rest), ""), [*_whole(blocks, IN_SHELL), shown_head(head)]
+    )
 
 
-def _head(head: str) -> Json:
-    return context(f"Audit head `{head[:16]}`")
+def _whole(blocks: list[Json], rest: str) -> list[Json]:
+    """As many as a message takes, and how many are left out and where they are."""
+    left = len(blocks) - 48
+    return [*blocks[:48], context(f"{plural(left, 'more section')}, {rest}")] if left > 0 else blocks
 
 
 def _open_line(run: Run, url: str | None) -> str:
@@ -135,16 +144,15 @@ def _newest(one: TargetNow) -> str:
 def _target_line(one: TargetNow, busy: bool) -> str:
     newest = f"newest is {code(one.newest)}" if one.newest and not one.problem else _newest(one)
     idle = "" if busy else ", nothing is open"
-    return f"• *{data(one.name, 60)}*{' (default)' if one.default else ''}: {newest}{idle}" + "".join(
-        map(_held, one.held[:5])
-    )
+    head = f"• *{data(one.name, 60)}*{' (default)' if one.default else ''}: {newest}{idle}"
+    left = len(one.held) - 5
+    more = f"\n    and {plural(left, 'more hold')}, {IN_SHELL}" if left > 0 else ""
+    return head + "".join(map(_held, one.held[:5])) + more
 
 
 def _held(run: Run) -> str:
     """One hold: which migrations, by which run, and what happens where one is applied again."""
-    which = (
-        listed([code(name) for name in names(run)]) if len(names(run)) <= 4 else plural(len(names(run)), "migration")
-    )
+    which = held_names(run)
     refuses = run.evidence["execute"].get("hold") == "refuse"
     how = "the history table refuses them" if refuses else "I tell the channel if one is applied again"
     return f"\n    held by `{run.id}`: {which}; {how}. `/rollback release {run.id}`"
@@ -195,94 +203,20 @@ def timeline(run: Run, events: Sequence[Event], *, intact: bool | None = None) -
     return message(text, [*in_batches(shown, 41, head), context(digest, chain or "Times are in your time zone", whole)])
 
 
-def audit(
-    events: int,
-    head: str,
-    broken: str = "",
-    last: tuple[str, str, str | None] | None = None,
-    held: Held | None = None,
-    not_held: str = "",
-    remarks: Sequence[str] = (),
-) -> Message:
-    """`audit verify`. `broken` says where the chain fails; `last`: run, its head, the card's permalink.
-
-    `held`: what was posted, held against the ledger; `not_held`: why it could not be. `remarks`: what an auditor should
-    know besides.
-    """
-    notes = in_batches([f":rotating_light: {data(one, 300)}" for one in remarks], 20)
-    if not broken and held:
-        return _contradicted(held, head, notes) if held.faults else _witnessed(events, head, held, notes)
-    if broken:
-        said = f"The audit trail is broken: {data(broken, 250)}. Keep the file as it is and compare it with Slack."
-        head_line = section(f":rotating_light: *The audit trail is broken*\n{data(broken)}")
-        return message(said, [head_line, *notes, _head(head)])
-    compare = ""
-    if last:
-        card = link(last[2], "look at the card")
-        compare = f"\nHold it against Slack: {code(last[0])} ended with `{last[1][:16]}`" + (
-            f" — {card}" if card else ""
-        )
-    rich = f":white_check_mark: *{plural(events, 'event')}, chain unbroken*\nHead `{head[:16]}`{compare}"
-    small = context(
-        f"Not held against Slack: {prose(not_held)}" if not_held else "",
-        "Compare it with the heads in the threads: they lie outside my own file",
-    )
-    text = (
-        f"Audit trail: {plural(events, 'event')}, chain unbroken, head {head[:16]}. Compare it with the heads in Slack."
-    )
-    return message(text, [section(rich), *notes, small])
-
-
-def _witnessed(events: int, head: str, held: Held, notes: Sequence[Json]) -> Message:
-    newest, since = (
-        held.newest,
-        f"{plural(held.since, 'event')} since {'is' if held.since == 1 else 'are'} only covered by the chain",
-    )
-    posts = plural(held.witnesses, "digest")
-    rich = f":white_check_mark: *{plural(events, 'event')}, chain unbroken*\nHead `{head[:16]}`"
-    text = f"Audit trail: {plural(events, 'event')}, chain unbroken, head {head[:16]}."
-    if newest:
-        where = link(newest.where, "look at it")
-        rich += f"\n{posts} that I posted in {_places(held)} agree; the newest is of event {number(newest.number)}"
-        rich += (f" — {where}" if where else "") + (f"; {since}" if held.since else ", the head")
-        text = say(text, f"{posts} that I posted agree; {since if held.since else 'the newest is the head'}.", "")
-    return message(text, [section(rich), *notes, context(*_not_counted(held))])
-
-
-def _contradicted(held: Held, head: str, notes: Sequence[Json]) -> Message:
-    faults = [data(one, 400) for one in held.faults]
-    lines = [f"• {one}" for one in faults[:5]] + ([f"• and {len(faults) - 5} more"] if len(faults) > 5 else [])
-    sound = f"\nUp to event {number(held.sound)} it is as it was posted." if held.sound else ""
-    rich = f":rotating_light: *The audit trail is not what I posted in {_places(held)}*\n" + "\n".join(lines) + sound
-    text = say("The audit trail is not what I posted:", faults[0], "Keep the file as it is, and its older copies.")
-    small = context("Keep the file as it is", *_not_counted(held))
-    return message(text, [section(rich), *notes, small, _head(head)])
-
-
-def _places(held: Held) -> str:
-    return listed([data(one, 80) for one in held.said.places])
-
-
-def _not_counted(held: Held) -> list[str]:
-    edited = (
-        f"{plural(held.said.edited, 'message')} edited since did not count, cards among them"
-        if held.said.edited
-        else ""
-    )
-    posted = "Every digest that I posted was read back, and held against my file"
-    return [posted, edited, *[f"Not read: {prose(one, 150)}" for one in held.said.unread[:5]]]
-
-
 def whoami(person: Person, ask: Sequence[str], approve: Sequence[str], alone: Sequence[str] = ()) -> Message:
     """What a person may ask for and approve, and start without a second person, by target."""
-    may_ask = listed([f"*{data(one, 60)}*" for one in ask]) or "no target"
-    may_approve = listed([f"*{data(one, 60)}*" for one in approve]) or "no target"
+    may_ask = _targets(ask)
+    may_approve = _targets(approve)
     rich = f"You are *{name(person)}* (`{data(person.id, 60)}`).\n• you may ask on {may_ask}\n• you may approve on {may_approve}"
     if alone:
-        rich += f"\n• you may break the glass on {listed([f'*{data(one, 60)}*' for one in alone])}"
-    plain = [listed([data(one, 40) for one in some]) or "no target" for some in (ask, approve)]
+        rich += f"\n• you may break the glass on {_targets(alone)}"
+    plain = [several([data(one, 40) for one in some], 3) or "no target" for some in (ask, approve)]
     text = say(f"You are {name(person)}.", f"You may ask on {plain[0]} and approve on {plain[1]}.", "")
     return message(text, [section(rich), context("Nobody approves what they asked for themselves")])
+
+
+def _targets(names: Sequence[str]) -> str:
+    return several([f"*{data(one, 60)}*" for one in names], 12, 800) or "no target"
 
 
 def migrations(rows: Sequence[MigrationRow], target: str, now: datetime) -> Message:
@@ -294,13 +228,7 @@ def migrations(rows: Sequence[MigrationRow], target: str, now: datetime) -> Mess
     all_have = "each has a rollback script" if not lacking else f"{number(lacking)} without a rollback script"
     newest = f"newest {data(rows[0].name, 80)}, {all_have}" if rows else "none"
     text = f"Migrations applied on {data(target, 60)}: {number(len(rows))}, {newest}."
-    left = len(blocks) - 48
-    cut = (
-        [context(f"{plural(left, 'more section')} left out; `rollback migrations` in the shell lists all")]
-        if left > 0
-        else []
-    )
-    return message(text, [*blocks[:48], *cut])
+    return message(text, _whole(blocks, "all of them in the shell: `rollback migrations`"))
 
 
 def _migration_line(row: MigrationRow, now: datetime) -> str:
@@ -330,13 +258,3 @@ def drill_due(event: Event) -> Message:
     )
     text = f"The rollback drill for {on} is due, {period}. Owner: {name(owner)}. {how} Last drill: {last}."
     return message(text, [section(rich), context(f"Last drill: {last}", mark(event))], run="", event=event)
-
-
-def witness(event: Event) -> Message:
-    """The head of the audit trail, where no other message has shown it: quiet, in a thread of its own."""
-    rich = (
-        f"The audit trail has reached event {number(event.id)}, and no other message shows it. Lines like this one "
-        f"follow in this thread, so that the channel witnesses every event."
-    )
-    text = f"The audit trail has reached event {number(event.id)}, and no other message shows it."
-    return message(text, [section(rich), context(mark(event), clock_secs(event.at))], event=event)

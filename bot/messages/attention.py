@@ -21,7 +21,21 @@ from bot.messages.ending import became, next_deploy
 from bot.messages.facts import approvals_missing, kept_until, noun, target, title, took, unchanged, undo, untouched
 from bot.messages.open_end import known, unknown_text, unknown_words, what_differs
 from bot.messages.steps import of_all, place, step_name
-from bot.messages.text import bare, clock, clock_secs, code, data, escape, listed, moment, plural, prose, utc
+from bot.messages.text import (
+    bare,
+    clock,
+    clock_secs,
+    code,
+    cut,
+    data,
+    escape,
+    listed,
+    moment,
+    plural,
+    prose,
+    several,
+    utc,
+)
 from core.model import Event, Json, Run, State
 
 Call = Callable[[Run, Event, Context], Message | None]
@@ -56,7 +70,7 @@ def _differs(run: Run, event: Event, ctx: Context) -> Message:
     what = what_differs(run)
     head = f":rotating_light: {ctx.approvers_mention} {mention(run.requester)} *{run.id} needs a decision:*"
     before = f"{noun(run)} needs a decision: it took effect on {data(run.target, 60)}, but"
-    text = say(before, f"{what}.", f"{escape(ctx.approvers_text)}: the buttons are on the card.")
+    text = say(before, f"{what}.", f"{cut(escape(ctx.approvers_text), 120)}: the buttons are on the card.")
     until = kept_until(run, ctx)
     ready = f"Saved rows and backup are ready, kept until {until}" if until else ""
     small = context(ready, audit(event), link(ctx.link, "Card with the buttons"))
@@ -102,10 +116,15 @@ def _restarted(run: Run, event: Event) -> tuple[str, str]:
     return f":electric_plug: *I was stopped during step {place(run)} of {run.id}* ({span}).", plain_at
 
 
+def _which(versions: list[str]) -> str:
+    """Versions by name where they are few and short, else their number."""
+    return listed(versions) if sum(map(len, versions)) <= 400 else plural(len(versions), "migration")
+
+
 def _interrupted(run: Run, event: Event, ctx: Context) -> Message:
     head, at = _restarted(run, event)
     versions = [code(str(one["version"])) for one in undo(run)]
-    which = listed(versions) if len(versions) <= 20 else plural(len(versions), "migration")
+    which = _which(versions)
     verb = "is" if len(versions) == 1 else "are"
     seen = {
         "rollback": f"{which} {verb} *still applied* and the marker of this run is absent",
@@ -157,8 +176,8 @@ def _reminded(run: Run, event: Event, ctx: Context) -> Message:
     rich = f":alarm_clock: {ctx.approvers_mention}{next_group} *{run.id} {needs}* {title(run)}.{until}"
     asked = [data(str(one), 80) for one in event.data.get("asked", [])]
     before = f"{noun(run)} on {data(run.target, 60)} {needs} It expires in {plural(left, 'minute')}{at}."
-    text = say(before, "", f"{escape(ctx.approvers_text)}, please review.")
-    told = f"Asked by direct message so far: {listed(asked)}" if asked else ""
+    text = say(before, "", f"{cut(escape(ctx.approvers_text), 120)}, please review.")
+    told = f"Asked by direct message so far: {several(asked, 20)}" if asked else ""
     return _call(run, event, text, section(rich), context(told, link(ctx.link, "Card with the buttons"), audit(event)))
 
 
@@ -191,7 +210,7 @@ def unwritten(run: Run) -> Message:
 
 def _applied_again(run: Run, event: Event, ctx: Context) -> Message:
     versions = [code(str(one)) for one in event.data.get("versions", ())]
-    which = listed(versions) if len(versions) <= 20 else plural(len(versions), "migration")
+    which = _which(versions)
     verb = "is" if len(versions) == 1 else "are"
     body = f"{which} {verb} applied again on {target(run)}, and not by me: a deploy, or a person. {run.id} had undone {'it' if len(versions) == 1 else 'them'}."
     rich = f":warning: {mention(run.requester)} *{run.id}*: {body}"

@@ -12,6 +12,7 @@ from bot.messages.text import SECTION, TEXT, cut, data, hidden, plural
 from core.meter import HowFar
 from core.model import Event, Json, Person, Run
 
+IN_PLAN = "the rest in *Full plan*"
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 
 

@@ -14,6 +14,7 @@ from bot.messages.blocks import (
     block_id,
     context,
     fields,
+    in_batches,
     is_slack,
     link,
     mention,
@@ -26,7 +27,7 @@ from bot.messages.facts import applied, approvals_missing, inner, migrations, no
 from bot.messages.newer import steps_block
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
 from bot.messages.steps import how, of_all, place, proven, step_name, under_way
-from bot.messages.text import bare, clock, clock_secs, code, data, listed, moment, prose, utc
+from bot.messages.text import bare, clock, clock_secs, code, data, listed, moment, prose, several, utc
 from bot.messages.ways_back import price, price_section
 from core.model import Event, Json, Run, State
 
@@ -68,7 +69,7 @@ def _what_changed(run: Run, ctx: Context) -> str:
 
 
 def _notes(run: Run, ctx: Context) -> list[Json]:
-    """What must be seen before all else, in one section: what changed, and the warnings."""
+    """What must be seen before all else, never cut: what changed, and the warnings."""
     changed = []
     if run.revision > 1:
         changed = [
@@ -76,7 +77,7 @@ def _notes(run: Run, ctx: Context) -> list[Json]:
         ]
         changed += _what_changed(run, ctx).split("\n") if _changes(run, ctx) else ["The thread says what changed."]
     lines = [*changed, *warnings(run)]
-    return [section("\n".join(lines))] if lines else []
+    return in_batches(lines)
 
 
 def _waiting_title(run: Run, ctx: Context) -> str:
@@ -93,7 +94,7 @@ def _waiting_title(run: Run, ctx: Context) -> str:
         who += f"\n:leftwards_arrow_with_hook: {what} no longer counts: {why}  ·  ~Approved~ → Waiting"
     if ctx.reading:
         verb = "is" if len(ctx.reading) == 1 else "are"
-        who += f"\n:eyes: {listed([data(one, 60) for one in ctx.reading])} {verb} reading the plan."
+        who += f"\n:eyes: {several([data(one, 60) for one in ctx.reading], 5)} {verb} reading the plan."
     mark = ":hourglass_flowing_sand:"
     if run.broken:
         mark, state = ":rotating_light:", f"BREAK-GLASS, starts at {clock_secs(run.broken.starts_at)} {ALONE}"

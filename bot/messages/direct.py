@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from bot.messages import buttons, glass
-from bot.messages.blocks import Context, Message, actions, block_id, context, link, mention, message, name, say, section
+from bot.messages.blocks import (
+    Context,
+    Message,
+    actions,
+    at_most,
+    block_id,
+    context,
+    link,
+    mention,
+    message,
+    name,
+    say,
+    section,
+)
 from bot.messages.blocks import who as who_of
-from bot.messages.facts import WORDS, inner, noun, untouched
+from bot.messages.facts import WORDS, in_shell, inner, noun, untouched
 from bot.messages.plan import deletes, differs_words
 from bot.messages.text import bare, clock, data, prose, utc
 from bot.messages.ways_back import price
@@ -99,7 +112,7 @@ def _outcome(run: Run) -> tuple[str, str, str]:
 def direct_void(run: Run, event: Event, ctx: Context) -> Message:
     """Tell the giver of an approval that it no longer counts, and why."""
     told = event.data.get("what") or [event.data.get("why") or "taken back"]
-    lines = "\n".join(f"• {prose(str(one), 300)}" for one in told[:8] if one)
+    lines = "\n".join(at_most([f"• {prose(str(one), 300)}" for one in told if one], 8, in_shell(run)))
     what = "break-glass" if "broken" in event.data else "approval"
     blocks = [
         section(f":warning: *Your {what} of {run.id} no longer counts.* {untouched(run)}\n{lines}".rstrip()),

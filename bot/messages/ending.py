@@ -38,7 +38,7 @@ from bot.messages.facts import (
 )
 from bot.messages.newer import steps_block
 from bot.messages.steps import of_all, place, step_name
-from bot.messages.text import bare, clock_secs, code, data, duration, listed, prose, short_hash, size, utc
+from bot.messages.text import bare, clock_secs, code, data, duration, listed, prose, several, short_hash, size, utc
 from bot.messages.ways_back import came_back
 from core.model import Run, State
 
@@ -228,7 +228,7 @@ def expired(run: Run, ctx: Context) -> Message:
     at = run.expires_at or (run.ending.at if run.ending else ctx.now)
     opened = run.opened_at or run.created_at
     waited = duration((at - opened).total_seconds())
-    asked = f" Asked: {listed([data(one, 60) for one in ctx.asked])}." if ctx.asked else ""
+    asked = f" Asked: {several([data(one, 60) for one in ctx.asked], 10)}." if ctx.asked else ""
     missing = "Nobody approved" if not run.approvals else "Not enough people approved"
     words = f":hourglass: *{noun(run)} — expired*  ·  ~Waiting~ → Expired\n{missing} within {waited}.{asked}"
     said = f"{noun(run)} expired at {utc(at)}: {missing.lower()} within {waited}."

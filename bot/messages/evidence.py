@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from bot.messages.facts import back_words, one_row, saved_words, undo
-from bot.messages.text import code, cut_marked, data, duration, listed, number, plural, prose, size
+from collections.abc import Sequence
+
+from bot.messages.blocks import at_most
+from bot.messages.facts import back_words, in_shell, one_row, saved_words, undo
+from bot.messages.text import code, cut_marked, data, duration, listed, number, plural, prose, several, size
 from core.confirming import oldest
 from core.model import Json, Run
 
@@ -11,7 +14,7 @@ from core.model import Json, Run
 def holder(one: Json) -> str:
     """A session that holds a lock: its application name, state, and for how long."""
     span = f" for {duration(float(one['seconds']))}" if one["seconds"] >= 1 else ""
-    return f"{code(one['who'])} ({data(one['state'], 40)}{span})"
+    return f"{code(one['who'], 80)} ({data(one['state'], 40)}{span})"
 
 
 def fits(run: Run) -> str:
@@ -80,6 +83,11 @@ def took(found: Json) -> str:
     return f"in {duration(float(found['seconds']))}" if "seconds" in found else ""
 
 
+def _lines(items: Sequence[str], run: Run, room: int = 1400) -> str:
+    """A line for each, or how many more there are and where."""
+    return "".join(f"\n{line}" for line in at_most([f"• {item}" for item in items], 12, in_shell(run), room))
+
+
 def thread_words(run: Run, step: str, found: Json) -> tuple[str, str]:
     """A finished step for the thread: how it ended ("done in 38 s") and its evidence in one or two sentences."""
     known = Run(**{**run.__dict__, "evidence": {**run.evidence, step: found}})
@@ -91,7 +99,7 @@ def thread_words(run: Run, step: str, found: Json) -> tuple[str, str]:
 
 def _identified(run: Run) -> str:
     gone = [code(str(one["name"])) for one in undo(run)]
-    who = listed(gone) if len(gone) <= 20 else plural(len(gone), "migration")
+    who = listed(gone) if len(gone) <= 20 and sum(map(len, gone)) < 1600 else plural(len(gone), "migration")
     verb = "goes" if len(gone) == 1 else "go"
     stays = run.evidence["identify"].get("stays")
     rest = f"{code(stays)} stays newest" if stays else "no migration stays applied"
@@ -116,7 +124,7 @@ def _restored(run: Run) -> str:
     found = run.evidence["test restore"]
     trial = duration(float(found.get("trial_seconds", 0)))
     rows = plural(int(found.get("rows_deleted", 0)), "row")
-    told = "".join(f"\n• {prose(str(note), 200)}" for note in found.get("notes", [])[:8])
+    told = _lines([prose(str(note), 200) for note in found.get("notes", [])], run)
     return (
         f"The backup was restored into a scratch database: {equal_tables(found)}. "
         f"The scripts ran there in {trial} and deleted {rows}.{_way_back(found)}{told}"
@@ -146,7 +154,7 @@ def _executed(run: Run) -> str:
     found = run.evidence["execute"]
     versions = [code(str(one)) for one in found.get("versions", [])]
     rows = "row" if len(versions) == 1 else "rows"
-    which = listed(versions) if len(versions) <= 20 else number(len(versions))
+    which = several(versions, 20, 800)
     tries = int(found.get("lock_tries", 1))
     locks = f" The locks were free at try {tries}." if tries > 1 else ""
     ran = plural(int(found["statements"]), "statement")
@@ -161,14 +169,14 @@ def _executed(run: Run) -> str:
 
 def _save_found(run: Run) -> str:
     gone = [code(str(one["name"])) for one in undo(run)]
-    who = listed(gone) if len(gone) <= 20 else plural(len(gone), "migration")
+    who = listed(gone) if len(gone) <= 20 and sum(map(len, gone)) < 1600 else plural(len(gone), "migration")
     saved = saved_words(run.evidence["identify"].get("saved", {})) or "no rows"
     return f"{who} run forward again. The save of {run.request.origin} holds {saved}, and is the file that was written."
 
 
 def _tried_line(run: Run) -> str:
     words = fits(run)
-    told = "".join(f"\n• {line}" for line in aside_lines(run.evidence["rehearse"].get("back", {})))
+    told = _lines(aside_lines(run.evidence["rehearse"].get("back", {})), run)
     return f"{words[:1].upper()}{words[1:]}.{told}"
 
 
@@ -176,16 +184,16 @@ def aside_lines(back: Json) -> list[str]:
     """What does not fit, and why, a line each."""
     return [
         f"{plural(int(one['rows']), 'row')} of {code(str(one['table']).removeprefix('public.'))}: {prose(str(one['reason']), 200)}"
-        for one in back.get("aside", ())[:8]
+        for one in back.get("aside", ())
     ]
 
 
 def _reapplied(run: Run) -> str:
     found = run.evidence["execute"]
     versions = [code(str(one)) for one in found.get("versions", [])]
-    which = listed(versions) if len(versions) <= 20 else number(len(versions))
-    told = "".join(f"\n• kept aside: {line}" for line in aside_lines(found["back"]))
-    told += "".join(f"\n• {prose(str(note), 200)}" for note in found["back"].get("notes", ())[:8])
+    which = several(versions, 20, 600)
+    told = _lines([f"kept aside: {line}" for line in aside_lines(found["back"])], run, 700)
+    told += _lines([prose(str(note), 200) for note in found["back"].get("notes", ())], run, 500)
     released = " The hold on them is released." if found.get("released") else ""
     return (
         f"{plural(int(found['statements']), 'statement')}; {back_words(found['back'])} put back; "
@@ -196,14 +204,14 @@ def _reapplied(run: Run) -> str:
 def _backup_found(run: Run) -> str:
     found = run.evidence["identify"]
     slots = [code(name) for name in found.get("slots", ())]
-    stay = f" The replication slots {listed(slots)} stay with the old database." if slots else ""
+    stay = f" The replication slots {several(slots, 8)} stay with the old database." if slots else ""
     return (
         f"The backup of {run.request.origin} is the file that was written: {size(int(found['backup']['bytes']))}.{stay}"
     )
 
 
 def _lost_line(run: Run) -> str:
-    lines = "".join(f"\n• {line}" for line in lost_lines(run)[:12])
+    lines = _lines(lost_lines(run), run, 1900)
     return f"Written since the backup, and not in it:{lines}" if lines else "Nothing was written since the backup."
 
 
@@ -232,7 +240,7 @@ def _prepared_line(run: Run) -> str:
 def _swapped_line(run: Run) -> str:
     found, names = run.evidence["execute"], run.evidence["identify"]
     ran = [code(name) for name, count in found["services"].items() if count]
-    down = f" {listed(ran)} stood still for {duration(float(found['down']))}." if ran and "down" in found else ""
+    down = f" {several(ran, 8)} stood still for {duration(float(found['down']))}." if ran and "down" in found else ""
     trouble = f" *{prose(found['services_trouble'], 200)}*" if found.get("services_trouble") else ""
     return f"{code(names['database']['name'])} is the restored database now; the one of before is kept as {code(names['kept'])}.{down}{trouble}"
 

@@ -51,6 +51,12 @@ def names(run: Run) -> list[str]:
     return [str(one["name"]) for one in undo(run)]
 
 
+def held_names(run: Run) -> str:
+    """The migrations of a hold, by name where they are few and short."""
+    found = [code(name) for name in names(run)]
+    return listed(found) if len(found) <= 3 and sum(map(len, found)) <= 250 else plural(len(found), "migration")
+
+
 def one_row(run: Run) -> str:
     """What becomes of a history table that has one row, the current version; empty where each migration has a row."""
     found = run.evidence.get("identify", {})
@@ -80,6 +86,11 @@ def again(run: Run, ctx: Context) -> str:
     """The command that asks again."""
     on = "" if ctx.target_default or run.request.origin else f" --on {run.target}"
     return f"{code(f'/rollback {typed(run)}{on}')} asks again"
+
+
+def in_shell(run: Run) -> str:
+    """Where everything stands that a message leaves out."""
+    return f"all of them in the shell: `rollback show {run.id} --json`"
 
 
 def target(run: Run) -> str:

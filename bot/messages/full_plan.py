@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
+from bot.messages.evidence import aside_lines
 from bot.messages.facts import afterwards, names, one_row, undo
 from bot.messages.plan import difference, in_use, loss_line, losses
 from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
@@ -141,10 +142,14 @@ def _seen(run: Run) -> list[Json]:
     cascaded = [f"• {data(one['kind'], 40)} {code(one['name'])}" for one in found.get("cascaded", [])]
     rewritten = [f"• {code(one)}" for one in found.get("rewritten", [])]
     notes = [f"• {prose(note, 1000)}" for note in found.get("notes", [])]
+    parts = [f"{nth}. {prose(one['about'], 500)}" for nth, one in enumerate(found.get("parts", ()), 1)]
+    aside = [f"• {line}" for line in aside_lines(found.get("back", {}))]
     lists = (
         ("*Taken along by CASCADE, not named in the script*", cascaded),
         ("*Rewrites whole tables under a lock*", rewritten),
-        ("*In use when the plan was made*", in_use(run)),
+        ("*In use when the plan was made*", in_use(run, 20)),
+        ("*Parts, one after the other*", parts),
+        ("*Saved rows that no longer fit, kept aside*", aside),
         ("*About the proof*", notes),
     )
     return [block for head, lines in lists if lines for block in in_batches(lines, 20, head)]
@@ -163,7 +168,8 @@ def _history(run: Run) -> list[Json]:
     versions = [code(str(one["version"])) for one in undo(run)]
     if not table or not versions:
         return []
-    which = listed(versions) if len(versions) <= 40 else f"the rows of all {number(len(versions))} migrations"
+    few = len(versions) <= 40 and sum(map(len, versions)) < 2000
+    which = listed(versions) if few else f"the rows of all {number(len(versions))} migrations"
     if run.kind == "reapply":
         return [section(f"*History table*: puts {which} back into {code(str(table))}, in the same transaction")]
     if now := one_row(run):

@@ -7,6 +7,7 @@ from bot.messages.blocks import (
     Context,
     Message,
     actions,
+    at_most,
     audit,
     block_id,
     context,
@@ -16,20 +17,20 @@ from bot.messages.blocks import (
     section,
     who,
 )
-from bot.messages.facts import noun, title
+from bot.messages.facts import in_shell, noun, title
 from bot.messages.newer import steps_block
 from bot.messages.text import bare, data, plural, prose
 from core.model import Event, Json, Run
 
 
-def lists(told: Json) -> str:
+def lists(run: Run, told: Json) -> str:
     """Done and left."""
     heads = {"done": "Done", "left": "Left"}
     lines = []
     for key, head in heads.items():
         items = [str(one) for one in told.get(key, ())]
-        lines += [f"*{head}*", *[f"• {prose(one, 200)}" for one in items[:12]]] if items else []
-        lines += [f"• and {len(items) - 12} more"] if len(items) > 12 else []
+        shown = at_most([f"• {prose(one, 200)}" for one in items], 12, in_shell(run), 1200)
+        lines += [f"*{head}*", *shown] if items else []
     return "\n".join(lines)
 
 
@@ -39,7 +40,7 @@ def card(run: Run, ctx: Context) -> Message:
     head = f":rotating_light: *{noun(run)} — half done: decide*  ·  ~Executing~ → Needs a person"
     blocks = [
         section(f"{head}\n{title(run)}.\n{prose(str(told.get('message', '')), 400)}"),
-        section(lists(told)),
+        section(lists(run, told)),
         steps_block(run, ctx),
         actions(block_id(run, "partly"), *buttons.half_done(run)),
         context(
@@ -65,7 +66,7 @@ def call(run: Run, event: Event, ctx: Context) -> Message:
     head = f":rotating_light: {ctx.approvers_mention} {mention(run.requester)} *{run.id} needs a person: {why}*"
     row = actions(f"{run.id}:{event.id}:partly", *buttons.half_done(run))
     small = context(str(event.data.get("code", "")), audit(event), link(ctx.link, "Card"))
-    return message(text(run), [section(head), section(lists(event.data)), row, small], run=run.id, event=event)
+    return message(text(run), [section(head), section(lists(run, event.data)), row, small], run=run.id, event=event)
 
 
 def kept(run: Run, ctx: Context) -> Message:
@@ -73,7 +74,7 @@ def kept(run: Run, ctx: Context) -> Message:
     by = who(run.ending.actor if run.ending else None)
     blocks = [
         section(f":warning: *{noun(run)} — left half done by {by}*  ·  ~Needs a person~ → Done\n{title(run)}."),
-        section(lists(run.partly or {})),
+        section(lists(run, run.partly or {})),
         actions(
             block_id(run, "end"), buttons.timeline(run), buttons.report(run), *buttons.ways_back(run), *glass.owes(run)
         ),

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from bot.messages import buttons, glass
 from bot.messages.answers import TargetNow
-from bot.messages.blocks import actions, button, context, link, mrkdwn, plain, section
-from bot.messages.facts import names, target, title
+from bot.messages.blocks import actions, at_most, button, context, link, mrkdwn, plain, section
+from bot.messages.facts import held_names, target, title
 from bot.messages.said import STATES, state_words
-from bot.messages.text import clock, code, cut, data, day, listed, plural, when
+from bot.messages.text import clock, code, cut, cut_marked, data, day, listed, plural, when
 from core.model import Json, Run
 
 
@@ -63,19 +63,14 @@ def home(tab: Tab) -> Json:
         *[_waiting_row(run, tab.links.get(run.id), first=nth == 0) for nth, run in enumerate(tab.waiting[:20])],
         *_more(len(tab.waiting) - 20),
         *([section(f"*Owed reviews ({len(tab.owed)})*"), *owed, *_more(len(tab.owed) - 20)] if tab.owed else []),
-        section(
-            "\n".join(
-                [
-                    f"*Running ({len(tab.running)})*",
-                    *([_row(run, tab.links) for run in tab.running[:10]] or ["Nothing runs."]),
-                ]
-            )
+        _list(f"*Running ({len(tab.running)})*", [_row(run, tab.links) for run in tab.running] or ["Nothing runs."]),
+        *([_list(f"*Holds ({len(held)})*", held, 8)] if held else []),
+        *(
+            [_list("*Drills*", [_drill(one, tab.now) for one in tab.drills], rest="in the settings")]
+            if tab.drills
+            else []
         ),
-        *_more(len(tab.running) - 10),
-        *([section("\n".join([f"*Holds ({len(held)})*", *held[:8]])), *_more(len(held) - 8)] if held else []),
-        *([section("\n".join(["*Drills*", *[_drill(one, tab.now) for one in tab.drills[:10]]]))] if tab.drills else []),
-        *_more(len(tab.drills) - 10),
-        section("\n".join(["*Last runs*", *([_last_row(run) for run in tab.last[:10]] or ["None yet."])])),
+        _list("*Last runs*", [_last_row(run) for run in tab.last] or ["None yet."], rest="`/rollback history`"),
         actions("home:actions", *_buttons(bool(tab.ask))),
         context(_rights(tab), "Times are in your time zone"),
     ]
@@ -113,6 +108,11 @@ def _targets(names: Sequence[str]) -> str:
     return listed([*[data(one, 60) for one in names[:10]], *left]) or "no target"
 
 
+def _list(head: str, lines: Sequence[str], most: int = 10, rest: str = "`/rollback status` lists all") -> Json:
+    """As many lines as a section takes, and how many more there are and where."""
+    return section("\n".join([head, *at_most(lines, most, rest, 2400)]))
+
+
 def _more(left: int) -> list[Json]:
     return [context(f"and {plural(left, 'more', 'more')}: `/rollback status` lists all")] if left > 0 else []
 
@@ -133,10 +133,10 @@ def _waiting_row(run: Run, url: str | None, *, first: bool) -> Json:
 
 
 def _held(name: str, run: Run) -> str:
-    which = listed([code(one) for one in names(run)]) if len(names(run)) <= 3 else plural(len(names(run)), "migration")
+    which = held_names(run)
     refuses = run.evidence["execute"].get("hold") == "refuse"
     how = "the history table refuses them" if refuses else "I tell the channel if one is applied again"
-    return cut(f":lock: *{data(name, 60)}*: {which} by {run.id}; {how}. `/rollback release {run.id}`", 300)
+    return f":lock: *{data(name, 60)}*: {which} by {run.id}; {how}. `/rollback release {run.id}`"
 
 
 def _drill(one: DrillNow, now: datetime) -> str:
@@ -147,7 +147,7 @@ def _drill(one: DrillNow, now: datetime) -> str:
 
 def _last_row(run: Run) -> str:
     mark, word = STATES[run.state]
-    return f"{mark} {run.id} {title(run)}: {word}, {day(run.ended_at or run.created_at)}"
+    return f"{mark} {run.id} {cut_marked(title(run), 200)}: {word}, {day(run.ended_at or run.created_at)}"
 
 
 def answer(title_words: str, blocks: Sequence[Json]) -> Json:

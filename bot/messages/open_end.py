@@ -7,6 +7,7 @@ from bot.messages.blocks import (
     Context,
     Message,
     actions,
+    at_most,
     audit,
     block_id,
     context,
@@ -16,6 +17,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.ending import backup_words, became, verified_facts
 from bot.messages.facts import (
+    in_shell,
     noun,
     title,
 )
@@ -59,8 +61,7 @@ def true_now(run: Run) -> list[str]:
     """History table, schema and application as the verification saw them."""
     facts = [f"• {head.lower()}: {body}" for head, body in verified_facts(run, verified=True)]
     told = _differences(run)
-    more = [f"• and {len(told) - 10} more differences"] if len(told) > 10 else []
-    return [*facts, *[f"• {prose(one, 200)}" for one in told[:10]], *more]
+    return [*facts, *at_most([f"• {prose(one, 200)}" for one in told], 10, in_shell(run), 1600)]
 
 
 def _differences(run: Run) -> list[str]:
@@ -127,5 +128,6 @@ def unknown_words(run: Run) -> str:
     lines = []
     for key, head in heads.items():
         told = lists.get(key) or fallback.get(key, [])
-        lines += [f"*{head}*", *[f"• {prose(str(one), 200)}" for one in told[:8]]] if told else []
+        shown = at_most([f"• {prose(str(one), 200)}" for one in told], 8, in_shell(run), 580)
+        lines += [f"*{head}*", *shown] if told else []
     return "\n".join(lines)

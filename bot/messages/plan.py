@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.messages.blocks import at_most
+from bot.messages.blocks import IN_PLAN, at_most
 from bot.messages.evidence import aside_lines, holder
 from bot.messages.facts import undo
 from bot.messages.text import (
@@ -20,13 +20,13 @@ from bot.messages.text import (
     number,
     plural,
     prose,
+    several,
     size,
     sql_text,
 )
 from core.confirming import data_goes, oldest
 from core.model import Json, Run
 
-IN_PLAN = "the rest in *Full plan*"
 _SQL_LINES, _SQL_SIZE = 15, 1500  # limits of the preview of the SQL
 
 
@@ -86,8 +86,8 @@ def written(one: Json) -> str:
     return f", {number(one['since'])} of them written since the migration{last}"
 
 
-def in_use(run: Run) -> list[str]:
-    """Who uses the affected tables at this moment: counters over about a second, and who holds locks."""
+def in_use(run: Run, most: int = 3) -> list[str]:
+    """Who uses the affected tables at this moment: counters over about a second, and who holds locks (at most so many)."""
     lines = []
     for one in run.evidence.get("rehearse", {}).get("usage", []):
         floor = {"reads": 9, "writes": 0}  # our own questions and a health check are reads too
@@ -95,7 +95,7 @@ def in_use(run: Run) -> list[str]:
         held = [holder(each) for each in one["holders"]]
         told = f"{' and '.join(parts)} within {one['per']} s" if parts else ""
         if told or held:
-            holding = f"held by {listed(held)}" if held else ""
+            holding = f"held by {several(held, most, 2000)}" if held else ""
             lines.append(
                 f"• {code(one['table'].removeprefix('public.'))}: {', '.join(x for x in (told, holding) if x)}"
             )
@@ -109,8 +109,8 @@ def loss_section(run: Run) -> str:
         return "*Will be deleted*: no table and no column; the rehearsal saw nothing else go."
     kept = f"\n{saved_first(run)}" if data_goes(run) else ""
     now = in_use(run)
-    used = "\n" + "\n".join(["*In use now*", *at_most(now, 5, IN_PLAN)]) if now else ""
-    return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN)]) + kept + used
+    used = "\n" + "\n".join(["*In use now*", *at_most(now, 5, IN_PLAN, 700)]) if now else ""
+    return "\n".join(["*Will be deleted* :warning:", *at_most(lines, 15, IN_PLAN, 1600)]) + kept + used
 
 
 def saved_first(run: Run) -> str:
@@ -203,7 +203,7 @@ def beyond_the_script(found: Json) -> list[str]:
     if found.get("back", {}).get("aside"):
         lines += [
             ":warning: *Saved rows that no longer fit are kept aside*",
-            *[f"• {one}" for one in aside_lines(found["back"])],
+            *at_most([f"• {one}" for one in aside_lines(found["back"])], 8, IN_PLAN, 1500),
         ]
     lines += at_most([f"• {prose(note, 300)}" for note in found.get("notes", [])], 4, IN_PLAN)
     return lines

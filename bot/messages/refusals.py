@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.messages.blocks import Message, context, message, plain, say, section
-from bot.messages.text import bare, code, cut, listed, prose
+from bot.messages.blocks import Message, at_most, context, message, plain, say, section
+from bot.messages.text import bare, code, listed, prose
 from core.errors import NeedsAPerson, Problem, StepFailed
 from core.model import Json
 
@@ -60,7 +60,7 @@ def _rich(problem: Problem) -> str:
     told = [prose(problem.message), effect(problem), prose(problem.hint)]
     lines = [" ".join(part for part in told if part)]
     options = [f"• {code(_command(one))}" for one in problem.options]
-    lines += options[:12] + ([f"• and {len(options) - 12} more"] if len(options) > 12 else [])
+    lines += at_most(options, 12, "type more of it", 800)
     return "\n".join(lines)
 
 
@@ -84,5 +84,5 @@ def refused(problem: Problem, run: str | None = None) -> Json:
         "private_metadata": f'{{"run": "{run or ""}", "code": "{problem.code}"}}',
         "title": plain("Not counted" if problem.code in _CLICK else "Not done", 24),
         "close": plain("Close", 24),
-        "blocks": [section(f"{icon} {cut(_rich(problem), 2700)}"), context(problem.code)],
+        "blocks": [section(f"{icon} {_rich(problem)}"), context(problem.code)],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.messages.blocks import Context
 from bot.messages.evidence import equal_tables, fits, holder, lost_rows, rehearsed, took, tried_back, verified
 from bot.messages.facts import backup_words, saved_words, undo
-from bot.messages.text import code, duration, listed, plural, prose, size
+from bot.messages.text import code, duration, plural, prose, several, size
 from core.model import STEPS, Json, Run, State
 from core.telling import NAMES
 from core.under_way import phrase
@@ -109,11 +109,11 @@ def held_up(run: Run) -> str:
     """Who keeps the step under way waiting, and for which tables."""
     if not run.held_up:
         return ""
-    tables = listed(
-        [code(name.removeprefix("public.")) for name in dict.fromkeys(t for t in map(_table, run.held_up) if t)]
+    tables = several(
+        [code(name.removeprefix("public.")) for name in dict.fromkeys(t for t in map(_table, run.held_up) if t)], 4, 400
     )
     for_what = f" for the lock on {tables}" if tables else ""
-    return f"; waiting{for_what}, held by {listed(list(dict.fromkeys(map(holder, run.held_up)))[:3])}"
+    return f"; waiting{for_what}, held by {several(list(dict.fromkeys(map(holder, run.held_up))), 3)}"
 
 
 def _table(one: Json) -> str:
@@ -140,7 +140,9 @@ def _differs(run: Run) -> bool:
 def _stops(run: Run) -> str:
     """What stands still during the swap."""
     names = run.evidence.get("identify", {}).get("services", {}).get("names", ())
-    return f"stops {listed([code(name) for name in names])} for it" if names else "no service is stopped for it"
+    return (
+        f"stops {several([code(name) for name in names], 6, 400)} for it" if names else "no service is stopped for it"
+    )
 
 
 def done_words(run: Run, step: str) -> str:

@@ -9,6 +9,7 @@ on what he reads here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -138,6 +139,17 @@ def split(rendered: str, size: int) -> list[str]:
         pieces.append(rendered[begin:at])
         begin = at + rendered.startswith("\n", at)
     return [*pieces, rendered[begin:]]
+
+
+def several(items: Sequence[str], most: int, room: int = 1200) -> str:
+    """a, b and 98 more: the first items, at most so many and in so many characters, and how many are left out."""
+    kept: list[str] = []
+    for item in items:
+        if kept and (len(kept) == most or sum(map(len, kept)) + len(item) > room):
+            break
+        kept.append(item)
+    left = len(items) - len(kept)
+    return listed([*kept, *([plural(left, "more", "more")] if left else [])])
 
 
 def short_hash(digest: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.messages import glass
-from bot.messages.blocks import Context, mention, plain, section
+from bot.messages.blocks import Context, in_batches, mention, plain, section
 from bot.messages.facts import WORDS, inner, migrations, saved_words, target, title
 from bot.messages.forms import field, modal
 from bot.messages.newer import alert
@@ -37,7 +37,7 @@ def review(run: Run, ctx: Context, coded: bool = False) -> Json:
     word = confirm_word(run)
     blocks = [
         alert(_loss_first(run), ctx),
-        *([section("\n".join(notes))] if notes else []),
+        *in_batches(notes),
         section(f"{mention(run.requester)} asks: {inner(run)}{why}"),
         *migrations(run),
         *([section(loss_section(run))] if word and run.kind == "rollback" else []),

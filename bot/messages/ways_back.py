@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from bot.messages import evidence
-from bot.messages.blocks import at_most
-from bot.messages.facts import back_words, gone, names, saved_words
-from bot.messages.text import clock_secs, code, data, duration, listed, plural
+from bot.messages.blocks import IN_PLAN, at_most
+from bot.messages.facts import back_words, gone, in_shell, names, saved_words
+from bot.messages.text import clock_secs, code, data, duration, listed, plural, several
 from core.model import Run
-
-IN_THREAD = "the rest in the thread"
 
 
 def price(run: Run) -> str:
@@ -32,7 +30,7 @@ def lost(run: Run, *, rich: bool = True) -> str:
 def stops(run: Run, *, rich: bool = True) -> str:
     """Stops `api` and `orchestrator` for the swap."""
     names = [code(one) if rich else data(one, 40) for one in run.evidence["identify"]["services"]["names"]]
-    return f"Stops {listed(names)} for the swap." if names else "Stops no service; sessions are cut."
+    return f"Stops {several(names, 6, 400)} for the swap." if names else "Stops no service; sessions are cut."
 
 
 def price_section(run: Run) -> str:
@@ -42,7 +40,7 @@ def price_section(run: Run) -> str:
     found, names = run.evidence["rehearse"], run.evidence["identify"]
     since = clock_secs(names["backup"]["taken_at"])
     lines = [f"• {line}" for line in evidence.lost_lines(run)]
-    what = [f"*Will be lost* :warning: {lost(run)} written since {since}", *at_most(lines, 8, IN_THREAD)]
+    what = [f"*Will be lost* :warning: {lost(run)} written since {since}", *at_most(lines, 8, in_shell(run), 1400)]
     if not lines:
         what = [f"*Nothing was written* since the backup of {since}, as far as the rows tell."]
     took = found.get("restore_seconds")
@@ -58,6 +56,7 @@ def _reapply_section(run: Run) -> str:
     lines.append(f"• puts back {held} that were saved when they went" if held else "• no rows had to be saved")
     lines.append("• *keeps every write made since*; loses nothing")
     aside = [f"• kept aside, as a file: {line}" for line in evidence.aside_lines(found.get("back", {}))]
+    aside = at_most(aside, 8, IN_PLAN, 1800)
     words = evidence.fits(run)
     return "\n".join(["*What it does*", *lines, *aside, f"{words[:1].upper()}{words[1:]}."])
 
