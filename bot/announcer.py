@@ -159,17 +159,30 @@ class Announcer(Sending):
     def send(self, event: Event, delivery: Delivery, channel: str) -> str | None:
         """The ts of what was posted; None where there is none, or Slack would not have it."""
         if delivery.only:
-            self.calling(lambda: delivery.send(self.client, channel), where=delivery.place)
+            if self.calling(lambda: delivery.send(self.client, channel), where=delivery.place) is None:
+                self.directly(event, delivery, delivery.only)
             return None
-        more, label = {**delivery.more, "unfurl_media": False}, label_for(event, delivery.place)
+        classic, label = delivery.classic or (lambda: delivery.message), label_for(event, delivery.place)
 
-        def post(message: messages.Message) -> str | None:
-            return self.posting(
-                channel, message, more, label, where=delivery.place, raising=blocks_of(message), kind="delivery"
-            )
+        def post(where: Delivery, raising: Names, message: messages.Message) -> str | None:
+            more = {**where.more, "unfurl_media": False}
+            raising = blocks_of(message) | raising
+            return self.posting(channel, message, more, label, where=where.place, raising=raising, kind="delivery")
 
-        classic = delivery.classic or (lambda: delivery.message)
-        return self.people.newer.sent(delivery.message, classic, post) or None
+        try:
+            return self.people.newer.sent(delivery.message, classic, partial(post, delivery, NO_THREAD)) or None
+        except SlackApiError as error:
+            if name_of(error) not in NO_THREAD:
+                raise
+            # the message in whose thread it was asked for is gone: the card stands by itself, the lines in its own thread
+            by_itself = replace(delivery, thread=delivery.otherwise, otherwise=None)
+            return self.people.newer.sent(delivery.message, classic, partial(post, by_itself, frozenset())) or None
+
+    def directly(self, event: Event, delivery: Delivery, user: str) -> None:
+        """What was for one person in a channel that they are not in: a direct message."""
+        channel = said(self.calling(lambda: self.client.conversations_open(users=user)), "channel", "id")
+        if channel:
+            self.posting(channel, delivery.message, {}, label_for(event, f"{delivery.place} dm"), where=delivery.place)
 
     def witness(self) -> None:
         """Show the head of the chain where no message has for long."""

@@ -109,7 +109,7 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
     asking = commands.asking
     for room in (decisions, commands.glass, asking, commands):
         for action, handler in room.actions().items():
-            app.action(action)(on(handler))
+            app.action({"action_id": action})(on(handler))
     for callback, handler in {
         **decisions.submissions(),
         **commands.glass.submissions(),
@@ -118,12 +118,12 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
         app.view_submission(callback)(on(handler))
     for callback, handler in asking.shortcuts().items():
         app.shortcut(callback)(on(handler))
-    app.options("v")(on(asking.options))
+    app.options({"action_id": "v"})(on(asking.options))
     app.view_closed("rb.review")(on(decisions.left))
     app.view_closed(ANY)(acknowledged)
     app.shortcut(ANY)(acknowledged)
     app.view_submission(ANY)(acknowledged)
-    app.action(ANY)(acknowledged)
+    app.action({"action_id": ANY})(acknowledged)
 
 
 def failed(error: Exception, reply: Reply | None) -> BoltResponse:

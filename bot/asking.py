@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import replace
 
@@ -47,6 +48,8 @@ class Asking:
         )  # fmt: skip
         self.settings, self.ledger = decisions.settings, decisions.ledger
         self._lists: dict[str, tuple[float, list[str]]] = {}  # target -> when, and its migrations, newest first
+        self._asked: dict[str, Future[list[str]]] = {}  # targets that are asked now: once, however fast somebody types
+        self._lookers = ThreadPoolExecutor(2, "list")  # a database that hangs keeps nobody else waiting
         self._guard = threading.Lock()
 
     def actions(self) -> dict[str, Handler]:
@@ -124,8 +127,10 @@ class Asking:
         """The same request as a new run; by the form, filled in, where the target wants a reason and there was none."""
         run, person = self.decisions.clicked(body)
         target = self.settings.target(run.target)
-        self.people.may_ask(person, target)
+        self.may(run.request, person, target)
         if target.reason == "required" and not run.reason:
+            if run.request.origin and run.kind != "rollback":
+                return self.decisions.way_back(run.kind, self.ledger.run(run.request.origin), person, reply)
             return self.form(body, reply, filled(target, run.request, run.incident))
         channel = place(body) or run.channel
         new = self.desk.ask(run.request, target, person, run.reason, run.incident, channel, delivery(body))
@@ -187,11 +192,13 @@ class Asking:
         default = self.settings.default_target
         asked = asked or messages.Asked(default if default in names else names[0])
         message = body.get("message") or {}
+        channel = place(body) or "D"
+        if channel.startswith("D"):  # nobody would see the card there
+            return reply.open(messages.request(names, asked))
         thread = None
         if body.get("type") == "message_action":
             thread = str(message.get("thread_ts") or message["ts"])
-        channel = place(body)
-        asked = replace(asked, channel=None if (channel or "D").startswith("D") else channel, thread=thread)
+        asked = replace(asked, channel=channel, thread=thread)
         return reply.open(messages.request(names, asked))
 
     def options(self, body: Json, reply: Reply) -> BoltResponse:
@@ -207,13 +214,17 @@ class Asking:
         at, names = self._lists.get(target.name, (float("-inf"), []))
         if time.monotonic() - at < FRESH:
             return names, ""
+        with self._guard:
+            asked = self._asked.get(target.name)
+            if asked is None or asked.done():
+                asked = self._asked[target.name] = self._lookers.submit(self._ask_target, target)
         try:
-            return self.pool.submit(self._ask_target, target).result(PATIENCE), ""
+            return asked.result(PATIENCE), ""
         except TooLate:
             problem = "does not answer yet"
         except Problem:
             problem = "could not be asked"
-        return names, f"{target.name} {problem}; as it was before"
+        return names, f"{target.name} {problem}" + ("; as it was before" if names else "")
 
     def _ask_target(self, target: Target) -> list[str]:
         names = [one.name for one in survey.migrations(target) if one.applied]
@@ -240,7 +251,8 @@ class Asking:
             try:
                 channel = self.channel(target, came)
             except Elsewhere as no:
-                channel, thread = self.joined(no.home), None
+                channel = self.joined(no.home)
+            thread = thread if channel == came else None
             run = self.desk.ask(request, target, person, reason, incident, channel, key, thread)
         except Refused as no:
             block = {"E-REASON": "reason", "E-CHANNEL": "target", "E-BUSY": "target", "E-USAGE": "migration"}.get(

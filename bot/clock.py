@@ -36,7 +36,8 @@ def scheduler(
 
     def asked(run: Run) -> list[str]:
         try:
-            found = people.reachable(run, desk.settings.target(run.target))
+            target = desk.settings.target(run.target)
+            found = [user for user in people.reachable(run, target) if user not in target.quiet_approvers]
         except Refused:
             return []
         return [people.person(user).name for user in found]

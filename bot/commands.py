@@ -89,7 +89,13 @@ class Commands:
 
     def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
         """Acknowledge now, answer when the database has. Raises Refused(E-RATE)."""
-        person = who(reply.body)
+        self.answering(who(reply.body), work, reply.later)
+        return reply.ack(text=meanwhile, response_type="ephemeral")
+
+    def answering(
+        self, person: str, work: Callable[[], messages.Message], tell: Callable[[messages.Message], object]
+    ) -> None:
+        """Do it in the pool and tell what comes of it, whatever that is. Raises Refused(E-RATE)."""
         with self.guard:
             if self.waiting[person] >= AT_ONCE:
                 raise Refused(
@@ -99,18 +105,17 @@ class Commands:
 
         def later() -> None:
             try:
-                reply.later(work())
+                tell(work())
             except Problem as problem:
-                reply.later(messages.refusal(problem))
+                tell(messages.refusal(problem))
             except Exception as error:
                 log.exception("bug", error=type(error).__name__)
-                reply.later(messages.refusal(Problem("E-BUG", "Something broke on my side. Nothing was started.")))
+                tell(messages.refusal(Problem("E-BUG", "Something broke on my side. Nothing was started.")))
             finally:
                 with self.guard:
                     self.waiting[person] -= 1
 
         self.pool.submit(later)
-        return reply.ack(text=meanwhile, response_type="ephemeral")
 
     def do_status(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         if command.run:
@@ -195,16 +200,10 @@ class Commands:
     def shown(self, title: str, work: Callable[[], messages.Message], reply: Reply) -> BoltResponse:
         """For a click that has no channel to answer in: a form at once, and the answer in it when it is there."""
         view = reply.opened(messages.loading())
-
-        def later() -> None:
-            try:
-                made = work()
-            except Problem as problem:
-                made = messages.refusal(problem)
-            reply.change(view, messages.answer(title, made["blocks"]))
-
         if view:
-            self.pool.submit(later)
+            self.answering(
+                who(reply.body), work, lambda made: reply.change(view, messages.answer(title, made["blocks"]))
+            )
         return reply.ack()
 
     def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:

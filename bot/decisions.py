@@ -108,8 +108,18 @@ class Decisions:
 
     def report(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
         """The incident packet, page by page, with the times of whoever looks at it, and only to them."""
-        case = gather(self.ledger, run.id, self.people.zone(person.id))
-        return self.turned(reply, lambda page: messages.report(case, page))
+
+        def page(number: int) -> Json:
+            return messages.report(gather(self.ledger, run.id, self.people.zone(person.id)), number)
+
+        if (reply.body.get("view") or {}).get("type") == "modal":
+            return self.turned(reply, page)
+        view = reply.opened(
+            messages.loading(run.id)
+        )  # the packet walks the whole trail: longer than a trigger may live
+        if view:
+            self.pool.submit(lambda: reply.change(view, page(1)))
+        return reply.ack()
 
     def turned(self, reply: Reply, make: Callable[[int], Json]) -> BoltResponse:
         """The first page of a modal, or, of one that is open, the page that was clicked."""

@@ -39,6 +39,7 @@ class Delivery:
     channel: str | None = None
     user: str | None = None
     thread: str | None = None
+    otherwise: str | None = None  # the thread to take where that one is gone; None: none
     broadcast: bool = False
     update: str | None = None  # ts of the message to edit
     only: str | None = None  # user id of the only reader
@@ -164,7 +165,9 @@ def in_thread(
     card = card_of(ledger, run.id)
     if card:
         shown = broadcast or settings.target(run.target).steps == "channel"
-        yield Delivery(place, message, channel=card[0], thread=run.thread or card[1], broadcast=shown)
+        yield Delivery(
+            place, message, channel=card[0], thread=run.thread or card[1], otherwise=card[1], broadcast=shown
+        )
 
 
 def privately(event: Event, run: Run) -> Iterator[Delivery]:

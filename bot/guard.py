@@ -21,6 +21,9 @@ from core.ledger import Ledger
 
 VALUE = re.compile(r"(RB-[0-9A-Z]{4}|plan-[0-9a-f]{1,12})\.([1-9]\d{0,5})", re.ASCII)
 """What our buttons carry: a run, or a plan that was only shown, and its revision."""
+SHORTCUTS = ("shortcut", "message_action")
+KINDS = {"command", "event_callback", "block_actions", "view_submission", "view_closed", "block_suggestion", *SHORTCUTS}
+"""What Slack sends to apps like ours. Source: docs.slack.dev, interaction payloads."""
 PERSON = re.compile(r"[UW][A-Z0-9]+", re.ASCII)
 ONLY_SHOWN = ("rb.ask", "rb.plan", "rb.elsewhere")
 """Buttons of answers that one person alone sees. Slack does not tell us where these stand."""
@@ -67,12 +70,14 @@ class Guard:
         """Raises Refused."""
         person, teams = who(body), {body.get("team_id"), (body.get("team") or {}).get("id")} - {None}
         here = teams == {self.team_id} and set(homes(body.get("user"))) <= teams
-        if not here or body.get("api_app_id") != self.app_id or not PERSON.fullmatch(person):
+        # of shortcuts Slack does not say which app they are for; all they do is open a form
+        app = body.get("api_app_id", self.app_id if body.get("type") in SHORTCUTS else None)
+        if not here or app != self.app_id or not PERSON.fullmatch(person):
             raise outsider()
         if not self.rate.left(person):
             raise Refused("E-RATE", "That was a lot at once, so I did nothing.", "Try again in a few seconds.")
         self.people.may_act(person)
-        if "event" in body:
+        if kind_of(body) == "event_callback":
             return
         self.not_shared(body)
         if body.get("type") == "block_actions":
@@ -132,6 +137,21 @@ class Guard:
                 return True
             time.sleep(0.05)  # people can see a message before its address has come back to us
         return False
+
+
+def kind_of(body: dict[str, Any]) -> str:
+    """What the request is, where it is nothing else besides. Raises Refused(E-STALE) for kinds that we do not know.
+
+    Bolt looks at single keys: a form that also carries an event would be a form to it, and older kinds are clicks.
+    """
+    kind = "command" if "type" not in body and "command" in body else str(body.get("type"))
+    if (
+        kind not in KINDS
+        or ("event" in body) != (kind == "event_callback")
+        or (kind == "command") != ("command" in body)
+    ):
+        raise stale("I do not know what this is. Nothing was done.")
+    return kind
 
 
 def outsider() -> Refused:

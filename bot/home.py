@@ -42,7 +42,7 @@ class Homes:
         self._shown: dict[str, Json] = {}  # who has opened theirs in this process, and what it shows
         self._targets: tuple[float, datetime | None, list[messages.TargetNow]] = (float("-inf"), None, [])
         self._looked, self._head = 0.0, 0
-        self._guard = threading.Lock()
+        self._guard, self._idle = threading.Lock(), threading.Lock()
 
     def opened(self, user: str) -> None:
         """Draw at once with what is known; then, where that is old, the targets are asked and it is drawn again."""
@@ -62,32 +62,40 @@ class Homes:
             return
         self._looked = now
         number = self.desk.ledger.head()[0]
-        if number != self._head:
+        if number != self._head and self._idle.acquire(blocking=False):
             self._head = number
-            self.pool.submit(self._all)
+            try:
+                self.pool.submit(self._all)
+            except RuntimeError:  # the process ends
+                self._idle.release()
 
     def _all(self) -> None:
-        for user in list(self._shown):
-            self.publish(user)
+        try:
+            drawn = [self.publish(user) for user in list(self._shown)]  # everybody's, also after one that failed
+            if not all(drawn):
+                self._head = -1  # tried again at the next turn
+        finally:
+            self._idle.release()
 
-    def publish(self, user: str, *, anyway: bool = False) -> None:
-        """Draw the tab of one person, where it shows something else than before, or `anyway`."""
+    def publish(self, user: str, *, anyway: bool = False) -> bool:
+        """Draw the tab of one person, where it shows something else than before, or `anyway`; False where that did not go."""
         try:
             view = messages.home(self.tab(self.people.person(user)))
             if view == self._shown.get(user) and not anyway:
-                return
+                return True
             self.client.views_publish(user_id=user, view=view)
         except Problem as problem:
             log.warning("home not published", code=problem.code)
-            return
+            return False
         except AWAY as error:
             log.warning("home not published", error=type(error).__name__)
-            return
+            return False
         with self._guard:
             self._shown.pop(user, None)
             self._shown[user] = view
             if len(self._shown) > KNOWN:
                 self._shown.pop(next(iter(self._shown)))
+        return True
 
     def tab(self, person: Person) -> messages.Tab:
         """What one person's tab shows now."""
@@ -95,7 +103,7 @@ class Homes:
         targets = list(desk.settings.targets.values())
         approve = [one.name for one in targets if allowed(partial(people.among_approvers, person, one))]
         open_runs = desk.ledger.open_runs()
-        waiting = [run for run in open_runs if run.state is State.WAITING and waits_for(run, person, approve)]
+        waiting = [run for run in open_runs if run.state is State.WAITING and self.waits_for(run, person, approve)]
         owed = [run for run in glass.owed(desk.ledger) if run.target in approve]
         shown = messages.Tab(
             desk.ledger.clock(),
@@ -116,17 +124,16 @@ class Homes:
         runs = [*shown.waiting, *shown.running, *shown.owed]
         return replace(shown, links={run.id: link for run in runs if (link := people.link(desk.ledger, run.id))})
 
+    def waits_for(self, run: Run, person: Person, approve: list[str]) -> bool:
+        """Can this person decide on it, and has not yet?"""
+        mine = [run.requester, *(approval.person for approval in run.approvals)]
+        return run.target in approve and not any(self.desk.same(one, person) for one in mine)
+
     def _drill(self, name: str) -> messages.DrillNow:
         drill, ledger = self.desk.settings.target(name).drill, self.desk.ledger
         due = next_drill(drill, ledger.clock()) if drill else None
         told = [one for one in ledger.told("kind = 'drill_due'", ()) if one.data.get("target") == name]
         return messages.DrillNow(name, due, told[0].at if told else None)
-
-
-def waits_for(run: Run, person: Person, approve: list[str]) -> bool:
-    """Can this person decide on it, and has not yet?"""
-    mine = {run.requester.id, *(approval.person.id for approval in run.approvals)}
-    return run.target in approve and person.id not in mine
 
 
 def allowed(check: Callable[[], None]) -> bool:

@@ -117,10 +117,16 @@ class People:
             found |= {channel["name"]: channel["id"] for channel in page["channels"]}
         return found
 
+    def group_id(self, handle: str) -> str:
+        """The id of a user group by id or @handle; who is in it is not asked. Raises one of AWAY, KeyError if there is none."""
+        if not handle.startswith("@"):
+            return handle
+        ids = self._live("groups", lambda: {g["handle"]: g["id"] for g in self.client.usergroups_list()["usergroups"]})
+        return str(ids[handle[1:]])
+
     def group(self, handle: str) -> tuple[str, list[str]]:
         """A user group by id or @handle: its id and its members. Raises one of AWAY, KeyError if there is none."""
-        ids = self._live("groups", lambda: {g["handle"]: g["id"] for g in self.client.usergroups_list()["usergroups"]})
-        group = ids[handle[1:]] if handle.startswith("@") else handle
+        group = self.group_id(handle)
         members = self._live(
             f"group {group}", lambda: list(self.client.usergroups_users_list(usergroup=group)["users"])
         )
@@ -145,7 +151,7 @@ class People:
         marks = []
         for name in names[:MENTIONED]:
             try:
-                marks.append(f"<@{name}>" if is_user(name) else f"<!subteam^{self.group(name)[0]}>")
+                marks.append(f"<@{name}>" if is_user(name) else f"<!subteam^{self.group_id(name)}>")
             except (KeyError, *AWAY):
                 marks.append(name)
         left = [f"and {len(names) - MENTIONED} more"] if len(names) > MENTIONED else []

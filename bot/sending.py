@@ -140,13 +140,15 @@ class Sending:
         while self._asides:
             run = self._asides[0]
             posts = self.ledger.posts("run = ? AND place = 'card' AND ts IS NOT NULL", (run.id,), newest=True)
-            if posts and not self.said_aside(run, str(posts[0]["channel"]), run.thread or str(posts[0]["ts"])):
+            threads = [one for one in (run.thread, posts[0]["ts"] if posts else None) if one]
+            if posts and not self.said_aside(run, str(posts[0]["channel"]), threads):
                 return
             self._asides.popleft()
             self._aside_sent = False
 
-    def said_aside(self, run: Run, channel: str, thread: str) -> bool:
-        """Try once. False: it is to be tried again."""
+    def said_aside(self, run: Run, channel: str, threads: list[str]) -> bool:
+        """Try once, in the first of these threads that is still there. False: it is to be tried again."""
+        thread, others = threads[0], threads[1:]
         message = labelled(messages.unwritten(run), label_for(run.last, "aside"), run.id)
         try:
             since = self.lookup.noted().get(channel, "")
@@ -157,6 +159,8 @@ class Sending:
         except SlackApiError as error:
             log.warning("not posted", place="aside", slack_error=name_of(error))
             self._aside_sent = self._aside_sent or not limited(error)
+            if others and not passing(error):
+                return self.said_aside(run, channel, others)
             return not passing(error)
         except (OSError, http.client.HTTPException):
             self._aside_sent = True

@@ -89,6 +89,11 @@ def _people(target: Target, settings: Settings, say: Say) -> None:
             say(("targets", target.name, name), "has no effect where `approvals` is 0")
     if any(who.startswith(("S", "@")) for who in target.quiet_approvers):
         say(("targets", target.name, "quiet_approvers"), "holds a group; name people by their ids (U…)")
+    if target.escalation and not any(after < target.approval_expires for after in target.remind_after[-1:]):
+        say(
+            ("targets", target.name, "escalation"),
+            "would never be asked: set the last of `remind_after` below `approval_expires`",
+        )
     groups = [who for who in target.deciders if who.startswith(("S", "@"))]
     people = {settings.one_person(who) for who in target.deciders}
     if not groups and len(people) < target.approvals:

@@ -72,12 +72,17 @@ def already(file: Path) -> Refused:
 
 def write(file: Path, content: str) -> None:
     """A new file, with the rights that the account gives new files: there is no secret in it. Raises Refused(E-CONFIG)."""
+    made = False
     try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(content)
+        data = content.encode("utf-8", "surrogateescape")  # the names of folders are what they are
+        with file.open("xb") as out:
+            made = True
+            out.write(data)
     except FileExistsError:
         raise already(file) from None
     except OSError as error:
+        if made:
+            file.unlink(missing_ok=True)
         why = os.strerror(error.errno or 0).lower()
         raise Refused(
             "E-CONFIG",

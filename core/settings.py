@@ -352,6 +352,7 @@ def policy(settings: Settings) -> dict[str, Any]:
         "approvals": {name: target.approvals for name, target in targets},
         "approvers": {name: sorted(target.deciders) for name, target in targets},
         "approval_totp": {name: target.approval_totp for name, target in targets},
+        "reason": {name: target.reason for name, target in targets},
         "break_glass": {
             name: [*sorted(target.break_glass.people), str(target.break_glass.wait), str(target.break_glass.countdown)]
             for name, target in targets

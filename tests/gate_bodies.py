@@ -60,13 +60,17 @@ def closed(callback: str) -> Json:
 
 
 def shortcut(callback: str) -> Json:
-    return interaction("shortcut") | {"callback_id": callback, "trigger_id": "1.3.x", "action_ts": "1.5"}
+    body = interaction("shortcut") | {"callback_id": callback, "trigger_id": "1.3.x", "action_ts": "1.5"}
+    del body["api_app_id"]
+    return body
 
 
 def message_shortcut(callback: str) -> Json:
     message = {"type": "message", "ts": "1.1", "user": "U0ANA", "text": "500s"}
     more = {"callback_id": callback, "trigger_id": "1.3.x", "channel": {"id": INC}, "message": message}
-    return interaction("message_action") | more | {"container": {"type": "message", "channel_id": INC}}
+    body = interaction("message_action") | more | {"container": {"type": "message", "channel_id": INC}}
+    del body["api_app_id"]
+    return body
 
 
 def suggestion(private: str) -> Json:
@@ -145,7 +149,7 @@ BAD: dict[str, Callable[[Json], None]] = {
     "two teams": two_teams,
     "no team": no_team,
     "another app": lambda body: body.update(api_app_id="A0OTHER"),
-    "no app": lambda body: body.pop("api_app_id") and None,
+    "no app": lambda body: body.pop("api_app_id", None) and None,
     "an app's user": by("U0ROBOT"),
     "a guest": by("U0GUEST"),
     "a single-channel guest": by("U0ULTRA"),

@@ -109,6 +109,18 @@ def test_a_message_s_shortcut_puts_the_card_into_its_thread(play: Play) -> None:
     assert play.slack.thread(CHANNEL, shown.ts) == [], "a thread has one root"
 
 
+def test_where_the_message_is_deleted_meanwhile_the_card_stands_by_itself(play: Play) -> None:
+    said = play.slack.say(BOB, CHANNEL, "nothing to see here")
+    play.slack.shortcut(ANA, "rb.shortcut.message", channel=CHANNEL, ts=said.ts)
+    with play.slack.state.changing():
+        play.slack.state.messages[CHANNEL] = [m for m in play.slack.state.messages[CHANNEL] if m.ts != said.ts]
+    filled(play, "012_stripe_events")
+    run = play.until(play.newest().id, State.WAITING)
+    shown = card(play, run, "rb.review")
+    assert shown.thread_ts is None
+    play.slack.wait_for(lambda: [m for m in play.slack.thread(CHANNEL, shown.ts) if "rehearse" in m.text], 20)
+
+
 def test_a_form_opened_elsewhere_says_where_its_card_stands(play: Play) -> None:
     said = play.slack.say(ANA, RANDOM, "is this the place?")
     play.slack.shortcut(ANA, "rb.shortcut.message", channel=RANDOM, ts=said.ts)
@@ -166,15 +178,38 @@ def test_what_is_wrong_with_a_field_is_said_beside_it(play: Play) -> None:
     play.slack.close_view(ANA)
 
 
-def test_a_database_that_is_down_gives_an_empty_list_and_no_error(play: Play) -> None:
+def test_a_database_that_is_down_is_said_in_the_list(play: Play) -> None:
     play.types("")
     view = form(play)
     state = {"target": {"v": {"type": "static_select", "selected_option": {"value": "down"}}}}
     with play.slack.state.changing():
         play.slack.state.modals[ANA][-1].state.update(state)
-    assert play.slack.suggest(ANA, "migration", "v").options == []
+    (only,) = play.slack.suggest(ANA, "migration", "v").options
+    assert only["text"]["text"] == "down could not be asked: type the command"
     assert view.body["callback_id"] == "rb.request"
+    answer = play.slack.submit(ANA, {"target": "down", "migration": only["value"], "reason": "checkout 500s"})
+    assert "E-USAGE" in answer.errors["migration"]
     play.slack.close_view(ANA)
+
+
+def test_from_a_direct_message_the_card_goes_to_the_channel_and_into_no_thread(play: Play) -> None:
+    play.slack.wait_for(lambda: play.slack.direct(BOB), 20)
+    direct = play.slack.direct(BOB)[-1]
+    play.slack.shortcut(BOB, "rb.shortcut.message", channel=direct.channel, ts=direct.ts)
+    filled(play, "012_stripe_events", BOB)
+    run = play.until(play.newest().id, State.WAITING)
+    assert (run.channel, run.thread, run.requester.id) == (CHANNEL, None, BOB)
+    assert card(play, run, "rb.review").thread_ts is None
+
+
+def test_who_is_not_in_the_channel_hears_directly_that_the_request_came_to_nothing(play: Play) -> None:
+    play.types("")
+    play.slack.faults.errors["chat.postEphemeral"] = "user_not_in_channel"
+    try:
+        filled(play, "012_stripe_events", extent="to")
+        play.slack.wait_for(lambda: any("E-NOTHING" in str(m.blocks) for m in play.slack.direct(ANA)), 20)
+    finally:
+        play.slack.faults.errors.clear()
 
 
 def test_the_reason_may_follow_by_who_asked_only(play: Play) -> None:

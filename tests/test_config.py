@@ -161,6 +161,9 @@ def test_all_faults_come_at_once_with_their_lines_and_the_nearest_key(tmp_path: 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
+        ('escalation = ["U0X"]\napproval_expires = "5 min"', "escalation` would never be asked: set the last of"),
+        ('escalation = ["U0X"]\nremind_after = []', "escalation` would never be asked"),
+        ('quiet_approvers = ["@db-oncall"]', "quiet_approvers` holds a group; name people by their ids"),
         ("approvers = []", "approvers` names nobody; say who may approve, or set `approvals` to 0"),
         ("approvals = 2", "approvers` names 1 person, but `approvals` asks for 2"),
         ("approvers = ['bob']", "approvers` must be Slack user ids (U…), group ids (S…) or a group's @handle"),

@@ -291,6 +291,23 @@ def test_the_list_of_migrations_is_for_whom_the_form_was_opened(gate: Gate) -> N
     assert json.loads(answer.body) == {"options": []}, "Slack would show an error"
 
 
+def test_a_request_is_of_one_kind_and_of_one_that_slack_sends(gate: Gate) -> None:
+    for kind, good in gate.good().items():
+        for more in ({"event": {}}, {"event": good.get("event"), "type": "block_actions"}, {"command": "/rollback"}):
+            if {**good, **more} != good:
+                refused(gate, {**good, **more}, f"{kind} and {list(more)}", "E-STALE", "E-GUEST")
+    for old in (
+        "interactive_message",
+        "dialog_submission",
+        "dialog_cancellation",
+        "dialog_suggestion",
+        "workflow_step_edit",
+    ):
+        for callback in (*gate.actions, "v"):
+            body = {**bodies.interaction(old), "callback_id": callback, "actions": [{"value": f"{RUN}.1", "name": "x"}]}
+            refused(gate, body, f"{old} {callback}", "E-STALE")
+
+
 def test_an_odd_form_is_answered(gate: Gate) -> None:
     for odd in (None, [], "x", {}, {"private_metadata": 7}):
         refused(gate, {**gate.form("rb.deny"), "view": odd}, f"view {odd}", "E-STALE")

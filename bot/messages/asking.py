@@ -102,6 +102,8 @@ def choices(names: Sequence[str], typed: str, known: str = "") -> list[Json]:
     Each says what goes with it. `known`: what the list is worth where the database could not be asked. Where a name is
     longer than a value may be, its beginning stands for it.
     """
+    if not names and known:
+        return [_option(f"{known}: type the command", "?")]  # chosen all the same, it is refused beside the field
     found = []
     for place, name in enumerate(names):
         if typed.strip().lower() in name.lower():

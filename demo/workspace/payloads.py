@@ -116,16 +116,21 @@ def suggestion(state: State, user: str, place: View | Message, block_id: str, ac
     return asked | _in_message(state, place) | {"message": message_json(state, place)}
 
 
+def of_no_app(body: Json) -> Json:
+    """Shortcuts do not say which app they are for (docs.slack.dev, shortcuts payload)."""
+    return {name: value for name, value in body.items() if name != "api_app_id"}
+
+
 def shortcut(state: State, user: str, callback_id: str) -> Json:
     """A global shortcut."""
     stamps = {"callback_id": callback_id, "trigger_id": state.new_trigger(user), "action_ts": state.new_ts()}
-    return common(state, "shortcut", user) | stamps
+    return of_no_app(common(state, "shortcut", user)) | stamps
 
 
 def message_action(state: State, user: str, callback_id: str, message: Message) -> Json:
     """A message shortcut."""
     channel = state.channels[message.channel]
-    return common(state, "message_action", user) | {
+    return of_no_app(common(state, "message_action", user)) | {
         "callback_id": callback_id,
         "trigger_id": state.new_trigger(user),
         "action_ts": state.new_ts(),

@@ -220,6 +220,12 @@ class Slack:
 
     views_push = views_open
 
+    def views_update(self, told: Json) -> Json:
+        user = str(told["view_id"]).partition(" ")[0]
+        if user in self.views:
+            self.views[user] = told["view"]
+        return {"ok": True}
+
     def views_publish(self, told: Json) -> Json:
         self.homes[told["user_id"]] = told["view"]
         return {"ok": True, "view": {"id": "V0HOME"}}
