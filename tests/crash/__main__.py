@@ -90,7 +90,7 @@ def beside(words: list[Any], seed: int) -> dict[str, Any]:
     command = [sys.executable, "-m", *map(str, words), "--seed", str(seed), "--json", "-"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     counted: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
-    return {"counted": counted, "failed": "" if done.returncode == 0 else (done.stdout + done.stderr)[-4000:]}
+    return {"counted": counted, "failed": "" if done.returncode == 0 else (done.stderr or done.stdout)[-4000:]}
 
 
 def page(given: dict[str, int], crashes: dict[str, Any], others: dict[str, Any], seconds: dict[str, float]) -> str:
