@@ -318,9 +318,11 @@ class Announcer(Sending):
             found: str | None = self.people.newer.sent(message, lambda: messages.card(run, classic), send)
             return found
 
+        unknown = self._fresh & {"card"}
         try:
             ts = post(more, NO_THREAD)
         except SlackApiError:  # deleted with its thread: the new card takes its place and starts a thread of its own
+            self._fresh |= unknown  # there it may stand already
             event, ts = old["event"], post({})
         if ts:
             self.note(event, "card", channel=old["channel"], ts=ts, run=run.id)
