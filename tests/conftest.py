@@ -18,7 +18,7 @@ from demo import postgres
 from demo.app import sample
 from demo.bench import Bench
 from demo.postgres import Server
-from tests import browsers, forks, save_bench
+from tests import browsers, forks, page_world, save_bench
 from tests.bench_fixtures import QUICK, Play, playing, settings_of
 from tests.stand_ins import Narrow
 
@@ -106,6 +106,20 @@ def stage(server: Server, app: str, tmp_path: Path) -> Iterator[Callable[..., Pl
 def browser() -> Iterator[Any]:
     """One Chromium for all; each test opens windows of its own."""
     yield from browsers.chromium()
+
+
+@pytest.fixture(scope="session")
+def all_screens(browser: Any) -> Iterator[page_world.World]:
+    """One workspace with one app for all tests of the page in this process."""
+    with page_world.world(browser) as made:
+        yield made
+
+
+@pytest.fixture
+def screens(all_screens: page_world.World) -> Iterator[page_world.World]:
+    """Empty again after each test."""
+    yield all_screens
+    all_screens.reset()
 
 
 @pytest.fixture(scope="session")

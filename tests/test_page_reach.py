@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests import page_world
 from tests.page_reach import barriers
 from tests.page_world import CARD, CHANNEL, EVERYTHING, World
 from tests.test_page import expect, last
-
-
-@pytest.fixture(scope="module")
-def running(browser: Any) -> Iterator[World]:
-    with page_world.world(browser) as made:
-        yield made
-
-
-@pytest.fixture
-def world(running: World) -> Iterator[World]:
-    yield running
-    running.reset()
 
 
 def thread(page: Any) -> None:
@@ -83,12 +70,12 @@ WAYS: tuple[tuple[Way, str], ...] = (  # where to, and the keys that lead back
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_surface_keeps_anybody_out(world: World, width: int) -> None:
-    world.post(EVERYTHING)
-    root = world.post(CARD)
-    world.client.chat_postMessage(channel=CHANNEL, text="1/6 done", thread_ts=root)
-    world.client.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="only `you` see <@U0BOB>")
-    page = world.open(width=width, color_scheme="light")
+def test_no_surface_keeps_anybody_out(screens: World, width: int) -> None:
+    screens.post(EVERYTHING)
+    root = screens.post(CARD)
+    screens.client.chat_postMessage(channel=CHANNEL, text="1/6 done", thread_ts=root)
+    screens.client.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="only `you` see <@U0BOB>")
+    page = screens.open(width=width, color_scheme="light")
     found = {}
     for way, back in (*WAYS[:-1], *([(drawer, "Escape")] if width == 390 else []), WAYS[-1]):
         way(page)
@@ -99,8 +86,8 @@ def test_no_surface_keeps_anybody_out(world: World, width: int) -> None:
     assert {place: faults for place, faults in found.items() if faults} == {}
 
 
-def test_the_look_at_a_page_finds_what_is_wrong_with_it(world: World) -> None:
-    page = world.open()
+def test_the_look_at_a_page_finds_what_is_wrong_with_it(screens: World) -> None:
+    page = screens.open()
     page.evaluate("""() => {
       const faint = Object.assign(document.createElement("p"), { textContent: "hardly to be read", id: "team" });
       const mute = Object.assign(document.createElement("button"), { className: "btn" });
@@ -119,9 +106,9 @@ def test_the_look_at_a_page_finds_what_is_wrong_with_it(world: World) -> None:
         assert fault in told
 
 
-def test_the_tab_key_goes_through_the_page_in_its_order_and_is_seen(world: World) -> None:
-    world.post(CARD)
-    page = world.open()
+def test_the_tab_key_goes_through_the_page_in_its_order_and_is_seen(screens: World) -> None:
+    screens.post(CARD)
+    page = screens.open()
     page.evaluate("document.activeElement.blur()")
     order: list[tuple[str, bool]] = []
     while not order or (order[-1][0] != "Message #incidents" and len(order) < 40):
@@ -142,17 +129,17 @@ def test_the_tab_key_goes_through_the_page_in_its_order_and_is_seen(world: World
     assert names.index("Withdraw request RB-7K3M") < names.index("Message #incidents")
 
 
-def test_the_skip_link_leads_to_the_place_to_write(world: World) -> None:
-    page = world.open()
+def test_the_skip_link_leads_to_the_place_to_write(screens: World) -> None:
+    page = screens.open()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Message #incidents")).to_be_focused()
 
 
-def test_the_tab_key_stays_in_an_open_dialog_and_the_focus_comes_back(world: World) -> None:
-    world.post(CARD)
-    page = world.open()
+def test_the_tab_key_stays_in_an_open_dialog_and_the_focus_comes_back(screens: World) -> None:
+    screens.post(CARD)
+    page = screens.open()
     opener = page.get_by_role("button", name="Withdraw request RB-7K3M")
     opener.press("Enter")
     box = page.get_by_role("alertdialog", name="Withdraw it?")
@@ -172,10 +159,10 @@ def test_the_tab_key_stays_in_an_open_dialog_and_the_focus_comes_back(world: Wor
     expect(form.get_by_role("button", name="Make the plan")).to_be_focused()
 
 
-def test_messages_are_walked_by_arrow_keys_and_new_ones_are_read_aloud(world: World) -> None:
+def test_messages_are_walked_by_arrow_keys_and_new_ones_are_read_aloud(screens: World) -> None:
     for word in ("first", "second"):
-        world.client.chat_postMessage(channel=CHANNEL, text=word)
-    page = world.open()
+        screens.client.chat_postMessage(channel=CHANNEL, text=word)
+    page = screens.open()
     last(page).focus()
     page.keyboard.press("ArrowUp")
     expect(page.locator(".msg", has_text="first")).to_be_focused()
@@ -184,13 +171,13 @@ def test_messages_are_walked_by_arrow_keys_and_new_ones_are_read_aloud(world: Wo
     heard = page.locator("#announcer")
     assert heard.get_attribute("aria-live") == "polite"
     expect(heard).to_be_empty()  # what was there before is not news
-    world.client.chat_postMessage(channel=CHANNEL, text="*third* :tada: by <@U0BOB>")
+    screens.client.chat_postMessage(channel=CHANNEL, text="*third* :tada: by <@U0BOB>")
     expect(heard).to_have_text("rollback: third 🎉 by @Bob Lee")
 
 
-def test_who_wants_no_motion_gets_none(world: World) -> None:
-    world.post(EVERYTHING)
-    page = world.open(reduced_motion="reduce")
+def test_who_wants_no_motion_gets_none(screens: World) -> None:
+    screens.post(EVERYTHING)
+    page = screens.open(reduced_motion="reduce")
     expect(page.locator(".plan li").first).to_be_visible()
     moving = "() => document.getAnimations().length"
     assert page.evaluate(moving) == 0

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests import page_world
 from tests.page_world import CHANNEL, EVERYTHING, World
 from tests.test_page import expect, last
 
 
-@pytest.fixture(scope="module")
-def running(browser: Any) -> Iterator[World]:
-    with page_world.world(browser) as made:
-        yield made
-
-
-@pytest.fixture
-def world(running: World) -> Iterator[World]:
-    yield running
-    running.reset()
-
-
-def plan(world: World) -> Any:
+def plan(screens: World) -> Any:
     """A window in which Ana has opened the form by the global shortcut, without the mouse."""
-    page = world.open()
+    page = screens.open()
     page.get_by_role("button", name="Shortcuts").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("menuitem", name=re.compile("Plan a rollback"))).to_be_focused()
@@ -36,9 +20,9 @@ def plan(world: World) -> Any:
     return page
 
 
-def test_a_form_is_opened_filled_in_and_sent_by_keyboard_alone(world: World) -> None:
-    page = plan(world)
-    assert world.sent("shortcut")[0]["callback_id"] == "plan"
+def test_a_form_is_opened_filled_in_and_sent_by_keyboard_alone(screens: World) -> None:
+    page = plan(screens)
+    assert screens.sent("shortcut")[0]["callback_id"] == "plan"
     search = page.get_by_role("combobox", name="Migration")
     expect(search).to_have_value("010_old")  # the initial option
     search.focus()
@@ -60,7 +44,7 @@ def test_a_form_is_opened_filled_in_and_sent_by_keyboard_alone(world: World) -> 
     page.get_by_label("Reason").press("Tab")
     page.get_by_role("button", name="Make the plan").press("Enter")
     expect(last(page)).to_contain_text("011_subscriptions")
-    (sent,) = world.sent("view_submission")
+    (sent,) = screens.sent("view_submission")
     values = {block: next(iter(entries.values())) for block, entries in sent["view"]["state"]["values"].items()}
     assert values["target"]["selected_option"]["value"] == "staging"
     assert [each["value"] for each in values["tell"]["selected_options"]] == ["team"]
@@ -68,8 +52,8 @@ def test_a_form_is_opened_filled_in_and_sent_by_keyboard_alone(world: World) -> 
     assert values["migration"]["selected_option"]["value"] == "011_subscriptions"
 
 
-def test_what_is_wrong_is_said_at_each_field_and_the_first_of_them_has_the_focus(world: World) -> None:
-    page = plan(world)
+def test_what_is_wrong_is_said_at_each_field_and_the_first_of_them_has_the_focus(screens: World) -> None:
+    page = plan(screens)
     page.get_by_role("button", name="Make the plan").click()
     expect(page.locator(".field .error:visible")).to_have_count(3)
     expect(page.get_by_label("Target")).to_be_focused()
@@ -84,8 +68,8 @@ def test_what_is_wrong_is_said_at_each_field_and_the_first_of_them_has_the_focus
     assert page.locator(f"#{described}").text_content() == "⚠ Say more."
 
 
-def test_each_character_is_told_and_the_answer_does_not_disturb_the_typing(world: World) -> None:
-    page = plan(world)
+def test_each_character_is_told_and_the_answer_does_not_disturb_the_typing(screens: World) -> None:
+    page = plan(screens)
     field = page.get_by_label("Watch")
     field.press_sequentially("stripe")
     expect(page.locator("#modal")).to_contain_text("You typed stripe")
@@ -93,13 +77,13 @@ def test_each_character_is_told_and_the_answer_does_not_disturb_the_typing(world
     expect(field).to_have_value("stripe")
     page.keyboard.type("!")
     expect(page.locator("#modal")).to_contain_text("You typed stripe!")
-    told = world.sent("block_actions")[-1]
+    told = screens.sent("block_actions")[-1]
     assert told["view"]["state"]["values"]["watch"]["typed"]["value"] == "stripe!"
     assert told["view"]["state"]["values"]["migration"]["v"]["selected_option"]["value"] == "010_old"
 
 
-def test_three_views_lie_on_one_another_and_are_closed_one_by_one_or_together(world: World) -> None:
-    page = plan(world)
+def test_three_views_lie_on_one_another_and_are_closed_one_by_one_or_together(screens: World) -> None:
+    page = plan(screens)
     page.get_by_label("Reason").fill("kept below")
     page.get_by_role("button", name="More").click()
     expect(page.get_by_role("heading", name="View 2")).to_be_visible()
@@ -114,20 +98,20 @@ def test_three_views_lie_on_one_another_and_are_closed_one_by_one_or_together(wo
     expect(page.get_by_role("heading", name="View 2")).to_be_visible()
     page.get_by_role("button", name="Close all").click()
     expect(page.locator("#modal")).to_be_hidden()
-    assert [body["is_cleared"] for body in world.sent("view_closed", 4)] == [False, False, True, True]
+    assert [body["is_cleared"] for body in screens.sent("view_closed", 4)] == [False, False, True, True]
 
 
-def test_a_message_has_the_apps_own_actions_and_menus(world: World) -> None:
-    root = world.workspace.say("U0CHEN", CHANNEL, "checkout is broken")
-    world.workspace.say("U0BOB", CHANNEL, "since the deploy", root.ts)
-    world.post(EVERYTHING)
-    page = world.open()
+def test_a_message_has_the_apps_own_actions_and_menus(screens: World) -> None:
+    root = screens.workspace.say("U0CHEN", CHANNEL, "checkout is broken")
+    screens.workspace.say("U0BOB", CHANNEL, "since the deploy", root.ts)
+    screens.post(EVERYTHING)
+    page = screens.open()
     page.get_by_role("button", name="1 reply").click()
     page.locator("#replies .msg").last.hover()
     page.locator("#replies .msg").last.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name=re.compile("Plan for this")).press("Enter")
     expect(last(page)).to_contain_text("About: since the deploy")
-    shortcut = world.sent("message_action")[0]
+    shortcut = screens.sent("message_action")[0]
     assert (shortcut["message"]["thread_ts"], shortcut["channel"]["id"]) == (root.ts, CHANNEL)
     card = page.locator("#messages .msg", has=page.get_by_role("heading", name="Every block"))
     card.get_by_label("Pick one").select_option("b")
@@ -135,15 +119,15 @@ def test_a_message_has_the_apps_own_actions_and_menus(world: World) -> None:
     expect(page.get_by_role("menuitem", name="Timeline")).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    picked, other = world.sent("block_actions", 2)
+    picked, other = screens.sent("block_actions", 2)
     assert picked["actions"][0]["selected_option"]["value"] == "b"
     assert other["actions"][0]["selected_option"]["value"] == "Audit"
     assert other["state"]["values"]["tools"]["pick"]["selected_option"]["value"] == "b"
 
 
-def test_the_newer_blocks_are_drawn_with_words_and_not_by_colour_alone(world: World) -> None:
-    world.post(EVERYTHING)
-    page = world.open()
+def test_the_newer_blocks_are_drawn_with_words_and_not_by_colour_alone(screens: World) -> None:
+    screens.post(EVERYTHING)
+    page = screens.open()
     tasks = page.locator(".plan li")
     expect(tasks).to_have_count(4)
     assert [each.split("\n")[1] for each in tasks.all_inner_texts()] == ["done", "running", "not yet", "failed"]
@@ -155,8 +139,8 @@ def test_the_newer_blocks_are_drawn_with_words_and_not_by_colour_alone(world: Wo
     expect(page.locator("blockquote.rich")).to_have_text("since the deploy")
 
 
-def test_switches_break_and_mend_while_the_channel_stays_in_sight(world: World) -> None:
-    page = world.open()
+def test_switches_break_and_mend_while_the_channel_stays_in_sight(screens: World) -> None:
+    page = screens.open()
     page.get_by_role("button", name="Break things").press("Enter")
     panel = page.get_by_role("dialog", name="Break things")
     expect(panel.get_by_role("heading", name="Break things")).to_be_focused()
@@ -167,7 +151,7 @@ def test_switches_break_and_mend_while_the_channel_stays_in_sight(world: World) 
     )
     down.press("Space")
     expect(page.get_by_role("button", name="Break things")).to_contain_text("1 on")
-    assert world.workspace.faults.down
+    assert screens.workspace.faults.down
     panel.get_by_label("Slack is slow").fill("2.5")
     panel.get_by_label("Slack is slow").press("Tab")
     expect(panel.get_by_label("Slack is slow")).to_have_value("2.5")
@@ -178,7 +162,7 @@ def test_switches_break_and_mend_while_the_channel_stays_in_sight(world: World) 
     expect(panel).to_be_visible()
     panel.get_by_role("button", name="Mend everything").click()
     expect(panel.get_by_role("button", name="Mend everything")).to_be_hidden()
-    assert (world.workspace.faults.down, world.workspace.faults.slow) == (False, 0.0)
+    assert (screens.workspace.faults.down, screens.workspace.faults.slow) == (False, 0.0)
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(page.get_by_role("button", name="Break things")).to_be_focused()
