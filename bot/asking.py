@@ -6,11 +6,10 @@ import json
 import secrets
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import replace
 
-import structlog
 from slack_bolt.response import BoltResponse
 
 from bot import messages
@@ -24,7 +23,6 @@ from core.grammar import Command, asked, named_migration
 from core.model import Json, Person, Request, Run, State
 from core.settings import Target
 
-log = structlog.get_logger()
 PATIENCE = 2.0
 """Seconds in which the database may tell its migrations: the list must be there within three (docs.slack.dev)."""
 FRESH = 15.0  # seconds for which a list of migrations is good enough to choose from
@@ -49,7 +47,6 @@ class Asking:
         self.settings, self.ledger = decisions.settings, decisions.ledger
         self._lists: dict[str, tuple[float, list[str]]] = {}  # target -> when, and its migrations, newest first
         self._asked: dict[str, Future[list[str]]] = {}  # targets that are asked now: once, however fast somebody types
-        self._lookers = ThreadPoolExecutor(2, "list")  # a database that hangs keeps nobody else waiting
         self._guard = threading.Lock()
 
     def actions(self) -> dict[str, Handler]:
@@ -217,7 +214,7 @@ class Asking:
         with self._guard:
             asked = self._asked.get(target.name)
             if asked is None or asked.done():
-                asked = self._asked[target.name] = self._lookers.submit(self._ask_target, target)
+                asked = self._asked[target.name] = self.pool.submit(self._ask_target, target)
         try:
             return asked.result(PATIENCE), ""
         except TooLate:

@@ -90,6 +90,9 @@ class Homes:
         except AWAY as error:
             log.warning("home not published", error=type(error).__name__)
             return False
+        except Exception:  # in a thread whose end nobody waits for
+            log.exception("bug", part="home")
+            return True  # not again before something happens
         with self._guard:
             self._shown.pop(user, None)
             self._shown[user] = view

@@ -137,4 +137,4 @@ def elsewhere(problem: Problem, plan: str, channel: str) -> Message:
 def follows(run: Run, where: str) -> Json:
     """After the form, where the card stands in another channel than the form was opened in."""
     told = f":mag: Making the plan *{run.id}*. Nothing is started; the card follows in {data(where, 80)}."
-    return modal("rb.refused", {"run": run.id}, "Making the plan", [section(told)], close="Close")
+    return modal("rb.answer", {"run": run.id}, "Making the plan", [section(told)], close="Close")
