@@ -21,7 +21,8 @@ from slack_sdk.errors import SlackApiError
 from bot import messages
 from bot.client import name_of, said
 from bot.context import context_of
-from bot.deliveries import DECIDED, Delivery, deliveries
+from bot.deliveries import DECIDED, deliveries
+from bot.delivery import Delivery
 from bot.edits import Edits, Key, Later
 from bot.lookup import label_for
 from bot.newer import REFUSED, used
@@ -288,10 +289,10 @@ class Announcer(Sending):
     def edit_again(self, number: int, place: str) -> None:
         """An edit that is late, as it would be made now."""
         (event,) = self.ledger.events(after=number - 1, limit=1)
-        run = self.ledger.run(event.run or "")
-        if run.target not in self.settings.targets:
+        run = self.ledger.run(event.run) if event.run else None
+        if run and run.target not in self.settings.targets:
             return
-        if place == "card":
+        if run and place == "card":
             self.show(run)
             return
         try:
@@ -300,8 +301,11 @@ class Announcer(Sending):
                     self.edit_copy(event, delivery, delivery.channel or "")
                     return
         except AWAY as error:
-            self.edits.put_off((number, place), run.id, error)
+            self.edits.put_off((number, place), event.run, error)
             return
+        except Refused as no:
+            if no.code != "E-TARGET-UNKNOWN":
+                raise
         self.edits.over((number, place))
 
     def new_card(self, run: Run, message: messages.Message, old: dict[str, Any]) -> None:

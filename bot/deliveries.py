@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
-
-from slack_sdk import WebClient
+from collections.abc import Iterator
+from dataclasses import replace
 
 from bot import messages
+from bot.apart import APART
 from bot.context import context_of
+from bot.delivery import Delivery
 from bot.people import People
 from core import fold
 from core.errors import Problem, Refused
@@ -30,44 +29,14 @@ DECIDED = {
 }
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """One message of one event. `place` names it within the event; `user` instead of `channel`: a direct message."""
-
-    place: str
-    message: messages.Message
-    channel: str | None = None
-    user: str | None = None
-    thread: str | None = None
-    otherwise: str | None = None  # the thread to take where that one is gone; None: none
-    broadcast: bool = False
-    update: str | None = None  # ts of the message to edit
-    only: str | None = None  # user id of the only reader
-    classic: Callable[[], messages.Message] | None = None  # the message, where Slack takes no newer blocks
-
-    def send(self, client: WebClient, channel: str) -> Any:
-        """The Web API call of an edit, or of what only one person sees."""
-        text, blocks = self.message["text"], self.message["blocks"]
-        if self.update:
-            return client.chat_update(channel=channel, ts=self.update, text=text, blocks=blocks)
-        return client.chat_postEphemeral(channel=channel, user=self.only or "", text=text, blocks=blocks)
-
-    @property
-    def more(self) -> dict[str, Any]:
-        """Where in the channel a post goes."""
-        return {"thread_ts": self.thread, "reply_broadcast": self.broadcast} if self.thread else {}
-
-
 def deliveries(event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """Everything that is to be sent for one event, in order. Read lazily: a thread line needs the card's address."""
     if event.kind.startswith("totp_"):
         yield from authenticators(event, settings, people)
         return
     if run is None:
-        if event.kind == "drill_due":
-            target = settings.target(event.data["target"])
-            channel = people.channel_id(target.channel) if target.channel else None
-            yield Delivery("drill", messages.drill_due(event), channel=channel)
+        if event.kind in APART:
+            yield from APART[event.kind](event, settings.target(event.data["target"]), people, ledger)
         return
     target = settings.target(run.target)
     if event.kind not in DECIDED and not messages.tells(event.kind):

@@ -33,7 +33,7 @@ APPLICATION_ID = 0x524F4C4C
 """`PRAGMA application_id` of our files: "ROLL". Source: sqlite.org/pragma.html#pragma_application_id."""
 GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
 """Triggers without which nothing is written."""
-NEWEST = "ways_back"
+NEWEST = "apart"
 """The last migration of core/tables.py."""
 WAIT = 10.0  # seconds for another process's transaction
 
@@ -204,6 +204,13 @@ class Ledger(Holds):
         """Events that fit, newest first."""
         with unwritable():
             return told(self, where, values)
+
+    def apart(self, kinds: Sequence[str], target: str | None = None) -> list[Event]:
+        """Events of these kinds that belong to no run, newest first; `target`: those of one target."""
+        where, values = f"run IS NULL AND kind IN ({','.join('?' * len(kinds))})", [*kinds]
+        if target is not None:
+            where, values = f"{where} AND json_extract(data, '$.target') = ?", [*values, target]
+        return self.told(where, values)
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""

@@ -73,6 +73,12 @@ def ways_back(db: Database) -> None:
     db.execute(f"CREATE UNIQUE INDEX one_open_per_target ON rollbacks (target) WHERE state IN ({states})")
 
 
+@TABLES()
+def apart(db: Database) -> None:
+    """Events that belong to no run are few, and are asked for by kind: without an index each question would read all of them."""
+    db.execute("CREATE INDEX events_apart ON events (kind, id) WHERE run IS NULL")
+
+
 def append_only(db: Database) -> None:
     """Three triggers: the third stops INSERT OR REPLACE from connections without recursive triggers."""
     for name, when in (

@@ -560,3 +560,16 @@ def test_there_is_one_place_for_a_bot_also_where_its_lock_file_was_removed(tmp_p
 
 def test_the_ledger_looks_for_the_newest_migration_of_its_tables() -> None:
     assert [one.name for one in TABLES.pending(Database(memory=True))][-1] == NEWEST
+
+
+def test_events_of_no_run_are_found_by_kind_and_target_without_reading_the_others(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.db")
+    for number, target in enumerate(("production", "staging", "production"), 1):
+        ledger.append("drill_due", {"target": target, "period": str(number)})
+    ledger.append("drill_passed", {"target": "production"})
+    assert [event.id for event in ledger.apart(["drill_due"])] == [3, 2, 1]
+    assert [event.id for event in ledger.apart(["drill_due", "drill_passed"], "production")] == [4, 3, 1]
+    assert ledger.apart(["drill_failed"], "production") == []
+    query = "EXPLAIN QUERY PLAN SELECT * FROM events WHERE run IS NULL AND kind IN ('drill_due') ORDER BY id DESC"
+    assert "events_apart" in str(ledger.look(query))
+    ledger.close()
