@@ -28,7 +28,7 @@ from core.save.archive import Damaged
 ENDINGS = {"custom": "dump", "directory": "dir", "scoped": "scoped", "command": "scoped"}
 """The end of a backup's name, by its format."""
 OURS = re.compile(
-    r"(RB-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|scoped|json|after\.json|saved|aside)(?:\.partial)?)"
+    r"((?:RB|BK)-[2-9A-Z]{4})\.(?:[a-z0-9_]{8}\.partial|(?:dump|dir|scoped|json|after\.json|saved|aside)(?:\.partial)?)"
 )
 """The names of our files in the backup folder."""
 PARTIAL = ".partial"
