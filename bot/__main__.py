@@ -24,7 +24,8 @@ from bot.announcer import Announcer
 from bot.app import build_app
 from bot.client import client_of, name_of, passing
 from bot.clock import scheduler
-from bot.drain import Drain
+from bot.drain import PROOFS, Drain
+from bot.driller import Driller
 from bot.home import Homes
 from bot.http import HttpDoor
 from bot.pace import Pace
@@ -99,6 +100,8 @@ class Bot:
         self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.vitals.ending.is_set, self.cut.is_set)
         self.pool = ThreadPoolExecutor(8, "work")
         self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
+        self.slow = ThreadPoolExecutor(2, "slow")  # drills and the like: they keep neither waiting
+        self.driller = Driller(self.ledger, settings, self.slow, self.vitals.ending.is_set)
         self.watchdog: Watchdog | None = None
         pace = Pace(settings.slack.post_every.total_seconds())
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
@@ -116,7 +119,7 @@ class Bot:
         self.client.no_more = lambda error: self.refused(error)
         parts = {"announcer": self.announcer.run, "worker": self.worker.run}
         self.vitals.expect("main", "clock", *parts)
-        clock = scheduler(self.desk, self.people, self.beat, self.unheard)
+        clock = scheduler(self.desk, self.people, self.beat, self.unheard, self.driller.look)
         threads = [
             threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
             for name, loop in parts.items()
@@ -295,12 +298,13 @@ class Bot:
         self.worker.stop.set()
         drain = Drain(self.ledger, self.settings, self.worker, self.cut)
         drain.walks()
+        drain.until(lambda: not self.driller.busy(), PROOFS)
         clock.shutdown(wait=False)
         drain.telling(self.announcer, threads[0])
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
-        for pool in (self.pool, self.answers):
+        for pool in (self.pool, self.answers, self.slow):
             pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + CLOSING
         for thread in (closing, *threads):

@@ -106,14 +106,15 @@ def listen(app: App, commands: Commands, decisions: Decisions) -> None:
         return listener
 
     app.command("/rollback")(on(commands.handle))
-    asking = commands.asking
-    for room in (decisions, commands.glass, asking, commands):
+    asking, drilling = commands.asking, commands.drilling
+    for room in (decisions, commands.glass, asking, drilling, commands):
         for action, handler in room.actions().items():
             app.action({"action_id": action})(on(handler))
     for callback, handler in {
         **decisions.submissions(),
         **commands.glass.submissions(),
         **asking.submissions(),
+        **drilling.submissions(),
     }.items():
         app.view_submission(callback)(on(handler))
     for callback, handler in asking.shortcuts().items():

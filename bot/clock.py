@@ -6,6 +6,7 @@ reminder is found by asking which period is due, and claimed in the ledger, once
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from bot.countdown import Countdown
 from bot.people import People
-from core import hold, keeping, schedule
+from core import drills, hold, keeping, schedule
 from core.desk import Desk
 from core.errors import Refused
 from core.ledger import Ledger, stamp
@@ -26,12 +27,16 @@ from core.settings import Drill, Target
 log = structlog.get_logger()
 REMEMBERED = timedelta(days=7)  # how long a request of Slack's is known again
 LONGEST = timedelta(days=400)  # how far back a missed drill is looked for
+MISSED = 12  # periods before the newest that are told as missed
 
 
 def scheduler(
-    desk: Desk, people: People, beat: Callable[[], None], unheard: Callable[[], float]
+    desk: Desk, people: People, beat: Callable[[], None], unheard: Callable[[], float], drill: Callable[[], object]
 ) -> BackgroundScheduler:
-    """Everything that happens by the clock; not started yet. `unheard`: seconds since a click could last have reached us."""
+    """Everything that happens by the clock; not started yet.
+
+    `unheard`: seconds since a click could last have reached us. `drill`: begins the drills that were started.
+    """
     clock = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
 
     def asked(run: Run) -> list[str]:
@@ -45,6 +50,7 @@ def scheduler(
     clock.add_job(guarded(desk.expire), "interval", seconds=1, id="expire")
     clock.add_job(guarded(Countdown(desk, unheard=unheard).look), "interval", seconds=1, id="countdown")
     clock.add_job(guarded(lambda: desk.remind(asked)), "interval", seconds=1, id="remind")
+    clock.add_job(guarded(drill), "interval", seconds=1, id="drilling")
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")
     clock.add_job(guarded(lambda: tidy(desk)), "interval", hours=1, id="clean", next_run_time=datetime.now(UTC))
@@ -84,38 +90,47 @@ def tidy(desk: Desk) -> None:
 
 
 def remind_of_drills(desk: Desk) -> None:
-    """Write down each drill that is due, once per period, also after downtime: then the newest missed one only."""
+    """Write down each drill that is due, once per period, also after downtime; and again where it was put off and is due again."""
+    ledger = desk.ledger
+    if not ledger.passing.settled():
+        return  # the clock was set just now: a wrong time that is mended soon reminds of nothing
     for target in desk.settings.targets.values():
         if target.drill:
-            due = newest_due(target.drill, since(desk.ledger, target), desk.ledger.clock())
+            due = newest_due(target.drill, since(ledger, target), ledger.clock())
             if due:
-                claim(desk.ledger, target, target.drill, due)
+                claim(ledger, target, target.drill, due)
+            again(ledger, target)
 
 
 def since(ledger: Ledger, target: Target) -> datetime:
-    """When the target's drills were last looked at: its newest period, or when this schedule was first seen."""
+    """When the target's drills were last looked at: its newest period, or when this schedule was first seen.
+
+    Periods that lie ahead were claimed by a clock that went wrong: those before them are still owed.
+    """
     name = f"drill {target.name}"
     rows = ledger.reminders(name)
     if not rows:
         with ledger.transaction() as t:
             t.claim(name, stamp(t.now))  # a new schedule owes nothing for the time before it
         rows = ledger.reminders(name)
-    return datetime.fromisoformat(max(row["period"] for row in rows))
+    periods = [datetime.fromisoformat(row["period"]) for row in rows]
+    return max((period for period in periods if period <= ledger.clock()), default=min(periods))
 
 
-def newest_due(drill: Drill, after: datetime, now: datetime) -> datetime | None:
-    """The newest fire time in (after, now]; None: none."""
+def newest_due(drill: Drill, after: datetime, now: datetime) -> list[datetime]:
+    """The newest fire times in (after, now], newest first, at most MISSED and one."""
     trigger = trigger_of(drill)
+    found: deque[datetime] = deque(maxlen=MISSED + 1)
     for back in (timedelta(hours=2), timedelta(days=8), timedelta(days=40), LONGEST):  # the newest is near, mostly
-        found: datetime | None = None
+        found.clear()
         moment = max(after, now - back) + timedelta(seconds=1)
         while (fire := trigger.get_next_fire_time(None, moment)) and fire <= now:
             moment = fire.astimezone(UTC) + timedelta(seconds=1)
             if not fire.astimezone(UTC).astimezone(trigger.timezone).fold:  # an hour that comes twice counts once
-                found = fire
-        if found or now - back <= after:
-            return found
-    return None
+                found.append(fire)
+        if len(found) > MISSED or now - back <= after:
+            break
+    return list(reversed(found))
 
 
 def next_drill(drill: Drill, after: datetime) -> datetime | None:
@@ -128,11 +143,46 @@ def trigger_of(drill: Drill) -> CronTrigger:
     return CronTrigger(timezone=ZoneInfo(drill.timezone), **schedule.parse(drill.schedule).fields)
 
 
-def claim(ledger: Ledger, target: Target, drill: Drill, due: datetime) -> None:
-    """One bot of all gets the period; the reminder and the claim are one transaction."""
+def claim(ledger: Ledger, target: Target, drill: Drill, due: list[datetime]) -> None:
+    """One bot of all gets the newest period; those before it are told as missed. Reminder and claims are one transaction."""
+    newest, *before = due
     with ledger.transaction() as t:
-        if t.claim(f"drill {target.name}", stamp(due)):
-            turn = due.year * 12 + due.month
-            owner = drill.owners[turn % len(drill.owners)] if drill.owners else ""
-            period = f"{due:%a %-d %b %Y %H:%M}"
-            t.append(None, "drill_due", {"target": target.name, "period": period, "owner": owner, "last": "never"})
+        missed = [one for one in before if t.claim(f"drill {target.name}", stamp(one))]
+        if not t.claim(f"drill {target.name}", stamp(newest)):
+            return
+        now = drills.after(t.apart(drills.KINDS, target.name))
+        turn = sum(not event.data.get("again") for event in t.apart(["drill_due"], target.name))
+        owners = drill.owners or target.approvers
+        following = next_drill(drill, newest)
+        data = {
+            "target": target.name,
+            "period": label(newest),
+            "due": stamp(newest),
+            "next": stamp(following) if following else None,
+            "owner": owners[turn % len(owners)] if owners else "",
+            "last": drills.told_last(now, t.now),
+            "streak": now.streak,
+            "about": now.last.data["seconds"] if now.last and now.last.kind == "drill_passed" else None,
+            "again": False,
+            "first": None,
+            "missed": [label(one) for one in missed],
+        }
+        t.append(None, "drill_due", data)
+
+
+def again(ledger: Ledger, target: Target) -> None:
+    """What was put off is due again: a reminder more, in the same period."""
+    now = drills.standing(ledger, target.name)
+    if not (now.due and now.snoozed) or now.running or now.snoozed > ledger.clock():
+        return
+    with ledger.transaction() as t:
+        if t.claim(f"drill {target.name} again", stamp(now.snoozed)):
+            last = drills.told_last(now, t.now)
+            t.append(
+                None, "drill_due", {**now.due.data, "again": True, "first": now.due.id, "last": last, "missed": []}
+            )
+
+
+def label(due: datetime) -> str:
+    """A period, in the schedule's own time zone: `Mon 7 Dec 2026 10:00`."""
+    return f"{due:%a %-d %b %Y %H:%M}"

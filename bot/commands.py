@@ -16,6 +16,7 @@ from bot import messages
 from bot.asking import Asking
 from bot.context import context_of
 from bot.decisions import Decisions, Handler
+from bot.drilling import Drilling
 from bot.glass import Glass
 from bot.guard import who
 from bot.home import allowed
@@ -41,7 +42,7 @@ class Commands:
         self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
         self.settings, self.ledger = desk.settings, desk.ledger
         self.glass, self.asking = Glass(decisions), Asking(decisions)
-        self.do_request = self.asking.typed
+        self.do_request, self.drilling = self.asking.typed, Drilling(decisions)
         self.waiting: Counter[str] = Counter()  # people -> answers that they wait for
         self.guard = threading.Lock()
 
@@ -51,8 +52,7 @@ class Commands:
         person = self.people.person(str(body["user_id"]), str(body.get("user_name", "")))
         verb = getattr(self, f"do_{command.verb.replace('-', '_')}", None)
         if verb is None:
-            where = "is in the shell only" if command.verb in grammar.AVAILABLE else "is not in this version"
-            raise Refused("E-USAGE", f"`{command.verb}` {where}.", "`/rollback help` lists what is here.")
+            raise Refused("E-USAGE", f"`{command.verb}` is in the shell only.", "`/rollback help` lists what is here.")
         answer: BoltResponse = verb(command, person, body, reply)
         return answer
 
@@ -212,6 +212,9 @@ class Commands:
     def do_form(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         """The bare command."""
         return self.asking.form(body, reply)
+
+    def do_drill(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        return self.drilling.typed(command, person, body, reply)
 
     def do_whoami(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         targets = self.settings.targets.values()

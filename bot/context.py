@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot import messages
 from bot.people import People
-from core import glass
+from core import drills, glass
 from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Run, State
@@ -31,8 +31,15 @@ def context_of(
         escalated=people.mention(target.escalation) if target.escalation else "",
         origin=people.link(ledger, run.request.origin) if run.request.origin else None,
         newer=people.newer.of(target),
+        drill=drill_of(target, ledger) if run.state is State.WAITING else "",
         may_break=waits and breakable(run, target, people, ledger),
     )
+
+
+def drill_of(target: Target, ledger: Ledger) -> str:
+    """How it is with the drills of a target that has some; empty for others."""
+    now = drills.standing(ledger, target.name)
+    return messages.drill_on_a_plan(now, ledger.clock()) if target.drill or now.last else ""
 
 
 def breakable(run: Run, target: Target, people: People, ledger: Ledger) -> bool:

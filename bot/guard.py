@@ -21,6 +21,8 @@ from core.ledger import Ledger
 
 VALUE = re.compile(r"(RB-[0-9A-Z]{4}|plan-[0-9a-f]{1,12})\.([1-9]\d{0,5})", re.ASCII)
 """What our buttons carry: a run, or a plan that was only shown, and its revision."""
+APART = re.compile(r"drill-([1-9]\d{0,14})(?:\.[1-9]\d{0,2})?", re.ASCII)
+"""What the buttons carry that belong to no run: the event that their message tells, and a choice."""
 SHORTCUTS = ("shortcut", "message_action")
 KINDS = {"command", "event_callback", "block_actions", "view_submission", "view_closed", "block_suggestion", *SHORTCUTS}
 """What Slack sends to apps like ours. Source: docs.slack.dev, interaction payloads."""
@@ -106,9 +108,13 @@ class Guard:
 
     def ours(self, body: dict[str, Any], person: str) -> None:
         """A click counts only where we have put that button. Raises Refused(E-STALE)."""
-        values = {str(action.get("value")) for action in body["actions"]}
+        values = {value_of(action) for action in body["actions"]}
         names = {action.get("action_id") for action in body["actions"]}
         if values == {"home"} and names <= {*OF_HOME} and (body.get("view") or {}).get("type") == "home":
+            return
+        apart = [APART.fullmatch(value) for value in values]
+        if apart and all(apart):
+            self.told({int(match[1]) for match in apart if match}, body)
             return
         found = [VALUE.fullmatch(value) for value in values]
         if not values or not all(found):
@@ -130,10 +136,18 @@ class Guard:
             if match and match[1].startswith("RB-") and int(match[2]) > self.ledger.run(match[1]).revision:
                 raise stale()
 
-    def posted(self, runs: set[str], channel: str, ts: str) -> bool:
-        """Have we posted this message for these runs?"""
+    def told(self, events: set[int], body: dict[str, Any]) -> None:
+        """Raises Refused(E-STALE) where the message that was clicked on does not tell these events."""
+        container = body["container"]
+        if container["type"] != "message" or container.get("is_ephemeral") or len(places(body)) != 1:
+            raise stale()
+        if not self.posted(events, container["channel_id"], container["message_ts"], "event"):
+            raise stale()
+
+    def posted(self, what: set[Any], channel: str, ts: str, by: str = "run") -> bool:
+        """Have we posted this message for these runs, or to tell these events?"""
         for _ in range(10):
-            if runs <= {post["run"] for post in self.ledger.posts("channel = ? AND ts = ?", (channel, ts))}:
+            if what <= {post[by] for post in self.ledger.posts("channel = ? AND ts = ?", (channel, ts))}:
                 return True
             time.sleep(0.05)  # people can see a message before its address has come back to us
         return False
@@ -152,6 +166,11 @@ def kind_of(body: dict[str, Any]) -> str:
     ):
         raise stale("I do not know what this is. Nothing was done.")
     return kind
+
+
+def value_of(action: dict[str, Any]) -> str:
+    """What a button carries, or the option that was chosen of a menu."""
+    return str((action.get("selected_option") or action).get("value"))
 
 
 def outsider() -> Refused:

@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 from bot import messages
 from bot.clock import next_drill
 from bot.people import AWAY, People
-from core import glass, survey
+from core import drills, glass, survey
 from core.desk import Desk
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
@@ -135,8 +135,7 @@ class Homes:
     def _drill(self, name: str) -> messages.DrillNow:
         drill, ledger = self.desk.settings.target(name).drill, self.desk.ledger
         due = next_drill(drill, ledger.clock()) if drill else None
-        told = [one for one in ledger.told("kind = 'drill_due'", ()) if one.data.get("target") == name]
-        return messages.DrillNow(name, due, told[0].at if told else None)
+        return messages.DrillNow(name, due, drills.standing(ledger, name))
 
 
 def allowed(check: Callable[[], None]) -> bool:

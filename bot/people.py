@@ -274,6 +274,10 @@ class People:
                 raise
             self.may_ask(person, target)
 
+    def is_one_of(self, person: Person, names: Sequence[str]) -> bool:
+        """Is it one of these people, or in one of these groups? Raises Refused(E-CANNOT-CHECK)."""
+        return self._among(person.id, names)
+
     def _among(self, user_id: str, names: Sequence[str]) -> bool:
         # ids first: people who are listed by id can act while Slack does not tell who is in a group
         return user_id in names or user_id in self.members([name for name in names if not is_user(name)])

@@ -14,7 +14,7 @@ from core.config import Settings, Target
 from core.errors import Refused
 from core.ledger import Ledger, Lost, Transaction
 from core.model import Json, Person, Request, Run, State
-from core.refusals import Duplicate, WayBack, busy, closed, expired, goes, stale, too_late
+from core.refusals import WayBack, busy, closed, expired, goes, stale, too_late
 from core.second_factor import Code, SecondFactor
 
 STARTED = frozenset({State.EXECUTING, State.VERIFYING, State.DECIDE, State.NEEDS_A_PERSON})
@@ -46,7 +46,7 @@ class Desk:
             raise Refused("E-REASON", "Say why, with `--reason`, in at least 5 characters. Nothing was started.")
         try:
             with self.ledger.transaction() as t:
-                self._new(t, delivery)
+                t.once(delivery)
                 if request.origin and request.kind != "rollback":
                     goes(request.kind, t.run(request.origin))  # here, since another way back may have come first
                 self.free(t, target.name, request.origin)
@@ -372,7 +372,7 @@ class Desk:
     def _decide(self, run_id: str, write: Callable[[Transaction, Run], object], delivery: str) -> Run:
         try:
             with self.ledger.transaction() as t:
-                self._new(t, delivery)
+                t.once(delivery)
                 no = write(t, t.run(run_id))
                 if isinstance(no, Refused):
                     t.forget(delivery)
@@ -381,7 +381,3 @@ class Desk:
         if isinstance(no, Refused):
             raise no  # after the commit: the wrong try stays written down
         return self.ledger.run(run_id)
-
-    def _new(self, t: Transaction, delivery: str | None) -> None:
-        if delivery and not t.first_time(delivery):
-            raise Duplicate

@@ -14,6 +14,7 @@ from core.errors import Refused
 from core.known import Known
 from core.model import MOVES, OPEN, Event, Json, Person, Run, State
 from core.redact import clean, clean_all
+from core.refusals import Duplicate
 
 if TYPE_CHECKING:  # a shell command must start fast, and most only read
     from sqlite_utils import Database
@@ -69,6 +70,11 @@ class Transaction:
             "INSERT INTO seen (key, at) VALUES (?, ?) ON CONFLICT DO NOTHING", [key, stamp(self.now)]
         )
         return done.rowcount == 1
+
+    def once(self, delivery: str | None) -> None:
+        """Raises Duplicate where this delivery of Slack's was seen before; empty: it is none of Slack's."""
+        if delivery and not self.first_time(delivery):
+            raise Duplicate
 
     def forget(self, key: str) -> None:
         """This delivery was refused for what was typed: the same form may be sent off again."""
@@ -170,6 +176,10 @@ class Transaction:
         """Events that fit, newest first."""
         return told(self._db, where, values)
 
+    def apart(self, kinds: Sequence[str], target: str | None = None) -> list[Event]:
+        """As `Ledger.apart`, as of this transaction."""
+        return apart(self._db, kinds, target)
+
 
 def head(db: fold.Store) -> tuple[int, str]:
     """Number and digest of the newest event."""
@@ -180,6 +190,14 @@ def head(db: fold.Store) -> tuple[int, str]:
 def told(db: fold.Store, where: str, values: Sequence[Any]) -> list[Event]:
     """Events that fit, newest first."""
     return [fold.event(row) for row in fold.select(db, f"events WHERE {where} ORDER BY id DESC", values)]
+
+
+def apart(db: fold.Store, kinds: Sequence[str], target: str | None) -> list[Event]:
+    """Events of these kinds that belong to no run, newest first; `target`: those of one target."""
+    where, values = f"run IS NULL AND kind IN ({','.join('?' * len(kinds))})", [*kinds]
+    if target is not None:
+        where, values = f"{where} AND json_extract(data, '$.target') = ?", [*values, target]
+    return told(db, where, values)
 
 
 def read_run(db: fold.Store, run_id: str, known: Known) -> Run:

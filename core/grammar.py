@@ -14,10 +14,10 @@ from difflib import get_close_matches
 
 from core.errors import Refused
 from core.model import Request
-from core.verbs import AVAILABLE, LEAVE_OUT, OTHER_WORDS, VERBS
+from core.verbs import LEAVE_OUT, OTHER_WORDS, VERBS
 from core.words import NAME, Word, cut
 
-__all__ = ["AVAILABLE", "VERBS", "Command", "new_run_id", "parse", "parse_words", "run_id"]
+__all__ = ["VERBS", "Command", "new_run_id", "parse", "parse_words", "run_id"]
 
 SYMBOLS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 O 1 I L U: run ids are said on calls
 DIGITS = "23456789"
@@ -272,7 +272,7 @@ def _name(word: str, what: str) -> str:
 
 def _drill(command: Command, rest: list[str]) -> Command:
     word = rest[0].lower()
-    if word in ("start", "status") and len(rest) == 1:
+    if word in ("start", "status", "agree") and len(rest) == 1:
         return replace(command, args=(word,))
     if word == "skip" and len(rest) > 1:
         return replace(command, args=(word,), text=_text(" ".join(rest[1:])))

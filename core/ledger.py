@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import chain, fold, witness
-from core.entry import Lost, Transaction, canonical, head, now, read_run, refusal, stamp, told, unwritable
+from core.entry import Lost, Transaction, apart, canonical, head, now, read_run, refusal, stamp, told, unwritable
 from core.errors import Refused
 from core.holds import Holds
 from core.known import Known
@@ -207,10 +207,8 @@ class Ledger(Holds):
 
     def apart(self, kinds: Sequence[str], target: str | None = None) -> list[Event]:
         """Events of these kinds that belong to no run, newest first; `target`: those of one target."""
-        where, values = f"run IS NULL AND kind IN ({','.join('?' * len(kinds))})", [*kinds]
-        if target is not None:
-            where, values = f"{where} AND json_extract(data, '$.target') = ?", [*values, target]
-        return self.told(where, values)
+        with unwritable():
+            return apart(self, kinds, target)
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""

@@ -46,7 +46,17 @@ class Drill:
         values.SCHEDULE, "`first monday 10:00`, `monday 10:00`, `daily 10:00`, or a cron line with names of days", ""
     )
     timezone: str = put(values.TIMEZONE, "whose clock the schedule means", "UTC")
-    owners: tuple[str, ...] = put(values.WHO, "who is asked; without it the approvers", ())
+    owners: tuple[str, ...] = put(values.WHO, "who is asked, in turn; without it the approvers", ())
+    second_person: bool = put(
+        values.SWITCH,
+        "a second person must agree to the drill, as to a rollback, and the time until they do is told",
+        False,
+    )
+    backup: Literal["latest", "fresh"] = put(
+        values.choice("latest", "fresh"),
+        "what is put back for it: the newest backup that is kept (a fresh one where there is none), or always a fresh one",
+        "latest",
+    )
 
 
 @dataclass(frozen=True)

@@ -119,11 +119,15 @@ def room(verb: str) -> ModuleType:
         from core import deciding
 
         return deciding
+    if verb == "drill":
+        from core import drilling
+
+        return drilling
     if verb == "init":
         from core import first_settings
 
         return first_settings
-    raise Refused("E-USAGE", f"`{verb}` is not in this version.", "`rollback help` lists what is.")
+    raise AssertionError(f"{verb} has no room")
 
 
 def account_name(ledger: Path | None = None) -> str:

@@ -106,13 +106,22 @@ def spoken(value: float) -> str:
     return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
+def practised(run: Run, ledger: Ledger) -> tuple[dict[str, float], datetime | None]:
+    """Seconds by step of the newest drill of the target that passed, and when that was."""
+    for drill in ledger.apart(["drill_passed"], run.target)[:1]:
+        return {one["step"]: one["seconds"] for one in drill.data["steps"] if one["kind"] == run.kind}, drill.at
+    return {}, None
+
+
 def estimates(run: Run, ledger: Ledger) -> dict[str, float]:
-    """Seconds by step: of the last finished run of the same kind on the target, and what the plan foretells of its own."""
+    """Seconds by step: of the last finished run of the same kind on the target, or of its last drill if that is newer, and what the plan foretells of its own."""
     kind = "what = ?" if run.request.origin else "what NOT IN ('reapply', 'restore') AND ? <> ''"
     where = f"target = ? AND state IN ('done', 'reapplied', 'restored') AND id <> ? AND {kind}"
-    found: dict[str, float] = {}
+    found, since = practised(run, ledger)
     for earlier in ledger.runs(where, (run.target, run.id, run.request.what), limit=1):
-        found = {step: evidence["seconds"] for step, evidence in earlier.evidence.items() if "seconds" in evidence}
+        known = {step: evidence["seconds"] for step, evidence in earlier.evidence.items() if "seconds" in evidence}
+        later = since is None or (earlier.ended_at is not None and earlier.ended_at > since)
+        found = {**found, **known} if later else {**known, **found}
     rehearsed = run.evidence.get("rehearse", {})
     foretold = {
         "backup": (rehearsed.get("foretold") or {}).get("seconds"),  # in proportion to the database of now

@@ -40,7 +40,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE] [--json]",
         "in the shell only: try every migration up, down and up again on a scratch server",
     ),
-    "drill": ("drill [start | status | skip TEXT | snooze DAYS] [--on TARGET]", "rehearse everything on a copy"),
+    "drill": (
+        "drill [start | status | agree | skip TEXT | snooze DAYS] [--on TARGET]",
+        "practise a rollback and both ways back on a copy",
+    ),
     "audit": (
         "audit [RUN | verify [--witness [FILE]] | export]",
         "the audit trail: look at it, verify its chain, export it (`--witness`: hold it against what was posted in Slack)",
@@ -62,9 +65,6 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
 }
 """Verb -> how it is typed, and what it does. `request` is what happens without a verb."""
-
-AVAILABLE = frozenset(VERBS) - {"drill"}
-"""What this version can do; help lists only these."""
 
 OTHER_WORDS = {
     "cancel": "stop", "abort": "stop", "halt": "stop", "kill": "stop", "delete": "deny", "decline": "deny",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import messages_drills as d
 import messages_story as s
 import report_story
 
@@ -479,9 +480,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
     "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
-    "drill_due": lambda: m.drill_due(
-        s.event(2150, "drill_due", 0, target="production", period="2026-12", owner="U0BOB", last=None)
-    ),
+    **d.MESSAGES,
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),
@@ -523,6 +522,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "tried": lambda: m.tried(s.event(2003, "totp_wrong", 0, s.BOB, person="U0BOB", why="wrong", locks=True)),
 }
 VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    **d.VIEWS,
     "review": lambda: m.review(WAITING, s.CTX),
     "review_alert_block": lambda: m.review(WAITING, replace(s.CTX, newer=KINDS)),
     "review_no_data_alert_block": lambda: m.review(_latest(), replace(s.CTX, newer=KINDS)),
@@ -556,7 +556,7 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
             s.NOON,
             ask=["production"],
             held={"production": [DONE, replace(DONE, id="RB-9X2P")]},
-            drills=[m.DrillNow("production", s.NOON + timedelta(days=27), s.NOON - timedelta(days=8))],
+            drills=[m.DrillNow("production", s.NOON + timedelta(days=27), d.STANDING)],
             targets=[*TARGETS, m.TargetNow("archive", problem="I cannot reach *archive*: connection refused.")],
             checked=s.NOON - timedelta(minutes=2),
             health=["Backup disk 61 % free", "Socket connected"],
@@ -658,7 +658,7 @@ def views_of(run: Any, ctx: m.Context = s.CTX) -> dict[str, Any]:
         m.Tab(
             s.NOON, many, many, many, [alone] * 30, frozenset(), [run.target] * 40, [run.target] * 40, [run.target] * 40,
             held={f"{run.target}{n}": [run] * 2 for n in range(10)},
-            drills=[m.DrillNow(run.target, s.NOON, s.NOON)] * 40,
+            drills=[m.DrillNow(run.target, s.NOON, d.STANDING)] * 40,
             targets=[m.TargetNow(run.target, newest=run.reason), m.TargetNow(run.target, problem=run.reason)] * 20,
             checked=s.NOON, health=[run.reason] * 2,
         )

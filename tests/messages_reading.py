@@ -59,5 +59,8 @@ def _option(one: Any) -> str:
 
 
 def _button(one: Any) -> str:
+    if one["type"] == "static_select":
+        options = ", ".join(f"{option['text']['text']} {option['value']}" for option in one["options"])
+        return f"[{one['placeholder']['text']}]({one['action_id']}: {options})"
     asks = f" asks “{one['confirm']['text']['text']}”" if "confirm" in one else ""
     return f"[{one['text']['text']}{'!' if one.get('style') == 'primary' else ''}]({one['action_id']} {one['value']}){asks}"

@@ -19,7 +19,7 @@ from core.layouts import layout_for
 from core.ledger import Ledger
 from core.model import Person, Request, State
 from core.settings import Settings, Target
-from core.verbs import AVAILABLE
+from core.verbs import VERBS
 from demo.app import sample
 from demo.bench import ROOT
 from tests.layout_projects import PROJECTS, Project
@@ -76,7 +76,7 @@ def words(*typed: str) -> list[str]:
 
 def test_the_first_word_is_a_verb_or_a_migration(place: Path) -> None:
     found = words("")
-    assert found[:2] == ["plan", "approve"] and set(found) >= AVAILABLE - {"request"}
+    assert found[:2] == ["plan", "approve"] and set(found) >= VERBS.keys() - {"request"}
     assert found[-9:-6] == ["latest", "to", "012_stripe_events"]
     assert words("ap") == ["approve"]
     assert words("011") == ["011_subscriptions"]

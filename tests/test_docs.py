@@ -14,7 +14,7 @@ from bot.vitals import Vitals
 from core import ledger
 from core.check import VERDICTS
 from core.errors import EXIT
-from core.grammar import AVAILABLE, VERBS
+from core.grammar import VERBS
 from core.layouts import LAYOUTS
 from core.model import MOVES, State
 from core.settings import Settings, SlackSettings, Target
@@ -84,21 +84,13 @@ def test_nothing_speaks_of_files_and_commands_that_are_not_there(name: str) -> N
         assert word not in TEXT[name], word
 
 
-def test_the_verbs_that_are_missing_in_this_version_are_named() -> None:
-    missing = sorted(set(VERBS) - AVAILABLE)
-    line = next(line for line in TEXT["docs/commands.md"].splitlines() if "not in this version." in line)
-    assert sorted(re.findall(r"`(\w+)`", line)) == missing
-    for word in missing:
-        assert re.search(rf"(?i)\b{word.replace('reapply', 're-apply')}s?\b", TEXT["README.md"]), word
-
-
 # -- words and numbers of the code -------------------------------------------------------------------------
 
 
 def test_every_verb_has_a_row_and_no_row_is_made_up() -> None:
     told = [word for row in rows("docs/commands.md", "## Verbs") for word in re.findall(r"`([a-z][a-z-]*)", row[0])]
-    assert set(told) - {"latest", "to"} == AVAILABLE
-    for verb in AVAILABLE - {"request"}:
+    assert set(told) - {"latest", "to"} == VERBS.keys()
+    for verb in VERBS.keys() - {"request"}:
         assert f"`{verb}" in TEXT["README.md"], verb
 
 

@@ -107,7 +107,7 @@ def home(run: Run) -> Any:
         m.Tab(
             story.NOON, [run] * RUNS, [run] * RUNS, [run] * RUNS, [done] * RUNS, frozenset(), names, names, names,
             links={run.id: story.LINK}, held={name: [done] * HOLDS for name in names},
-            drills=[m.DrillNow(name, story.NOON, story.NOON) for name in names],
+            drills=[m.DrillNow(name, story.NOON) for name in names],
             targets=[m.TargetNow(name, newest=worst.named("&")) for name in names], checked=story.NOON, health=["x" * 200] * 3,
         )
     )  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from core.model import State
-from core.verbs import AVAILABLE
+from core.verbs import VERBS
 from demo.bench import ROOT, Bench
 from demo.postgres import Server
 from tests import forks
@@ -150,7 +150,7 @@ def test_every_verb_answers_with_one_object(world: Play) -> None:
         "restore": (run.id,), "drill": (), "release": (run.id,), "resume": (run.id,), "verify": (run.id,), "keep": (run.id,),
         "break-glass": (run.id,), "totp": (), "init": (), "completion": ("bash",),
     }  # fmt: skip
-    for verb in sorted(AVAILABLE - {"request"}):
+    for verb in sorted(VERBS.keys() - {"request"}):
         done = world.bench.shell(verb, *asked[verb], "--json")
         data = json.loads(done.stdout)
         assert data["schema_version"] == 1, verb

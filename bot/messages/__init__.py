@@ -6,7 +6,6 @@ No input or output, no clock: what a message needs to know comes in as an argume
 from bot.messages.answers import (
     MigrationRow,
     TargetNow,
-    drill_due,
     history,
     migrations,
     plan_private,
@@ -22,6 +21,19 @@ from bot.messages.blocks import Context, Message, section
 from bot.messages.card import card, planning
 from bot.messages.checkup import checkup
 from bot.messages.direct import direct, direct_decided, direct_void
+from bot.messages.drills import (
+    DrillOwner,
+    drill_agreed,
+    drill_asks,
+    drill_due,
+    drill_ended,
+    drill_on_a_plan,
+    drill_skip,
+    drill_standing,
+    drill_started,
+    drill_step,
+    drill_waits,
+)
 from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
@@ -47,6 +59,7 @@ __all__ = [
     "Asked",
     "Context",
     "DrillNow",
+    "DrillOwner",
     "Message",
     "MigrationRow",
     "Tab",
@@ -67,7 +80,16 @@ __all__ = [
     "direct_broken",
     "direct_decided",
     "direct_void",
+    "drill_agreed",
+    "drill_asks",
     "drill_due",
+    "drill_ended",
+    "drill_on_a_plan",
+    "drill_skip",
+    "drill_standing",
+    "drill_started",
+    "drill_step",
+    "drill_waits",
     "elsewhere",
     "follows",
     "full_plan",

@@ -16,13 +16,11 @@ from bot.messages.blocks import (
     context,
     in_batches,
     link,
-    mention,
     message,
     name,
     say,
     section,
 )
-from bot.messages.blocks import audit as mark
 from bot.messages.facts import gone, held_names, inner, main_name, names, title
 from bot.messages.facts import migrations as order
 from bot.messages.newer import history_table
@@ -244,17 +242,3 @@ def slack_was_away(since: datetime, until: datetime, late: int) -> Message:
     rich = f":satellite_antenna: Slack was unreachable for me from {clock_secs(since)} to {clock_secs(until)}. {tail}"
     span = f"{moment(since):%H:%M:%S} to {moment(until):%H:%M:%S} UTC"
     return message(f"Slack was unreachable for me from {span}. {tail}", [section(rich)])
-
-
-def drill_due(event: Event) -> Message:
-    """The reminder of a drill, to its owner; the drill itself is run by hand on a copy."""
-    told = event.data
-    on, period = data(str(told.get("target", "")), 60), data(str(told.get("period", "")), 40)
-    owner = Person(str(told.get("owner") or ""), str(told.get("owner") or "nobody"))
-    last = data(str(told.get("last") or "never"), 100)
-    how = "Run the procedure on a copy restored from the newest backup."
-    rich = (
-        f":calendar: *Rollback drill for {on} is due, {period}* — owner {mention(owner)}\n{how} *{on} is not touched.*"
-    )
-    text = f"The rollback drill for {on} is due, {period}. Owner: {name(owner)}. {how} Last drill: {last}."
-    return message(text, [section(rich), context(f"Last drill: {last}", mark(event))], run="", event=event)

@@ -146,7 +146,9 @@ def _waiting(run: Run, ctx: Context) -> Message:
         section(loss_section(run) if run.kind == "rollback" else price_section(run)),
         steps_block(run, ctx),
         *([section(sql_section(run))] if run.going else []),
-        context(unchanged(run, yet=True), f"Plan `{run.digest[:12]}` revision {run.revision}", audit(run.last)),
+        context(
+            unchanged(run, yet=True), f"Plan `{run.digest[:12]}` revision {run.revision}", ctx.drill, audit(run.last)
+        ),
         actions(block_id(run, "gate"), *buttons.gate(run, ctx.may_break)),
     ]
     return message(_waiting_text(run), blocks, run=run.id, event=run.last)

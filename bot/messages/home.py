@@ -9,19 +9,21 @@ from datetime import datetime
 from bot.messages import buttons, glass
 from bot.messages.answers import TargetNow
 from bot.messages.blocks import actions, at_most, button, context, link, mrkdwn, plain, section
+from bot.messages.drills import standing
 from bot.messages.facts import held_names, target, title
 from bot.messages.said import STATES, state_words
 from bot.messages.text import clock, code, cut, cut_marked, data, day, listed, plural, when
+from core.drills import Standing
 from core.model import Json, Run
 
 
 @dataclass(frozen=True)
 class DrillNow:
-    """The drills of one target: when the next one is due, and when it was last reminded of."""
+    """The drills of one target: when the next one is due by its schedule, and how it stands."""
 
     target: str
     next: datetime | None
-    last: datetime | None = None
+    now: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,7 @@ def _held(name: str, run: Run) -> str:
 
 def _drill(one: DrillNow, now: datetime) -> str:
     due = f"next {day(one.next)}" if one.next else "no next one"
-    last = f"last reminder {day(one.last)}" if one.last else "none reminded yet"
-    return f"*{data(one.target, 60)}*: {due}; {last}"
+    return f"*{data(one.target, 60)}*: {standing(one.now, now, due)}"
 
 
 def _last_row(run: Run) -> str:

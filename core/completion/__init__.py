@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core.manual import EVERYWHERE, GROUPS, read, summary
-from core.verbs import AVAILABLE, VERBS
+from core.verbs import VERBS
 
 SHELLS = ("bash", "zsh", "fish")
 FILES = 10
@@ -166,7 +166,7 @@ def of_kind(kind: str, flags: dict[str, str]) -> Iterator[Offer]:
 def verbs() -> Iterator[Offer]:
     """What this version can do."""
     for group in GROUPS.values():
-        yield from ((verb, summary(verb)) for verb in group if verb in AVAILABLE - {"request"})
+        yield from ((verb, summary(verb)) for verb in group if verb != "request")
 
 
 def flags_of(verb: str, used: dict[str, str]) -> Iterator[Offer]:

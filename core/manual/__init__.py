@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from core.lines import STRONG, Line, fold, line, padded
-from core.verbs import AVAILABLE, VERBS
+from core.verbs import VERBS
 
 PAGES = Path(__file__).parent / "pages"
 GROUPS = {
@@ -75,8 +75,7 @@ def of_verb(verb: str) -> Sections:
     """Everything about one verb."""
     page = read(verb)
     name = "rollback MIGRATION" if verb == "request" else f"rollback {verb}"
-    missing = [] if verb in AVAILABLE else [("", "Not in this version.")]
-    first: Sections = {"": [("", f"{name}: {summary(verb)}"), *missing], "USAGE": [("", usage(verb))]}
+    first: Sections = {"": [("", f"{name}: {summary(verb)}")], "USAGE": [("", usage(verb))]}
     told = {"ABOUT": page.pop("")}
     return {**first, **told, "FLAGS": [*page.pop("FLAGS", []), *EVERYWHERE], **page}
 
@@ -86,7 +85,7 @@ def whole() -> Sections:
     page = read("rollback")
     found: Sections = {"": page.pop(""), "USAGE": page.pop("USAGE")}
     for heading, verbs in GROUPS.items():
-        found[heading] = [(typed(verb), summary(verb)) for verb in verbs if verb in AVAILABLE]
+        found[heading] = [(typed(verb), summary(verb)) for verb in verbs]
     return {**found, **page}
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from core import __version__
 from core.manual import GROUPS, Sections, of_verb, read, usage
-from core.verbs import AVAILABLE
 
 
 def page() -> str:
@@ -17,7 +16,7 @@ def page() -> str:
     general.pop("USAGE")
     lines = [f'.TH ROLLBACK 1 "" "Rollback Bot {__version__}" "User Commands"', ".SH NAME"]
     lines += [escaped(name.replace(": ", " - ", 1).rstrip(".")), ".SH SYNOPSIS"]
-    verbs = [verb for group in GROUPS.values() for verb in group if verb in AVAILABLE]
+    verbs = [verb for group in GROUPS.values() for verb in group]
     for verb in verbs:
         lines += [f".B {escaped(usage(verb))}", ".br"]
     lines += [".SH DESCRIPTION", *(row for one in about for row in (".PP", formed(one)))]

@@ -1,0 +1,88 @@
+"""Walks the drills that were started: one of a target at a time, in threads of their own, and never two processes one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import IO
+
+import structlog
+
+from core import drill, drills
+from core.drill import Walk
+from core.errors import Problem
+from core.ledger import Ledger
+from core.model import Event, Person
+from core.settings import Settings, Target
+
+log = structlog.get_logger()
+
+
+class Driller:
+    """`ending`: is the process told to end?"""
+
+    def __init__(self, ledger: Ledger, settings: Settings, pool: Executor, ending: Callable[[], bool]) -> None:
+        self.ledger, self.settings, self.pool, self.ending = ledger, settings, pool, ending
+        self._busy: dict[str, int] = {}  # target -> the drill
+        self._guard = threading.Lock()
+        self._swept = False
+
+    def busy(self) -> list[str]:
+        """Targets whose drills are walked here."""
+        with self._guard:
+            return sorted(self._busy)
+
+    def look(self) -> None:
+        """Begin what was started; end what a process before has left in the middle. Returns at once; ask it every second."""
+        self.sweep()
+        for target in self.settings.targets.values():
+            start = drills.standing(self.ledger, target.name).running
+            if start is None or target.name in self.busy() or self.ending():
+                continue
+            lock = self.ledger.hold(f"drill-{target.name}")
+            if lock is None:
+                continue  # a shell walks it
+            if drill.begun(self.ledger, start):
+                drill.interrupted(self.ledger, start)
+                drill.sweep(self.settings, target, start.id)
+                lock.close()
+                continue
+            with self._guard:
+                self._busy[target.name] = start.id
+            try:
+                self.pool.submit(self.walk, start, target, lock)
+            except RuntimeError:  # the process ends
+                self.over(target, lock)
+
+    def sweep(self) -> None:
+        """Once: what drills have left whose process died."""
+        if self._swept:
+            return
+        self._swept = True
+        for number in drill.abandoned(self.settings):
+            for start in self.ledger.events(after=number - 1, limit=1):
+                target = self.settings.targets.get(str(start.data.get("target")))
+                lock = self.ledger.hold(f"drill-{target.name}") if target else None
+                if target and lock:
+                    drill.sweep(self.settings, target, number)
+                    lock.close()
+
+    def walk(self, start: Event, target: Target, lock: IO[str]) -> None:
+        """One drill, to its end."""
+        try:
+            who = start.actor or Person("bot", "the bot")
+            Walk(self.ledger, self.settings, target, start.id, who, self.ending).walk()
+        except Problem as problem:
+            log.warning("drill ended", target=target.name, code=problem.code)
+        except Exception:
+            log.exception("bug", part="drill")
+        finally:
+            self.over(target, lock)
+
+    def over(self, target: Target, lock: IO[str]) -> None:
+        """Somebody else may."""
+        with self._guard:
+            self._busy.pop(target.name, None)
+        self.ledger.forget(f"drill-{target.name}")
+        lock.close()
