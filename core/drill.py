@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 import structlog
@@ -107,8 +107,6 @@ class Walk:
         """How it went, in the real trail."""
         earlier = drills.standing(self.ledger, self.target.name)
         data: Json = {
-            "target": self.target.name,
-            "drill": self.number,
             "due": earlier.running.data["due"] if earlier.running else None,
             "seconds": seconds,
             "steps": self.steps,
@@ -118,8 +116,8 @@ class Walk:
             "before": earlier.last.data["seconds"] if earlier.last and earlier.last.kind == "drill_passed" else None,
         }
         if problem is None:
-            return self.ledger.append("drill_passed", data)
-        return self.ledger.append("drill_failed", {**data, "step": self.doing, **problem_data(problem)})
+            return self.say("drill_passed", data)
+        return self.say("drill_failed", {**data, "step": self.doing, **problem_data(problem)})
 
     # -- the copy ------------------------------------------------------------------------------------------
 
@@ -384,23 +382,24 @@ def begun(ledger: Ledger, start: Event) -> bool:
 
 
 def interrupted(ledger: Ledger, start: Event) -> Event:
-    """The end of a drill whose process died."""
-    told: dict[str, Any] = {
-        "code": "E-STOPPED",
-        "message": "The bot was restarted in the middle of it.",
-        "hint": "Start it again.",
-        "options": [],
-    }
+    """The end of a drill whose process has died."""
     steps = [
         {name: event.data[name] for name in ("kind", "step", "seconds")}
         for event in reversed(ledger.apart(["drill_step"], start.data["target"]))
         if event.data["drill"] == start.id
     ]
-    seconds = round(max(0.0, (ledger.clock() - start.at).total_seconds()), 3)
-    return ledger.append(
-        "drill_failed",
-        {
-            "target": start.data["target"], "drill": start.id, "due": start.data["due"], "seconds": seconds, "steps": steps,
-            "people": [], "migrations": [], "backup": None, "before": None, "step": steps[-1]["step"] if steps else "copy", **told,
-        },
-    )  # fmt: skip
+    data = {
+        "target": start.data["target"],
+        "drill": start.id,
+        "due": start.data["due"],
+        "seconds": round(max(0.0, (ledger.clock() - start.at).total_seconds()), 3),
+        "steps": steps,
+        "people": [],
+        "migrations": [],
+        "backup": None,
+        "before": None,
+        "step": steps[-1]["step"] if steps else "copy",
+        **problem_data(Problem("E-STOPPED", "The process that walked it has ended in the middle.", "Start it again.")),
+    }
+    with ledger.transaction() as t:
+        return t.append(None, "drill_failed", data)

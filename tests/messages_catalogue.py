@@ -480,7 +480,6 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
     "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
-    **d.MESSAGES,
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),
@@ -604,7 +603,7 @@ def messages() -> dict[str, Any]:
     made: dict[str, Any] = {name: m.card(run, ctx) for name, (run, ctx) in CARDS.items()}
     made |= {name: m.thread(run, event, s.CTX) for name, (run, event) in THREAD.items() if event}
     made |= {name: m.broadcast(run, event, s.CTX) for name, (run, event) in CALLS.items() if event}
-    return made | {name: make() for name, make in ANSWERS.items()}
+    return made | {name: make() for name, make in (ANSWERS | d.MESSAGES).items()}
 
 
 def views() -> dict[str, Any]:

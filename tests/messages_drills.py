@@ -58,7 +58,7 @@ ASKS = event(
     migrations=["012_stripe_events"],
 )  # fmt: skip
 LATE = Standing(due=due(), told=due(), skipped=said("drill_skipped", reason="release week"))
-MESSAGES: dict[str, Callable[[], Json]] = {
+MESSAGES: dict[str, Callable[[], m.Message]] = {
     "drill_due": lambda: m.drill_due(due(), OWNER),
     "drill_due_again": lambda: m.drill_due(due(again=True, first=2140, missed=["Mon 2 Nov 2026 10:00"]), OWNER),
     "drill_due_snoozed": lambda: m.drill_due(due(), OWNER, said("drill_snoozed", until="2026-12-10T09:01:00.000Z")),

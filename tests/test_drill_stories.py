@@ -124,7 +124,7 @@ def test_a_bot_that_is_killed_in_the_middle_says_so_and_the_drill_can_be_started
     assert (end.kind, end.data["code"], end.data["step"]) == ("drill_failed", "E-STOPPED", "test restore")
     play.slack.wait_for(lambda: not [path.name for path in folder.iterdir() if path.name.startswith("drill-")], 20)
     failed = button(play, "drill.start")
-    assert "please look" in failed.text and "restarted in the middle" in str(failed.blocks)
+    assert "please look" in failed.text and "ended in the middle" in str(failed.blocks)
     clicks(play, "drill.start", BOB)
     clicks(play, "drill.agree", CHEN)
     play.slack.wait_for(lambda: play.ledger.apart(["drill_passed"]), 60)

@@ -26,6 +26,7 @@ from bot import messages
 from bot.app import build_app
 from bot.asking import Asking
 from bot.decisions import Decisions
+from bot.drilling import Drilling
 from bot.forms import Forms
 from bot.glass import Glass
 from bot.guard import AT_HOME, OF_HOME, ONLY_SHOWN
@@ -64,8 +65,16 @@ class Gate:
         self.decisions = decisions = Decisions(self.desk, engine, self.people, self.pool)
         glass = Glass(decisions)
         asking = Asking(decisions)
+        drilling = Drilling(decisions)
+        self.drills = [*drilling.actions()]
         self.actions = [*decisions.actions(), *glass.actions(), *asking.actions(), "rb.other"]
-        self.callbacks = [*decisions.submissions(), *glass.submissions(), *asking.submissions(), "rb.other"]
+        self.callbacks = [
+            *decisions.submissions(),
+            *glass.submissions(),
+            *asking.submissions(),
+            *drilling.submissions(),
+            "rb.other",
+        ]
         self.shortcuts = asking.shortcuts()
         self.forms = Forms(workspace.bot_token)
         self.reached: list[int] = []
@@ -86,6 +95,8 @@ class Gate:
         with self.ledger.transaction() as t:
             event = t.create(row, Person("U0ANA", "Ana"))
             t.post(event.id, "card", channel=INC, ts="1.1", run=RUN)
+            due = t.append(None, "drill_due", {"target": "production", "due": "2026-12-07T09:00:00.000Z"})
+            t.post(due.id, "drill", channel=INC, ts="1.2")
 
     def sent(self, body: Json) -> tuple[list[int], BoltResponse, list[str]]:
         """Which listeners were reached, the answer, and the codes of refusals."""
@@ -108,6 +119,9 @@ class Gate:
         shown["container"]["is_ephemeral"] = True
         found = {"/rollback": bodies.command(), "rb.ask": shown, "home": bodies.opened_home()}
         found |= {f"click {one}": bodies.click(one) for one in self.actions}
+        found |= {f"drill {one}": bodies.click(one, "drill-2", "1.2") for one in self.drills}
+        found["menu"] = bodies.click("drill.snooze", "", "1.2")
+        found["menu"]["actions"][0] |= {"type": "static_select", "selected_option": {"value": "drill-2.3"}}
         found |= {f"form {one}": self.form(one) for one in self.callbacks}
         found |= {f"close {one}": bodies.closed(one) for one in self.callbacks}
         found |= {f"home {one}": bodies.click_in_view(one, {"type": "home"}, "home") for one in OF_HOME}
