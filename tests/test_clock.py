@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import newest_due, remind_of_drills
-from core import config
+from core import config, drills
 from core.desk import Desk
+from core.drills import Drills
 from core.ledger import Ledger
-from core.model import Person, Request, Run, State
+from core.model import Event, Person, Request, Run, State
 from core.redact import SecretStr
 from core.settings import Drill, Settings, Target
 
@@ -38,7 +39,7 @@ def desk_at(path: Path, clock: Callable[[], datetime], drill: Drill | None = MON
     return Desk(Ledger(path, clock), Settings(targets={"production": target}, ledger=path))
 
 
-def drills(desk: Desk) -> list[datetime]:
+def moments(desk: Desk) -> list[datetime]:
     """When the reminders were written."""
     return [event.at for event in desk.ledger.events() if event.kind == "drill_due"]
 
@@ -54,7 +55,7 @@ def test_a_year_of_restarts_and_two_bots_reminds_once_each_month(tmp_path: Path)
             bots[at] = desk_at(tmp_path / "l.db", clock)
         for bot in chance.sample(bots, 2):
             remind_of_drills(bot)
-    berlin = [at.astimezone(ZoneInfo("Europe/Berlin")) for at in drills(bots[0])]
+    berlin = [at.astimezone(ZoneInfo("Europe/Berlin")) for at in moments(bots[0])]
     assert [at.month for at in berlin] == list(range(1, 13))
     periods = [row["period"] for row in bots[0].ledger.reminders("drill production")][1:]
     for period in map(datetime.fromisoformat, periods):
@@ -70,15 +71,131 @@ def test_after_a_long_downtime_only_the_newest_missed_drill_is_told(tmp_path: Pa
     clock = Time(2026, 1, 1)
     desk = desk_at(tmp_path / "l.db", clock)
     remind_of_drills(desk)
-    assert drills(desk) == []  # a new schedule owes nothing for the time before it
+    assert moments(desk) == []  # a new schedule owes nothing for the time before it
     clock.now = datetime(2026, 6, 20, tzinfo=UTC)
     for _ in range(3):
         remind_of_drills(desk)
     assert [e.data["period"] for e in desk.ledger.events() if e.kind == "drill_due"] == ["Mon 1 Jun 2026 10:00"]
     clock.now = datetime(2026, 5, 1, tzinfo=UTC)  # the machine's clock was set back
     remind_of_drills(desk)
-    assert len(drills(desk)) == 1
+    assert len(moments(desk)) == 1
     desk.ledger.close()
+
+
+def test_a_year_of_a_targets_life_reminds_of_each_drill_once_and_knows_how_it_went(tmp_path: Path) -> None:
+    """Twelve drills with restarts in between, one put off, one skipped, two that nobody did since the bot was down."""
+    clock = Time(2026, 1, 1)
+    desk = desk_at(tmp_path / "l.db", clock)
+    down = [
+        (datetime(2026, 4, 2, tzinfo=UTC), datetime(2026, 5, 20, tzinfo=UTC)),
+        (datetime(2026, 9, 5, tzinfo=UTC), datetime(2026, 10, 6, tzinfo=UTC)),
+    ]
+    done: set[int] = set()
+    while clock.now < datetime(2027, 1, 1, tzinfo=UTC):
+        clock.now += timedelta(hours=1)
+        if clock.now.hour == 3 and clock.now.day % 5 == 0:  # a restart
+            desk.ledger.close()
+            desk = desk_at(tmp_path / "l.db", clock)
+        if any(since <= clock.now < until for since, until in down):
+            continue
+        remind_of_drills(desk)
+        now = drills.standing(desk.ledger, "production")
+        if not now.due or now.snoozed or now.due.id in done or clock.now - now.due.at < timedelta(hours=5):
+            continue
+        done.add(now.due.id)
+        drilling = Drills(desk.ledger, desk.same)
+        match now.due.at.month:
+            case 3 if now.told == now.due:
+                drilling.snooze("production", BOB, 3)
+                done.discard(now.due.id)
+            case 7:
+                drilling.skip("production", BOB, "release week")
+            case 5 | 10:
+                pass  # nobody does it: reminded late, and missed
+            case _:
+                start = drilling.start("production", BOB)
+                data = {"target": "production", "drill": start.id, "due": start.data["due"], "seconds": 200.0}
+                desk.ledger.append("drill_passed", data)
+    told = [event for event in desk.ledger.events() if event.kind == "drill_due"]
+    first = [event for event in told if not event.data["again"]]
+    periods = [datetime.fromisoformat(event.data["due"]).astimezone(ZoneInfo("Europe/Berlin")) for event in first]
+    missed = [name for event in first for name in event.data["missed"]]
+    claimed = [row["period"] for row in desk.ledger.reminders("drill production")][1:]
+    assert len(claimed) == 12 == len(set(claimed)), "each period once"
+    assert [at.month for at in periods] == [1, 2, 3, 5, 6, 7, 8, 10, 11, 12]
+    assert missed == ["Mon 6 Apr 2026 10:00", "Mon 7 Sep 2026 10:00"], (
+        "what went by as a whole is named with the next one"
+    )
+    late = {
+        at.month: (event.at - at).days
+        for at, event in zip(periods, first, strict=True)
+        if event.at - at > timedelta(hours=1)
+    }
+    assert late == {5: 15, 10: 0}, "told when the bot is back"
+    assert [event.data["again"] for event in told].count(True) == 1, "what was put off came back once"
+    assert Counter(event.data["owner"] for event in first) == {"U0BOB": 5, "U0CHEN": 5}
+    desk.ledger.close()
+
+
+def test_what_was_put_off_comes_again_once_with_two_bots_and_restarts(tmp_path: Path) -> None:
+    clock = Time(2026, 12, 1)
+    bots = [desk_at(tmp_path / "l.db", clock) for _ in range(2)]
+
+    def look() -> int:
+        for bot in bots:
+            remind_of_drills(bot)
+        return len(drills_told(bots[0]))
+
+    assert look() == 0
+    clock.now = datetime(2026, 12, 7, 12, tzinfo=UTC)
+    assert look() == 1
+    drilling = Drills(bots[0].ledger, bots[0].same)
+    drilling.snooze("production", BOB, 3)
+    clock.now += timedelta(days=2, hours=23)
+    assert look() == 1
+    clock.now += timedelta(hours=2)
+    assert (look(), look()) == (2, 2)
+    again = bots[0].ledger.apart(["drill_due"])[0]
+    assert again.data["again"] and again.data["due"] == "2026-12-07T09:00:00.000Z"
+    drilling.snooze("production", BOB, 1)
+    drilling.start("production", BOB)
+    clock.now += timedelta(days=2)
+    assert look() == 2, "while it is under way nobody is asked to start it"
+    for bot in bots:
+        bot.ledger.close()
+
+
+def test_a_clock_that_ran_ahead_takes_no_reminder_from_the_periods_before(tmp_path: Path) -> None:
+    clock = Time(2026, 12, 1)
+    desk = desk_at(tmp_path / "l.db", clock)
+    remind_of_drills(desk)
+    clock.now = datetime(2031, 3, 1, tzinfo=UTC)
+    remind_of_drills(desk)  # believed for too long
+    assert len(drills_told(desk)) == 1
+    clock.now = datetime(2026, 12, 7, 12, tzinfo=UTC)
+    remind_of_drills(desk)
+    assert drills_told(desk)[0].data["period"] == "Mon 7 Dec 2026 10:00"
+    remind_of_drills(desk)
+    clock.now = datetime(2027, 1, 4, 12, tzinfo=UTC)
+    remind_of_drills(desk)
+    assert len(drills_told(desk)) == 3
+    desk.ledger.close()
+
+
+def test_while_the_clock_is_not_to_be_believed_nobody_is_reminded(tmp_path: Path) -> None:
+    clock = Time(2026, 12, 1)
+    desk = desk_at(tmp_path / "l.db", clock)
+    desk.ledger.passing.tick()
+    remind_of_drills(desk)
+    clock.now = datetime(2027, 3, 2, tzinfo=UTC)
+    desk.ledger.passing.tick()  # it leapt
+    remind_of_drills(desk)
+    assert drills_told(desk) == []
+    desk.ledger.close()
+
+
+def drills_told(desk: Desk) -> list[Event]:
+    return desk.ledger.apart(["drill_due"], "production")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +218,7 @@ def test_a_day_with_a_clock_change_has_one_reminder_at_most(
     while clock.now.astimezone(ZoneInfo(zone)).date() < last:
         remind_of_drills(desk)
         clock.now += timedelta(minutes=15)
-    days = Counter(at.astimezone(ZoneInfo(zone)).date() for at in drills(desk))
+    days = Counter(at.astimezone(ZoneInfo(zone)).date() for at in moments(desk))
     assert set(days.values()) == {1} and len(days) == (last - first).days, days
     desk.ledger.close()
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from bot.driller import Driller
 from core import drill, drills
+from core.desk import Desk
 from core.drill import Walk
-from core.model import Event, Person
-from core.settings import Drill
+from core.errors import Refused
+from core.ledger import Ledger
+from core.model import Event, Person, Request
+from core.redact import SecretStr
+from core.settings import Backup, Drill
+from core.under_way import estimates
 from demo.postgres import Server
-from tests.engine_stand import ANA, EngineStand
+from tests.bench_fixtures import copied
+from tests.engine_stand import ANA, BOB, EngineStand
 
 DRILL = Drill("first monday 10:00", owners=("U0BOB",))
 STEPS = [
@@ -58,3 +71,133 @@ def test_a_drill_walks_the_runbook_and_both_ways_back_and_leaves_nothing(stand: 
     told = [event.data["told"] for event in reversed(stand.ledger.apart(["drill_step"], "production"))]
     assert len(told) == len(end.data["steps"]) and all(told)
     assert drills.standing(stand.ledger, "production").streak == 1
+
+
+def test_the_newest_backup_is_put_back_where_one_is_kept(stand: EngineStand) -> None:
+    run = stand.rolled_back()
+    end = walked(stand, started(stand))
+    assert end.kind == "drill_passed", end.data
+    assert names(end)[:2] == ["rollback copy", "rollback identify"]
+    assert end.data["backup"] == {"id": run.id, "taken_at": run.evidence["backup"]["taken_at"], "fresh": False}
+    assert end.data["migrations"] == ["012_stripe_events"], "as the backup has it, though the target is further back"
+
+
+def failed(stand: EngineStand, **more: Any) -> tuple[str, str, str]:
+    """Step, code and hint of a drill that must fail, with other settings; the target stays as it is."""
+    stand.set(**more)
+    before = stand.marks()
+    end = walked(stand, started(stand))
+    assert end.kind == "drill_failed", end.data
+    assert stand.marks() == before and not drill.abandoned(stand.settings)
+    assert drills.standing(stand.ledger, "production").running is None
+    assert end.data["hint"], "it says what to do"
+    return end.data["step"], end.data["code"], end.data["message"]
+
+
+def test_a_backup_of_another_database_is_refused(stand: EngineStand, database: str) -> None:
+    stand.rolled_back()
+    step, code, message = failed(stand, database_url=SecretStr(database))
+    assert (step, code) == ("copy", "E-NO-BACKUP") and "another database" in message
+
+
+def test_where_backups_hold_not_everything_there_is_nothing_to_drill_on(stand: EngineStand) -> None:
+    scoped = Backup(kind="scoped", verified=("date", "+%s"))
+    step, code, message = failed(stand, backup=scoped)
+    assert (step, code) == ("copy", "E-NO-BACKUP") and "no backup of everything" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "code"),
+    [
+        (None, "identify", "E-NO-SCRIPT"),
+        ("DROP TABLE nothing_of_the_kind;", "rehearse", "E-REHEARSAL"),
+        (
+            "DELETE FROM profiles WHERE 1 / (SELECT count(*) - 300 FROM profiles) = 1; DROP TABLE stripe_events;",
+            "test restore",
+            "E-TRIAL-RUN",
+        ),
+    ],
+)
+def test_what_would_stop_a_real_run_stops_the_drill_at_the_same_step(
+    server: Server, app: str, tmp_path: Path, text: str | None, step: str, code: str
+) -> None:
+    folder = copied(tmp_path, {"rollback/012_stripe_events.sql": text})
+    stand = EngineStand(server, app, tmp_path / "stand", folder, drill=DRILL)
+    assert failed(stand)[:2] == (step, code)
+    stand.ledger.close()
+
+
+def test_nobody_agrees_in_time(stand: EngineStand) -> None:
+    alone = replace(DRILL, second_person=True)
+    step, code, message = failed(stand, drill=alone, approval_expires=timedelta(seconds=1), remind_after=())
+    assert (step, code, message) == ("execute", "E-EXPIRED", "Nobody agreed in time.")
+
+
+def test_a_second_person_agrees_while_the_proofs_go_on(stand: EngineStand) -> None:
+    stand.set(drill=replace(DRILL, second_person=True))
+    start, desk = started(stand), drills.Drills(stand.ledger, stand.desk.same)
+    with ThreadPoolExecutor(1) as pool:
+        walk = pool.submit(walked, stand, start)
+        while not drills.standing(stand.ledger, "production").asks:
+            stand.ledger.wait(stand.ledger.head()[0], 1)
+        with pytest.raises(Refused, match="somebody else must agree"):
+            desk.agree("production", ANA)
+        desk.agree("production", BOB)
+        with pytest.raises(Refused, match="No drill of"):
+            desk.agree("production", BOB)
+        end = walk.result(60)
+    assert end.kind == "drill_passed", end.data
+    (person,) = end.data["people"]
+    assert (person["who"], person["what"]) == ("U0BOB", "agree") and person["seconds"] >= 0
+
+
+def test_a_process_that_is_told_to_end_ends_the_drill_and_leaves_nothing(stand: EngineStand) -> None:
+    before, start = databases(stand), started(stand)
+    ending = threading.Event()
+    walk = Walk(stand.ledger, stand.settings, stand.target, start.id, ANA, ending.is_set)
+    walk.told = lambda event: ending.set() if event.data.get("step") == "backup" else None
+    end = walk.walk()
+    assert (end.kind, end.data["code"]) == ("drill_failed", "E-STOPPED")
+    assert databases(stand) == before and not drill.abandoned(stand.settings)
+
+
+def test_a_role_that_may_not_end_sessions_is_named_before_anything_is_copied(stand: EngineStand) -> None:
+    with psycopg.connect(stand.server.url(), autocommit=True) as conn:
+        conn.execute("DROP ROLE IF EXISTS narrow")
+        conn.execute("CREATE ROLE narrow LOGIN CREATEDB")
+    url = SecretStr(make_conninfo(stand.server.url(), user="narrow"))
+    step, code, message = failed(stand, scratch_url=url)
+    assert (step, code) == ("copy", "E-RIGHTS") and "end sessions" in message
+
+
+def test_the_next_real_run_foretells_its_steps_from_the_drill(stand: EngineStand) -> None:
+    end = walked(stand, started(stand))
+    run = stand.planned(stand.desk.ask(Request("latest"), stand.target, ANA))
+    told = {one["step"]: one["seconds"] for one in end.data["steps"] if one["kind"] == "rollback"}
+    found = estimates(run, stand.ledger)
+    assert found["test restore"] == told["test restore"] and found["execute"] == told["execute"]
+
+
+def test_what_a_dead_process_left_is_removed_by_the_next_look(stand: EngineStand) -> None:
+    start, target = started(stand), stand.target
+    stand.ledger.append(
+        "drill_step",
+        {"target": "production", "drill": start.id, "kind": "rollback", "step": "copy", "seconds": 1.0, "told": ""},
+    )
+    folder = stand.settings.backup_dir / f"drill-{start.id}"
+    folder.mkdir(parents=True)
+    trail = Ledger(folder / "ledger.db")
+    run = Desk(trail, stand.settings).ask(Request("latest"), target, ANA)
+    trail.close()
+    with psycopg.connect(stand.server.url(), autocommit=True) as conn:
+        for name in (
+            f"rollback_scratch_dr_{start.id}_restored_abc",
+            f"rollback_scratch_{run.id.lower().replace('-', '_')}_copy_abc",
+        ):
+            conn.execute(f"CREATE DATABASE {name}".encode())
+    with ThreadPoolExecutor(1) as pool:
+        driller = Driller(stand.ledger, stand.settings, pool, lambda: False)
+        driller.look()
+    end = stand.ledger.apart(["drill_failed"])[0]
+    assert (end.data["code"], end.data["step"]) == ("E-STOPPED", "copy")
+    assert not folder.exists() and not [name for name in databases(stand) if name.endswith("_abc")]
