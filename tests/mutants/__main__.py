@@ -27,7 +27,18 @@ from tempfile import TemporaryDirectory
 from tests.mutants import ROOT, Mutant, Unplantable, every
 
 PAGE = ROOT / "docs" / "reliability.md"
-LEFT_OUT = (".git", ".venv", ".rollback", ".demo", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    ".venv-*",
+    "build",
+    ".rollback",
+    ".demo",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".hypothesis",
+)
 FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?\.py::\w+)", re.MULTILINE)
 LONGEST = 100  # seconds for one test: what a mutant lets hang is found by that
 OVERALL = 900  # seconds for the tests of one mutant
