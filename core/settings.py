@@ -204,7 +204,11 @@ class Target:
         "next group",
         (),
     )
-    quiet_approvers: tuple[str, ...] = put(values.WHO, "user ids of approvers who are sent no direct messages", ())
+    quiet_approvers: tuple[str, ...] = put(
+        values.WHO,
+        "user ids of approvers who are not asked by direct message; a break-glass, and what becomes of their own approval, is told to them all the same",
+        (),
+    )
     approval_totp: bool = put(
         values.SWITCH,
         "approving needs a code of the approver's authenticator too: [second-factor.md](second-factor.md)",
