@@ -18,7 +18,7 @@ from bot.context import context_of
 from bot.decisions import Decisions, Handler
 from bot.drilling import Drilling
 from bot.glass import Glass
-from bot.guard import who
+from bot.guard import run_of, who
 from bot.home import allowed
 from bot.people import People
 from bot.reply import Reply
@@ -259,7 +259,7 @@ class Commands:
         """The run that was named. Raises Refused."""
         if not command.run:
             raise Refused("E-USAGE", "Say which run.", "For example `/rollback show RB-7K3M`; `history` lists them.")
-        return self.ledger.run(command.run)
+        return run_of(self.ledger, command.run)
 
     def do_resume(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return self.handled(self.desk.resume, command, person, body, reply)

@@ -12,7 +12,7 @@ from slack_bolt.response import BoltResponse
 
 from bot import messages
 from bot.context import context_of
-from bot.guard import who
+from bot.guard import run_of, who
 from bot.people import People
 from bot.reading import Reading
 from bot.reply import Reply
@@ -232,7 +232,7 @@ class Decisions:
         named = str(body["actions"][0].get("value") or "").rpartition(".")[0]
         person = self.people.person(who(body))
         if not named.startswith(SHOWN):
-            return self.ledger.run(grammar.run_id(named)), person
+            return run_of(self.ledger, grammar.run_id(named)), person
         if named not in self.plans or self.plans[named].requester.id != person.id:
             raise Refused("E-STALE", "I do not keep this plan any more.", "Type the command again.")
         return self.plans[named], person
@@ -253,7 +253,7 @@ class Decisions:
             raise Refused("E-STALE", "This form is not one of mine.", "Open the card again.")
         blocks = view["state"]["values"]
         values = {block: (next(iter(v.values())).get("value") or "") for block, v in blocks.items() if v}
-        return self.ledger.run(grammar.run_id(shown["run"])), {"digest": "", **shown}, values
+        return run_of(self.ledger, grammar.run_id(shown["run"])), {"digest": "", **shown}, values
 
     def context(self, run: Run) -> messages.Context:
         return context_of(run, self.settings.target(run.target), self.people, self.ledger)

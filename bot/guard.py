@@ -18,6 +18,8 @@ from bot.rate import Rate
 from bot.reply import Reply
 from core.errors import Problem, Refused
 from core.ledger import Ledger
+from core.model import Run
+from core.report.case import BROKEN
 
 VALUE = re.compile(r"(RB-[0-9A-Z]{4}|plan-[0-9a-f]{1,12})\.([1-9]\d{0,5})", re.ASCII)
 """What our buttons carry: a run, or a plan that was only shown, and its revision."""
@@ -133,7 +135,7 @@ class Guard:
         if not known:
             raise stale()
         for match in found:
-            if match and match[1].startswith("RB-") and int(match[2]) > self.ledger.run(match[1]).revision:
+            if match and match[1].startswith("RB-") and int(match[2]) > run_of(self.ledger, match[1]).revision:
                 raise stale()
 
     def told(self, events: set[int], body: dict[str, Any]) -> None:
@@ -151,6 +153,15 @@ class Guard:
                 return True
             time.sleep(0.05)  # people can see a message before its address has come back to us
         return False
+
+
+def run_of(ledger: Ledger, run_id: str) -> Run:
+    """A run. Raises Refused: E-RUN-UNKNOWN, or E-LEDGER where somebody has written into the trail what is no event."""
+    try:
+        return ledger.run(run_id)
+    except BROKEN:
+        told = f"*{run_id}* cannot be read: the audit trail is broken."
+        raise Refused("E-LEDGER", told, f"In the shell: `rollback report {run_id}`, `rollback audit verify`.") from None
 
 
 def kind_of(body: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from markdown_reading import Page
 from test_messages import breaches, found, strings
 
 from bot import messages as m
+from bot.guard import run_of
 from bot.witness import pasted
 from core import zone
 from core.entry import canonical, stamp
@@ -181,6 +182,19 @@ def test_a_run_whose_row_makes_no_sense_is_refused_with_the_reason(ledger: Ledge
 
 
 # -- Slack ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE rollbacks SET created_at = 'yesterday' WHERE id = ?", "UPDATE events SET data = '[]' WHERE run = ?"],
+)
+def test_in_slack_a_run_that_cannot_be_read_is_refused_with_the_way_to_what_is_left(
+    ledger: Ledger, change: str
+) -> None:
+    tampered(ledger, change, RUN)
+    with pytest.raises(Refused, match="cannot be read: the audit trail is broken") as no:
+        run_of(ledger, RUN)
+    assert no.value.code == "E-LEDGER" and f"`rollback report {RUN}`" in no.value.hint
 
 
 def copied(view: Json) -> str:
