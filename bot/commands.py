@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
-import structlog
 from slack_bolt.response import BoltResponse
 
 from bot import messages
@@ -25,14 +22,10 @@ from bot.reply import Reply
 from bot.witness import Reader
 from core import doctor, glass, grammar, hold, survey
 from core.desk import Desk
-from core.errors import Problem, Refused
+from core.errors import Refused
 from core.grammar import Command, asked
 from core.model import Json, Person, Request, Run
 from core.refusals import WayBack
-
-log = structlog.get_logger()
-AT_ONCE = 2
-"""Answers that one person may wait for: a plan, or reading back the channels, can take minutes."""
 
 
 class Commands:
@@ -43,8 +36,6 @@ class Commands:
         self.settings, self.ledger = desk.settings, desk.ledger
         self.glass, self.asking = Glass(decisions), Asking(decisions)
         self.do_request, self.drilling = self.asking.typed, Drilling(decisions)
-        self.waiting: Counter[str] = Counter()  # people -> answers that they wait for
-        self.guard = threading.Lock()
 
     def handle(self, body: Json, reply: Reply) -> BoltResponse:
         """The listener of the command."""
@@ -89,33 +80,8 @@ class Commands:
 
     def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
         """Acknowledge now, answer when the database has. Raises Refused(E-RATE)."""
-        self.answering(who(reply.body), work, reply.later)
+        self.decisions.answering.start(who(reply.body), work, reply.later, messages.refusal)
         return reply.ack(text=meanwhile, response_type="ephemeral")
-
-    def answering(
-        self, person: str, work: Callable[[], messages.Message], tell: Callable[[messages.Message], object]
-    ) -> None:
-        """Do it in the pool and tell what comes of it, whatever that is. Raises Refused(E-RATE)."""
-        with self.guard:
-            if self.waiting[person] >= AT_ONCE:
-                raise Refused(
-                    "E-RATE", "I am still at what you asked before, so I did nothing.", "Wait for its answer."
-                )
-            self.waiting[person] += 1
-
-        def later() -> None:
-            try:
-                tell(work())
-            except Problem as problem:
-                tell(messages.refusal(problem))
-            except Exception as error:
-                log.exception("bug", error=type(error).__name__)
-                tell(messages.refusal(Problem("E-BUG", "Something broke on my side. Nothing was started.")))
-            finally:
-                with self.guard:
-                    self.waiting[person] -= 1
-
-        self.pool.submit(later)
 
     def do_status(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         if command.run:
@@ -199,12 +165,11 @@ class Commands:
 
     def shown(self, title: str, work: Callable[[], messages.Message], reply: Reply) -> BoltResponse:
         """For a click that has no channel to answer in: a form at once, and the answer in it when it is there."""
-        view = reply.opened(messages.loading())
-        if view:
-            self.answering(
-                who(reply.body), work, lambda made: reply.change(view, messages.answer(title, made["blocks"]))
-            )
-        return reply.ack()
+
+        def make() -> Json:
+            return messages.answer(title, work()["blocks"])
+
+        return self.decisions.answering.in_a_form(reply, make, messages.loading())
 
     def do_help(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return reply.tell(messages.help_(command.args[0] if command.args else None))

@@ -11,6 +11,7 @@ import structlog
 from slack_bolt.response import BoltResponse
 
 from bot import messages
+from bot.answering import Answering
 from bot.context import context_of
 from bot.guard import run_of, who
 from bot.people import People
@@ -38,7 +39,7 @@ class Decisions:
     def __init__(self, desk: Desk, engine: Engine, people: People, pool: Executor) -> None:
         self.desk, self.engine, self.people, self.pool = desk, engine, people, pool
         self.settings, self.ledger = desk.settings, desk.ledger
-        self.reading = Reading()
+        self.reading, self.answering = Reading(), Answering(pool)
         self.plans: dict[str, Run] = {}  # plans that were only shown, for their buttons; a restart forgets them
 
     def actions(self) -> dict[str, Handler]:
@@ -83,11 +84,14 @@ class Decisions:
         coded = self.desk.needs_code(run)
         if coded:
             self.desk.factor.counts(person.id)
-        self.reading.opened(run.id, person)
         ctx = self.context(run)
-        return reply.open(
+        view = reply.opened(
             messages.review(run, ctx, coded), lambda: messages.review(run, replace(ctx, newer=frozenset()), coded)
         )
+        if view is None:
+            return reply.unopened()
+        self.reading.opened(run.id, person)
+        return reply.ack()
 
     def ask_why(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
         """The reason form of a denial."""
@@ -104,7 +108,9 @@ class Decisions:
     def full_plan(self, body: Json, reply: Reply) -> BoltResponse:
         """Everything that is approved, page by page, only to the person who clicked."""
         run, _ = self.clicked(body)
-        return self.turned(reply, lambda page: messages.full_plan(run, page))
+        if (body.get("view") or {}).get("type") != "modal":
+            return reply.open(messages.full_plan(run, 1))
+        return reply.turn(messages.full_plan(run, messages.page_of(str(body["actions"][0].get("block_id"))) or 1))
 
     def report(self, run: Run, person: Person, reply: Reply) -> BoltResponse:
         """The incident packet, page by page, with the times of whoever looks at it, and only to them."""
@@ -112,20 +118,15 @@ class Decisions:
         def page(number: int) -> Json:
             return messages.report(gather(self.ledger, run.id, self.people.zone(person.id)), number)
 
-        if (reply.body.get("view") or {}).get("type") == "modal":
-            return self.turned(reply, page)
-        view = reply.opened(
-            messages.loading(run.id)
-        )  # the packet walks the whole trail: longer than a trigger may live
-        if view:
-            self.pool.submit(lambda: reply.change(view, page(1)))
+        # the packet walks the whole trail: longer than a trigger may live, or Slack waits for an acknowledgement
+        view = reply.body.get("view") or {}
+        if view.get("type") != "modal":
+            return self.answering.in_a_form(
+                reply, lambda: page(1), messages.loading(run.id, "Reading the audit trail.")
+            )
+        number = messages.page_of(str(reply.body["actions"][0].get("block_id"))) or 1
+        self.answering.start(person.id, lambda: page(number), reply.turn, messages.refused)
         return reply.ack()
-
-    def turned(self, reply: Reply, make: Callable[[int], Json]) -> BoltResponse:
-        """The first page of a modal, or, of one that is open, the page that was clicked."""
-        if (reply.body.get("view") or {}).get("type") != "modal":
-            return reply.open(make(1))
-        return reply.turn(make(messages.page_of(str(reply.body["actions"][0].get("block_id"))) or 1))
 
     def timeline(self, body: Json, reply: Reply) -> BoltResponse:
         """What happened, in order."""

@@ -103,24 +103,31 @@ class Reply:
 
     def open(self, view: Json, classic: Callable[[], Json] | None = None) -> BoltResponse:
         """Open a form; the trigger lives three seconds, so this comes before anything slow."""
-        if not self.opened(view, classic):
-            return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
-        return self.ack()
+        return self.unopened() if self.opened(view, classic) is None else self.ack()
 
-    def opened(self, view: Json, classic: Callable[[], Json] | None = None) -> Json:
-        """The same; the view as Slack has opened it, empty where it did not. `classic`: it, where Slack takes no newer blocks."""
+    def unopened(self) -> BoltResponse:
+        """Say that Slack did not open it."""
+        return self.tell(messages.refusal(Refused("E-SLACK", "Slack did not open the form.", "Click again.")))
+
+    def opened(self, view: Json, classic: Callable[[], Json] | None = None) -> Json | None:
+        """The same; the view as Slack has opened it. None: it did not; empty: the same click, delivered before, has opened it.
+
+        `classic`: the view where Slack takes no newer blocks.
+        """
         stacked = (self.body.get("view") or {}).get("type") == "modal"
         show = self.client.views_push if stacked else self.client.views_open
 
         def send(one: Json) -> Json:
             trigger = str(self.body["trigger_id"])
-            return dict(show(trigger_id=trigger, view=self.seal(one)).get("view") or {"id": ""})
+            return dict(show(trigger_id=trigger, view=self.seal(one)).get("view") or {})
 
         try:
             return dict(self.newer.sent(view, classic, send) if classic else send(view))
         except UNHEARD as error:
+            if name_of(error) == "exchanged_trigger_id":
+                return {}
             log.warning("form not opened", error=type(error).__name__)
-            return {}
+            return None
 
     def change(self, view: Json, into: Json) -> bool:
         """Put something else into an open form, unless it has changed meanwhile. False: Slack does not do it."""

@@ -36,6 +36,21 @@ def test_every_delivery_twice_counts_once(stage: object) -> None:
     play.until(run.id, State.DONE)
     assert len(play.ledger.runs()) == 1
     assert [kind for kind in play.kinds(run) if kind in ("asked", "approved")] == ["asked", "approved"]
+    play.clicks(run, "rb.report", CHEN)
+    opened = play.slack.wait_for(lambda: (one := play.slack.open_view(CHEN)) and one.callback_id == "rb.report", 20)
+    assert opened and not [m.text for m in play.everything() if "E-SLACK" in str(m.blocks)]
+
+
+def test_a_form_that_slack_does_not_open_is_said(stage: object) -> None:
+    play: Play = stage()  # type: ignore[operator]
+    run = play.asks("latest")
+    play.slack.faults.errors["views.open"] = "internal_error"
+    play.clicks(run, "rb.review", BOB)
+    kept("slack does not open the form", play.hears("E-SLACK", BOB))
+    play.types(f"report {run.id}", CHEN)
+    assert play.hears("E-SLACK", CHEN) == play.hears("E-SLACK", BOB)
+    play.types(f"withdraw {run.id}")
+    nothing_half_done(play)
 
 
 def test_older_client_programs_are_refused(server: Server, stage: object, tmp_path: Path) -> None:

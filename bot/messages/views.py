@@ -174,7 +174,7 @@ def _way_form(callback: str, run: Run, title_words: str, told: str) -> Json:
     return modal(callback, private, title_words, [section(told), why], submit="Ask for approval", close="Back")
 
 
-def loading(run: str = "") -> Json:
+def loading(run: str = "", doing: str = "Asking the database.") -> Json:
     """Opened at once when the answer needs longer than the trigger lives; replaced with `views.update`."""
-    told = ":hourglass_flowing_sand: Asking the database. This takes a few seconds."
+    told = f":hourglass_flowing_sand: {doing} This takes a few seconds."
     return modal("rb.loading", {"run": run}, "One moment", [section(told)], close="Close")
