@@ -140,7 +140,6 @@ class Decisions:
         run, shown, values = self.submitted(body)
         person = self.people.person(who(body))
         self.may_approve(run, person)
-        self.reading.closed(run.id, person.id)
         word = messages.confirm_word(run)
         if word and values.get("confirm", "").strip() != word:
             wrong = f"Type {word} exactly. Nothing was approved. (E-TYPED)"
@@ -153,6 +152,7 @@ class Decisions:
             if no.code != "E-TOTP" or code is None:
                 raise
             return reply.ack(response_action="errors", errors={"code": f"{no.text} ({no.code})"})
+        self.reading.closed(run.id, person.id)
         return reply.ack(response_action="clear")
 
     def left(self, body: Json, reply: Reply) -> BoltResponse:

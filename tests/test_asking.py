@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.model import Run, State
+from bot.reading import Reading
+from core.model import Person, Run, State
 from demo.bench import Bench
 from demo.postgres import Server
 from demo.workspace import Message, View
@@ -169,6 +170,13 @@ def test_where_a_reason_is_required_the_form_asks_for_it_filled_in(play: Play) -
     play.until(reapplied.id, State.DONE)
 
 
+def chosen(play: Play, target: str, user: str = ANA) -> None:
+    """The target is chosen in the open form."""
+    state = {"target": {"v": {"type": "static_select", "selected_option": {"value": target}}}}
+    with play.slack.state.changing():
+        play.slack.state.modals[user][-1].state.update(state)
+
+
 def test_what_is_wrong_with_a_field_is_said_beside_it(play: Play) -> None:
     play.asks("latest --reason checkout is down")
     play.types("")
@@ -181,9 +189,7 @@ def test_what_is_wrong_with_a_field_is_said_beside_it(play: Play) -> None:
 def test_a_database_that_is_down_is_said_in_the_list(play: Play) -> None:
     play.types("")
     view = form(play)
-    state = {"target": {"v": {"type": "static_select", "selected_option": {"value": "down"}}}}
-    with play.slack.state.changing():
-        play.slack.state.modals[ANA][-1].state.update(state)
+    chosen(play, "down")
     (only,) = play.slack.suggest(ANA, "migration", "v").options
     assert only["text"]["text"] == "down could not be asked: type the command"
     assert view.body["callback_id"] == "rb.request"
@@ -232,6 +238,23 @@ def test_the_card_says_who_reads_the_plan(play: Play) -> None:
     card(play, run, "Bob Lee is reading the plan")
     play.slack.close_view(BOB)
     play.slack.wait_for(lambda: "is reading" not in str(card(play, run).blocks), 20)
+    view = play.reviews(run, CHEN)
+    card(play, run, "Chen Wu is reading the plan")
+    play.slack.submit(CHEN, {"confirm": "999"})
+    assert view and "is reading" in str(card(play, run).blocks), "still at it"
+
+
+def test_who_reads_is_forgotten_after_a_minute_and_when_the_form_is_sent_off() -> None:
+    now = [0.0]
+    reading = Reading(lambda: now[0])
+    reading.opened("RB-7K3M", Person(BOB, "Bob Lee"))
+    reading.opened("RB-7K3M", Person(CHEN, "Chen Wu"))
+    reading.opened("RB-9X2P", Person(CHEN, "Chen Wu"))
+    assert reading.names("RB-7K3M") == ("Bob Lee", "Chen Wu")
+    reading.closed("RB-7K3M", BOB)
+    assert reading.names("RB-7K3M") == ("Chen Wu",) == reading.names("RB-9X2P")
+    now[0] = 61.0
+    assert reading.names("RB-7K3M") == () == reading.names("RB-9X2P")
 
 
 def test_the_home_tab_changes_with_what_happens_and_opens_forms(play: Play) -> None:
