@@ -14,6 +14,7 @@ import structlog
 from slack_sdk import WebClient
 
 from bot import messages
+from bot.client import name_of, passing
 from bot.clock import next_drill
 from bot.people import AWAY, People
 from core import drills, glass, survey
@@ -43,16 +44,20 @@ class Homes:
         self._targets: tuple[float, datetime | None, list[messages.TargetNow]] = (float("-inf"), None, [])
         self._looked, self._head = 0.0, 0
         self._guard, self._idle = threading.Lock(), threading.Lock()
+        self._asking = threading.Lock()  # the targets, once, however many open their tabs while they do not answer
 
     def opened(self, user: str) -> None:
         """Draw at once with what is known; then, where that is old, the targets are asked and it is drawn again."""
         self.publish(user, anyway=True)
-        if time.monotonic() - self._targets[0] > FRESH:
-            now = [
-                messages.TargetNow(one.name, newest=one.newest, problem=one.problem)
-                for one in survey.targets(self.desk.settings)
-            ]
-            self._targets = (time.monotonic(), self.desk.ledger.clock(), now)
+        if time.monotonic() - self._targets[0] > FRESH and self._asking.acquire(blocking=False):
+            try:
+                now = [
+                    messages.TargetNow(one.name, newest=one.newest, problem=one.problem)
+                    for one in survey.targets(self.desk.settings)
+                ]
+                self._targets = (time.monotonic(), self.desk.ledger.clock(), now)
+            finally:
+                self._asking.release()
             self.publish(user)
 
     def turn(self) -> None:
@@ -88,8 +93,12 @@ class Homes:
             log.warning("home not published", code=problem.code)
             return False
         except AWAY as error:
-            log.warning("home not published", error=type(error).__name__)
-            return False
+            log.warning("home not published", error=name_of(error) or type(error).__name__)
+            if passing(error):
+                return False
+            with self._guard:
+                self._shown.pop(user, None)  # who has left, or is not shown to us: nothing mends by asking again
+            return True
         except Exception:  # in a thread whose end nobody waits for
             log.exception("bug", part="home")
             return True  # not again before something happens

@@ -179,3 +179,33 @@ class Narrow:
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         shutil.rmtree(self.folder)
+
+
+class Mute:
+    """A server that takes connections and never says a word. `connections`: those that came so far."""
+
+    def __init__(self) -> None:
+        self.connections: list[socket.socket] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Of a database there."""
+        return f"postgresql://postgres@127.0.0.1:{self.listener.getsockname()[1]}/app?sslmode=disable"
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.connections.append(self.listener.accept()[0])
+
+    def hang_up(self) -> None:
+        """Every connection ends; there may be new ones."""
+        for one in self.connections:
+            one.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.hang_up()
