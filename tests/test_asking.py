@@ -20,6 +20,7 @@ STRICT = (
     'reason = "required"\nremind_after = ["200 ms", "400 ms"]\nescalation = ["U0DEE"]\nquiet_approvers = ["U0CHEN"]\n'
 )
 DOWN = '[targets.down]\ndatabase_url = "postgresql://postgres@/app?host=/nowhere"\nscratch_url = "{0}"\n'
+CHENS = 'requesters = ["U0CHEN"]\napproval_expires = "3 s"\n'
 OTHERS = 'channel = "#incidents"\napprovers = ["@db-oncall"]\nmigrations = "{0}"\n'
 
 
@@ -32,6 +33,7 @@ def play(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
     url = next(made)
     more = OTHERS.format(sample.MIGRATIONS)
     settings = FAST + DOWN.format(server.url()) + more
+    settings += f'[targets.chens]\ndatabase_url = "{url}"\nscratch_url = "{server.url()}"\n{more}{CHENS}'
     settings += f'[targets.strict]\ndatabase_url = "{url}"\nscratch_url = "{server.url()}"\n{more}{FAST}{STRICT}'
     with playing(
         Bench(tmp_path_factory.mktemp("asking"), server, url, settings, env=dict(QUICK), processes=forks)
@@ -160,6 +162,7 @@ def test_where_a_reason_is_required_the_form_asks_for_it_filled_in(play: Play) -
         lambda: [m for m in play.everything() if "you are asked now too" in str(m.blocks)], 20
     )
     assert "<@U0DEE>, you are asked now too" in str(reminded[-1].blocks)
+    assert "Bob Lee" in str(reminded[-1].blocks) and "Chen" not in str(reminded[-1].blocks), "who was not asked"
     play.proven(run)
     play.approves(run, DEE)
     play.when(run.id, lambda now: bool(now.approvals))
@@ -175,6 +178,37 @@ def chosen(play: Play, target: str, user: str = ANA) -> None:
     state = {"target": {"v": {"type": "static_select", "selected_option": {"value": target}}}}
     with play.slack.state.changing():
         play.slack.state.modals[user][-1].state.update(state)
+
+
+def test_who_may_not_ask_on_a_target_sees_no_list_and_starts_nothing(play: Play) -> None:
+    known = len(play.ledger.runs())
+    play.types("")
+    (any_one, *_) = play.slack.suggest(ANA, "migration", "v").options
+    chosen(play, "chens")
+    assert play.slack.suggest(ANA, "migration", "v").options == []
+    with play.slack.state.changing():
+        play.slack.state.modals[ANA][-1].options["migration"] = [any_one]
+    play.slack.submit(ANA, {"target": "chens", "migration": any_one["value"], "reason": "checkout 500s"})
+    view = play.slack.open_view(ANA)
+    assert view and "You may not ask for rollbacks on" in play.slack.view_text(view)
+    play.slack.close_view(ANA)
+    play.types("", CHEN)
+    chosen(play, "chens", CHEN)
+    filled(play, "012_stripe_events", CHEN, target="chens")
+    run = play.until(play.newest().id, State.EXPIRED)
+    assert len(play.ledger.runs()) == known + 1
+    again = card(play, run, "rb.again")
+    play.slack.click(ANA, CHANNEL, again.ts, "rb.again")
+    play.hears("E-NOT-ALLOWED")
+    assert len(play.ledger.runs()) == known + 1
+
+
+def test_from_a_reply_the_card_stands_in_the_thread_of_its_first_message(play: Play) -> None:
+    root = play.slack.say(BOB, CHANNEL, "checkout answers 500")
+    reply = play.slack.say(CHEN, CHANNEL, "since 14:02", thread_ts=root.ts)
+    play.slack.shortcut(ANA, "rb.shortcut.message", channel=CHANNEL, ts=reply.ts)
+    filled(play, "012_stripe_events")
+    assert play.newest().thread == root.ts
 
 
 def test_what_is_wrong_with_a_field_is_said_beside_it(play: Play) -> None:
