@@ -74,7 +74,7 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
     if event.kind == "opened" and run.state is State.WAITING:
         yield from ask_approvers(run, ctx, people, settings, ledger)
     if event.kind == "glass_broken":
-        yield from tell_approvers(event, run, ctx, people, settings)
+        yield from tell_approvers(event, run, ctx, people, settings, ledger)
     if event.kind in DECIDED:
         yield from direct_updates(event, run, ctx, ledger)
 
@@ -190,11 +190,15 @@ def ask_approvers(
 
 
 def tell_approvers(
-    event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings
+    event: Event, run: Run, ctx: messages.Context, people: People, settings: Settings, ledger: Ledger
 ) -> Iterator[Delivery]:
-    """Break-glass: a direct message to each approver, also to those who have said that they cannot look."""
+    """Break-glass: a direct message to each approver, also to those who have said that they cannot look.
+
+    The next group hears of it where it was asked already.
+    """
+    escalated = any(one.kind == "reminded" and one.data.get("last") for one in ledger.events(run.id))
     try:
-        told = people.reachable(run, settings.target(run.target))
+        told = people.reachable(run, settings.target(run.target), escalated)
     except Refused:
         return  # Slack does not tell who is in the group; the mention in the channel reaches them
     for user in told:
