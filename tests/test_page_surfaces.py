@@ -52,6 +52,21 @@ def test_a_form_is_opened_filled_in_and_sent_by_keyboard_alone(screens: World) -
     assert values["migration"]["selected_option"]["value"] == "011_subscriptions"
 
 
+def test_what_somebody_types_to_find_an_option_survives_new_messages(screens: World) -> None:
+    page = plan(screens)
+    search = page.get_by_role("combobox", name="Migration")
+    search.focus()
+    page.keyboard.type("01")  # over the initial option, which is selected
+    expect(page.locator("#modal").get_by_role("option").first).to_contain_text("012_stripe_events")
+    screens.workspace.say("U0BOB", CHANNEL, "hello")
+    expect(last(page)).to_contain_text("hello")
+    assert search.input_value() == "01"
+    page.keyboard.type("1")
+    assert search.input_value() == "011"
+    page.locator("#modal").get_by_role("option", name=re.compile("011_subscriptions")).click()
+    assert search.input_value() == "011_subscriptions"
+
+
 def test_what_is_wrong_is_said_at_each_field_and_the_first_of_them_has_the_focus(screens: World) -> None:
     page = plan(screens)
     page.get_by_role("button", name="Make the plan").click()

@@ -58,7 +58,8 @@ function drawBlocks(box, view, same) {
   patch(root, blockItems(view.blocks, { view }));
   for (const one of heldIn(root)) {
     const before = (kept[one.id] || {})[one.action];
-    if (before && before.type === one.type) one.write(before);
+    // what is as it was is left alone: writing would wipe what somebody types to find an option
+    if (before && before.type === one.type) { if (JSON.stringify(one.read()) !== JSON.stringify(before)) one.write(before); }
     else if (!same) restore(one, view);
   }
   if (!caret || (box.contains(document.activeElement) && document.activeElement !== box)) return;
