@@ -90,3 +90,8 @@ KINDS: Mapping[str, str] = {
     "files_removed": "backup and saved rows are not kept any more",
 }
 """Kinds of events; steps are told by their names."""
+
+
+def lock(mode: str) -> str:
+    """A lock's mode as SQL writes it: `AccessExclusiveLock` of pg_locks is `ACCESS EXCLUSIVE`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()

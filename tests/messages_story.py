@@ -79,7 +79,7 @@ REHEARSE: Json = {
         {"kind": "table", "name": "stripe_events", "rows": 9120, "about": False},
         {"kind": "column", "name": "profiles.plan", "rows": 1204, "about": False},
     ],
-    "locks": [{"table": "public.subscriptions", "mode": "ACCESS EXCLUSIVE"}],
+    "locks": [{"table": "public.subscriptions", "mode": "AccessExclusiveLock"}],
     "health_url": True,
     "digest": "d" * 64,
 }
@@ -317,7 +317,7 @@ def huge_run() -> Run:
     ]
     identify = {**IDENTIFY, "undo": undo, "named": names[-1]}
     rehearse = {**DIFFERS, "losses": losses, "differences": differences, "statements": 60}
-    rehearse["locks"] = [{"table": f"{nth:03}{'t' * 60}", "mode": "ACCESS EXCLUSIVE"} for nth in range(400)]
+    rehearse["locks"] = [{"table": f"{nth:03}{'t' * 60}", "mode": "AccessExclusiveLock"} for nth in range(400)]
     many = tuple(replace(YES[0], person=Person(f"U0P{nth}", "P" * 60)) for nth in range(2))
     return run(
         State.WAITING,

@@ -70,7 +70,7 @@ def rollback(of: str, size: int = SCRIPT // 10) -> Run:
     many: Json = {
         **s.DIFFERS, "losses": losses, "statements": MIGRATIONS, "why_unknown": longest(of),
         "differences": [{"severity": "harmful", "message": f"missing: index `{name}`"} for name in tables],
-        "locks": [{"table": name, "mode": "ACCESS EXCLUSIVE"} for name in tables],
+        "locks": [{"table": name, "mode": "AccessExclusiveLock"} for name in tables],
         "cascaded": [{"kind": "foreign key", "name": name} for name in tables], "rewritten": tables,
         "notes": [longest(of)] * 20, "parts": [{"about": longest(of)}] * 20, "reapplies": False, "why_not_reapplies": longest(of),
         "usage": [{"table": name, "reads": 10**9, "writes": 10**9, "per": 1, "holders": [holder] * 6} for name in tables],

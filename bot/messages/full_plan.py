@@ -11,6 +11,7 @@ from bot.messages.facts import afterwards, names, one_row, undo
 from bot.messages.plan import difference, in_use, loss_line, losses
 from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
 from core.model import Json, Run
+from core.telling import lock
 
 _PIECE = 2700  # of a section's 2,800 characters, with room for the fences
 _PAGE = 90_000  # characters a page: Slack takes 250 kB for a view, and JSON doubles some of them
@@ -157,7 +158,7 @@ def _seen(run: Run) -> list[Json]:
 
 def _locks(run: Run) -> list[Json]:
     lines = [
-        f"• {data(str(one['mode']), 60)} on {code(str(one['table']))}"
+        f"• {data(lock(str(one['mode'])), 60)} on {code(str(one['table']))}"
         for one in run.evidence.get("rehearse", {}).get("locks", [])
     ]
     return in_batches(lines, 40, f"*Locks* ({number(len(lines))})") if lines else []

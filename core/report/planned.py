@@ -10,6 +10,7 @@ from core.quantities import number, plural, size
 from core.report.case import Case
 from core.report.happened import stamp
 from core.report.model import Block, Code, Facts, Items, Table, Words, line, name, names, sentence
+from core.telling import lock
 
 
 def plan(case: Case) -> list[Block]:
@@ -65,7 +66,7 @@ def _seen(run: Run) -> Iterator[tuple[str, str]]:
 
 def _locks(run: Run) -> list[Block]:
     found = run.evidence.get("rehearse", {}).get("locks", ())
-    locks = tuple(f"{line(one['mode'])} on {name(one['table'])}" for one in found)
+    locks = tuple(f"{line(lock(one['mode']))} on {name(one['table'])}" for one in found)
     return [Items(locks, "Locks")] if locks else []
 
 
