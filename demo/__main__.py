@@ -24,7 +24,7 @@ from demo.story import Story
 
 
 def main() -> int:
-    """0: the story ended verified (or Ctrl-C after it); 1: it did not; 69: something could not start."""
+    """0: the story ended verified (or Ctrl-C after it); 1: it did not; 69: something could not start, or does not answer."""
     signal.signal(signal.SIGTERM, interrupted)
     folder = state_folder()
     try:
@@ -34,6 +34,12 @@ def main() -> int:
         return 0
     except Problem as problem:
         print(problem, file=sys.stderr)
+        return 69
+    except RuntimeError as error:
+        print(f"The demo could not start: {error}", file=sys.stderr)
+        return 69
+    except TimeoutError:
+        print("The demo could not go on: the bot did not answer in time. Try it on a quieter machine.", file=sys.stderr)
         return 69
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -47,12 +47,17 @@ class Bench:
     processes: Any = subprocess  # what starts the bot and the shell: `Popen` and `run` as there
 
     def __enter__(self) -> Bench:
+        """Start it all; where one part does not start, the others end. Raises RuntimeError, TimeoutError."""
+        self.bot: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         self.health = health.serve(self.database)
-        self.workspace.start()
-        self.bot: subprocess.Popen[bytes] | None = None
-        self.write_settings()
-        self.start_bot()
+        try:
+            self.workspace.start()
+            self.write_settings()
+            self.start_bot()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -117,7 +122,10 @@ class Bench:
         return Ledger(config.load(self.file, self.environment).ledger)
 
     def start_bot(self, wait: float = 30) -> None:
-        """Start the bot and wait until it is connected; the socket of one that was killed must have gone first."""
+        """Start the bot and wait until it is connected; the socket of one that was killed must have gone first.
+
+        Raises RuntimeError where it ends at once, TimeoutError after `wait` seconds.
+        """
         self.workspace.wait_for(lambda: not self.workspace.connected(), 10)
         with self.log.open("ab") as log:
             self.bot = self.processes.Popen(
