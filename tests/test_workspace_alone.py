@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from docs_reading import ROOT, blocks
 
-from demo.workspace import Workspace
+from demo.workspace import Workspace, WorkspaceError, manifest
 
 KEPT = {
     name: os.environ[name]
@@ -97,6 +97,36 @@ def test_a_taken_port_and_a_wrong_manifest_are_answered(tmp_path: Path) -> None:
     assert (busy_code, wrong_code) == (69, 2)
     assert "cannot be used: Address already in use. Say --port with another one." in busy_words[1]
     assert wrong_words[1] == "invalid_manifest: features is no mapping\n"
+
+
+@pytest.mark.parametrize(
+    "word", ["nonsense", "ftp://localhost/", "http://", "http://localhost:port/", "localhost:3000"]
+)
+def test_a_request_url_that_is_none_is_refused(word: str) -> None:
+    wrong = workspace("--port", "0", "--request-url", word)
+    _, words = wrong.communicate(timeout=30)
+    assert wrong.returncode == 2 and f"{word!r} is no address: http://HOST:PORT/PATH" in words
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ("slash_commands: [{command: 7}]", "command of slash_commands is no text: 7"),
+        ("slash_commands: [{command: /x, description: [1]}]", "description of slash_commands is no text: [1]"),
+        ("slash_commands: [{description: x}]", "each of slash_commands needs command"),
+        ("shortcuts: [{name: A, type: 1, callback_id: a}]", "type of shortcuts is no text: 1"),
+        ("shortcuts: [{name: A, type: globe, callback_id: a}]", "type of shortcuts is global or message, not globe"),
+    ],
+)
+def test_a_manifest_that_nothing_can_be_made_of_is_refused_with_what_is_wrong(
+    tmp_path: Path, features: str, said: str
+) -> None:
+    (tmp_path / "manifest.yml").write_text(f"features: {{{features}}}")
+    with pytest.raises(WorkspaceError) as no:
+        manifest.read(tmp_path / "manifest.yml")
+    assert (no.value.error, no.value.messages) == ("invalid_manifest", [said])
+    (tmp_path / "manifest.yml").write_text("features: {shortcuts: [{name: A, type: global, callback_id: a}]}")
+    assert manifest.read(tmp_path / "manifest.yml").shortcuts
 
 
 @pytest.mark.parametrize("path", ["/page/state?as=U0ANA", "/page/act?as=U0ANA", "/?x=1"])

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from . import Workspace, WorkspaceError
 from .manifest import ANY, read
@@ -45,6 +46,17 @@ def _port(word: str) -> int:
     return int(word)
 
 
+def _address(word: str) -> str:
+    try:
+        there = urlsplit(word)
+        good = there.scheme in ("http", "https") and there.hostname and there.port != 0
+    except ValueError:  # of the port
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError(f"{word!r} is no address: http://HOST:PORT/PATH")
+    return word
+
+
 def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m demo.workspace", description="Slack on localhost, for any Bolt app."
@@ -53,7 +65,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument(
         "--manifest", type=Path, help="the app's manifest, YAML or JSON: what people may use, and scopes"
     )
-    parser.add_argument("--request-url", default="", help="deliver over signed HTTP to this address, not by socket")
+    parser.add_argument("--request-url", type=_address, help="deliver over signed HTTP to this address, not by socket")
     parser.add_argument("--one-message-per-second", action="store_true", help="keep Slack's limit for each channel")
     return parser.parse_args()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from .model import Json, WorkspaceError
 
+TEXTS = ("command", "description", "usage_hint", "name", "type", "callback_id")
+"""What the page shows, and what is delivered."""
 PRODUCT = Path(__file__).parents[2] / "manifest.yml"
 
 
@@ -87,6 +89,12 @@ def _items(features: Mapping[str, Any], name: str, needed: tuple[str, ...]) -> t
     good = isinstance(found, list) and all(isinstance(each, Mapping) and all(map(each.get, needed)) for each in found)
     if not good:
         raise WorkspaceError("invalid_manifest", [f"each of {name} needs {', '.join(needed)}"])
+    for each in found:
+        wrong = [key for key in TEXTS if each.get(key) is not None and not isinstance(each[key], str)]
+        if wrong:
+            raise WorkspaceError("invalid_manifest", [f"{wrong[0]} of {name} is no text: {each[wrong[0]]!r}"])
+        if name == "shortcuts" and each["type"] not in ("global", "message"):
+            raise WorkspaceError("invalid_manifest", [f"type of {name} is global or message, not {each['type']}"])
     return tuple({str(key): value for key, value in each.items()} for each in found)
 
 
