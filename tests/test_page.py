@@ -60,6 +60,20 @@ def test_what_somebody_is_typing_survives_new_messages(screens: World) -> None:
     assert box(page).input_value() == "half a sentence"
 
 
+def test_the_time_beside_a_grouped_message_keeps_clear_of_its_words(screens: World) -> None:
+    for words in ("it is down", "since 14:02"):
+        screens.workspace.say("U0BOB", CHANNEL, words)
+    for width in (1280, 400):
+        page = screens.open(width=width)
+        expect(last(page)).to_have_class(re.compile("compact"))
+        time = last(page).locator("time")
+        right = time.evaluate("""e => { e.textContent = "12:58 PM";
+            const words = document.createRange();
+            words.selectNodeContents(e);
+            return words.getBoundingClientRect().right; }""")
+        assert last(page).locator(".body").bounding_box()["x"] - right > 5
+
+
 def test_a_command_that_nobody_answers_fails_as_in_slack(screens: World) -> None:
     with Workspace() as nobody_there:
         page = screens.open(address=nobody_there.page_url)
