@@ -18,7 +18,7 @@ export function renderSwitches() {
 }
 
 function row(spec) {
-  const does = h("span", { class: "does", id: uid("does") }, plain(spec.does), h("br", null), h("span", { class: "undo" }, plain(`To undo it: ${spec.undo[0].toLowerCase()}${spec.undo.slice(1)}`)));
+  const does = h("span", { class: "does", id: uid("does") }, plain(spec.does), h("br", null), h("span", { class: "undo" }, plain(spec.undo)));
   const trouble = h("span", { class: "error", role: "alert" });
   const set = async (value) => {
     const answer = await act({ do: "fault", name: spec.name, value });
