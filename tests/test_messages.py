@@ -72,6 +72,7 @@ def breaches(payload: Any, surface: Any) -> list[str]:
         if block["type"] == "section" and len(block.get("text", {}).get("text", "")) > 2800:
             told.append("a section above 2,800 characters")
     told += [f"{one['action_id']} has no label" for one in buttons if not one.get("accessibility_label")]
+    told += [f"{one['text']['text']} is not in its label" for one in buttons if not named(one)]
     told += [f"{one['text']['text']} is long" for one in buttons if len(one["text"]["text"]) > 30]
     if sum(one.get("style") == "primary" for one in buttons) > 1:
         told.append("two primary buttons")
@@ -79,6 +80,11 @@ def breaches(payload: Any, surface: Any) -> list[str]:
         told += [] if 0 < len(payload["text"]) <= 400 else [f"text of {len(payload['text'])} characters"]
         told += [] if payload["blocks"][0]["type"] == "section" else ["the first block is no section"]
     return told
+
+
+def named(button: Any) -> bool:
+    """Are the words that stand on it in what a screen reader says? (WCAG 2.5.3)"""
+    return str(button["text"]["text"]).rstrip("…") in str(button.get("accessibility_label"))
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES | VIEWS))

@@ -129,7 +129,11 @@ def elsewhere(problem: Problem, plan: str, channel: str) -> Message:
     """
     told = refusal(problem)
     there = button(
-        "Continue there", "rb.elsewhere", f"{plan}.1", f"Continue with this request in {channel}", style="primary"
+        "Continue there",
+        "rb.elsewhere",
+        f"{plan}.1",
+        f"Continue there with this request, in {channel}",
+        style="primary",
     )
     return message(told["text"], [told["blocks"][0], actions(f"{plan}:elsewhere", there), *told["blocks"][1:]])
 

@@ -95,8 +95,8 @@ def _now(tab: Tab) -> list[Json]:
 
 def _buttons(may_ask: bool) -> list[Json]:
     plan = button("Plan a rollback…", "rb.open", "home", "Plan a rollback, opens the form")
-    history = button("History", "rb.history", "home", "Show the last rollbacks")
-    setup = button("Check setup", "rb.doctor", "home", "Check the set-up of the bot")
+    history = button("History", "rb.history", "home", "History of the last rollbacks")
+    setup = button("Check setup", "rb.doctor", "home", "Check setup of the bot")
     return [*([plan] if may_ask else []), history, setup]
 
 
