@@ -523,6 +523,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
 VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     **d.VIEWS,
     "review": lambda: m.review(WAITING, s.CTX),
+    "review_proven": lambda: m.review(replace(WAITING, evidence=s.PROVEN), s.CTX),
     "review_alert_block": lambda: m.review(WAITING, replace(s.CTX, newer=KINDS)),
     "review_no_data_alert_block": lambda: m.review(_latest(), replace(s.CTX, newer=KINDS)),
     "review_totp": lambda: m.review(WAITING, s.CTX, coded=True),

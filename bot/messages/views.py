@@ -11,7 +11,7 @@ from bot.messages.forms import field, modal
 from bot.messages.newer import alert
 from bot.messages.plan import loss_section, loss_words, sql_section, warnings
 from bot.messages.refusals import refused
-from bot.messages.steps import done_words, place, step_name
+from bot.messages.steps import done_words, place, proven, step_name
 from bot.messages.text import data, duration
 from bot.messages.ways_back import forward_again, lost, price_section, two_ways
 from core.confirming import confirm_word, data_goes
@@ -80,7 +80,9 @@ def _proof_so_far(run: Run) -> str:
             running = run.running == step
             mark = ":arrows_counterclockwise:" if running else ":white_circle:"
             lines.append(f"{mark} {step_name(run, step)}: {'running' if running else 'not yet'}")
-    return "\n".join([*lines, "You need not wait. Execution starts only when all of them pass."])
+    if not proven(run):
+        lines.append("You need not wait. Execution starts only when all of them pass.")
+    return "\n".join(lines)
 
 
 def _confirm_input(run: Run, word: str) -> Json:
