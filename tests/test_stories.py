@@ -265,6 +265,12 @@ def test_slack_is_away_for_a_while_and_nothing_is_lost_or_out_of_order(stage: St
     play.slack.faults.down = True
     play.until(run.id, State.DONE)
     play.slack.faults.down = False
+
+    def undecided() -> bool:
+        """Does a message still ask for a decision? What Slack did not edit while it was away is edited a few seconds later."""
+        return "rb.review" in str([m.blocks for m in (*play.everything(), *play.slack.direct(BOB))])
+
+    play.slack.wait_for(lambda: not undecided(), 40)
     compare("slack_was_away", play.transcript(BOB))
     play.left_clean()
 
