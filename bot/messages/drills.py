@@ -9,7 +9,21 @@ from datetime import datetime
 from bot.messages.blocks import Message, actions, button, confirm, context, mention, message, name, plain, section, who
 from bot.messages.blocks import audit as mark
 from bot.messages.forms import field, modal
-from bot.messages.text import bare, clock, code, cut_marked, data, day, duration, listed, moment, prose, utc, when
+from bot.messages.text import (
+    bare,
+    clock,
+    code,
+    cut_marked,
+    data,
+    day,
+    duration,
+    listed,
+    moment,
+    prose,
+    several,
+    utc,
+    when,
+)
 from core.drills import Standing, told_last
 from core.grammar import SHORTEST_REASON
 from core.model import Event, Json, Person
@@ -39,9 +53,7 @@ def drill_due(event: Event, owner: DrillOwner | None = None, answer: Event | Non
     rich = f"{head}\nUndoes the newest migration on a copy restored from the newest backup. *{on} is not touched.*"
     missed = [data(str(one), 40) for one in told.get("missed") or []]
     if missed:
-        rich += f"\nMissed, since I was not running: {listed(missed[:3])}" + (
-            f" and {len(missed) - 3} more" if missed[3:] else ""
-        )
+        rich += f"\nMissed, since I was not running: {several(missed, 3)}"
     row = told.get("streak") or 0
     text = f"The rollback drill for {on} is {still}due, {period}. Owner: {whose.called}. {COPY}; {on} is not touched. Last drill: {last}."
     blocks = [section(rich), context(f"Last drill: {last}", f"{row} in a row" if row > 1 else "", mark(event))]
