@@ -22,6 +22,8 @@ from demo.app import sample
 from demo.bench import ROOT, Bench
 from demo.story import Story
 
+DRILL = 'drill = { schedule = "first monday 10:00", owners = ["U0BOB", "U0CHEN"], second_person = true }\n'
+
 
 def main() -> int:
     """0: the story ended verified (or Ctrl-C after it); 1: it did not; 69: something could not start, or does not answer."""
@@ -66,7 +68,7 @@ def play(folder: Path) -> int:
     print("Starting a throw-away PostgreSQL, the sample application, a local Slack workspace and the bot …")
     with postgres.start(folder / "pg") as server:
         database = prepare(server)
-        with Bench(folder / "bot", server, database) as bench:
+        with Bench(folder / "bot", server, database, DRILL) as bench:
             print(f"Ready after {time.monotonic() - started:.1f} s.\n")
             good = Story(bench, lambda line: print(line, flush=True)).play()
             print(

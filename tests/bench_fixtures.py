@@ -7,12 +7,13 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from core.ledger import Ledger
+from core.ledger import Ledger, now, stamp
 from core.model import Run, State
 from demo.app import sample
 from demo.bench import Bench
@@ -225,6 +226,14 @@ def word_of(block: dict[str, Any]) -> str:
     return found[0]
 
 
+def owe_a_drill(bench: Path) -> None:
+    """A bench that has not started yet owes a reminder: the schedule of its target was looked at some days ago."""
+    ledger = Ledger(bench / "state" / "rollback-bot" / "ledger.db")
+    with ledger.transaction() as t:
+        t.claim("drill production", stamp(now() - timedelta(days=3)))
+    ledger.close()
+
+
 @contextmanager
 def playing(bench: Bench) -> Iterator[Play]:
     """A bench with people in it."""
@@ -270,6 +279,7 @@ __all__ = [
     "Play",
     "compare",
     "copied",
+    "owe_a_drill",
     "playing",
     "settings_of",
     "stable",

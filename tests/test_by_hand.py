@@ -13,7 +13,7 @@ import pytest
 from core.model import State
 from demo import accidents
 from demo.bench import ROOT, Bench
-from tests.bench_fixtures import Play
+from tests.bench_fixtures import Play, owe_a_drill
 
 Stage = Callable[..., Play]
 Window = Callable[[Bench, str, str], Any]
@@ -39,6 +39,26 @@ def picture(page: Any, name: str, tmp_path: Path) -> None:
     """Keep what this window shows: for the README where asked, else for looking at after a failure."""
     folder = ROOT / "docs" / "pictures" if os.environ.get("PICTURES") == "write" else tmp_path
     page.screenshot(path=folder / f"{name}.png")
+
+
+def test_a_drill_is_started_and_finished_by_buttons_on_the_page(stage: Stage, window: Window, tmp_path: Path) -> None:
+    owe_a_drill(tmp_path / "bench")
+    drill = (
+        'drill = { schedule = "daily 10:00", timezone = "Europe/Berlin", owners = ["U0CHEN"], second_person = true }\n'
+    )
+    bench = stage(drill).bench
+    chen, bob = window(bench, "U0CHEN", "light"), window(bench, "U0BOB", "dark")
+    start = chen.get_by_role("button", name=re.compile("^Start drill"))
+    start.wait_for(timeout=30_000)
+    picture(chen, "drill-due", tmp_path)
+    start.click()
+    chen.get_by_role("button", name="Start drill", exact=True).click()  # the question before it counts
+    bob.get_by_role("button", name=re.compile("^Agree to the drill")).click(timeout=60_000)
+    chen.get_by_text("Passed in").first.wait_for(timeout=90_000)
+    chen.get_by_role("button", name=re.compile("replies")).first.click()
+    chen.locator("#thread").get_by_text(re.compile("^Drill for production passed")).wait_for()
+    picture(chen, "drill-passed", tmp_path)
+    assert not bob.get_by_role("button", name=re.compile("^(Start|Agree|Skip)")).count(), "nothing is left to press"
 
 
 def test_two_people_roll_back_by_clicking(stage: Stage, window: Window, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def answered(answer: Event) -> str:
         case "drill_snoozed":
             return f":hourglass_flowing_sand: {by} put it off until {day(moment(answer.data['until']))}."
         case "drill_skipped":
-            return f":no_entry_sign: Skipped by {by}: {data(answer.data['reason'], 500)}"
+            return f":x: Skipped by {by}: {data(answer.data['reason'], 500)}"
         case "drill_started":
             return f":arrows_counterclockwise: Started by {by} at {at}; each step is in the thread."
         case "drill_due":
@@ -151,7 +151,7 @@ def drill_asks(event: Event, approvers: str, agreed: Event | None = None, *, ove
     told, on = event.data, data(event.data["target"], 60)
     names = listed([code(one, 80) for one in told["migrations"][:3]])
     plan = f"plan `{data(told['digest'], 64)[:12]}`"
-    rich = f":raised_hand: *The drill for {on} waits for a second person*, {approvers}: would you agree to undo {names} on the copy?"
+    rich = f":hourglass_flowing_sand: *The drill for {on} waits for a second person*, {approvers}: would you agree to undo {names} on the copy?"
     text = f"The drill for {on} waits for a second person until {utc(moment(told['until']))}. {on} is not touched."
     agree = button(
         "Agree to the drill", "drill.agree", value(event), f"Agree to the drill for {on}, on a copy", style="primary"
@@ -195,7 +195,8 @@ def passed(event: Event, now: Standing, started: Event | None) -> Message:
     following = now.told.data.get("next") if now.told else None
     nxt = f" The next one is due {moment(following):%a %-d %b}." if following else ""
     text = f"The drill for {on} passed in {took}{f', {against}' if against else ''}.{nxt}"
-    rich = f":white_check_mark: *Drill for {on} passed in {took}*{f' ({against})' if against else ''}\n{' · '.join(times(told['steps'], told['people']))}"
+    head = f":white_check_mark: *Drill for {on} passed in {took}*{f' ({against})' if against else ''}"
+    rich = "\n".join([head, *times(told["steps"], told["people"])])
     small = [
         waits(told["people"], started, now),
         f"{now.streak} in a row" if now.streak > 1 else "",
@@ -207,15 +208,20 @@ def passed(event: Event, now: Standing, started: Event | None) -> Message:
 
 
 def times(steps: Sequence[Json], people: Sequence[Json]) -> list[str]:
-    """The time of each step that took some, and that of people."""
+    """A line for each runbook with the steps that took some time, and one for people."""
     least = max((one["seconds"] for one in steps), default=0.0) / 100
-    told = [
-        f"{OF[one['kind']]}{NAMES.get(one['step'], one['step'])} {duration(one['seconds'])}"
-        for one in steps
-        if one["seconds"] > least
-    ]
+    lines = []
+    for kind, word in (("rollback", "Roll back"), ("reapply", "Re-apply"), ("restore", "Restore")):
+        mine = [one for one in steps if one["kind"] == kind]
+        each = [
+            f"{NAMES.get(one['step'], one['step'])} {duration(one['seconds'])}"
+            for one in mine
+            if one["seconds"] > least
+        ]
+        if mine:
+            lines.append(f"*{word}* {duration(sum(one['seconds'] for one in mine))}: {' · '.join(each)}")
     spent = sum(one["seconds"] for one in people)
-    return [*told, *([f"people {duration(spent)}"] if people else [])]
+    return [*lines, *([f"*People* {duration(spent)}"] if people else [])]
 
 
 def waits(people: Sequence[Json], started: Event | None, now: Standing) -> str:
