@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from core import config, layouts, pgtools, postgres, scratch_server, script
+from core import config, drills, layouts, pgtools, postgres, scratch_server, script
 from core.errors import Problem, Refused
 from core.first_settings import TO_FILL_IN
 from core.ledger import Ledger
@@ -57,6 +57,8 @@ def examine(settings: Settings) -> list[Finding]:
             found += look(f"{target.name}: client programs", lambda t=target: tools(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: application", lambda t=target: application(t))  # type: ignore[misc]
         found += look(f"{target.name}: services", lambda t=target: services(t))  # type: ignore[misc]
+        if target.drill:
+            found += look(f"{target.name}: drill", lambda t=target: drill(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: people", lambda t=target: people(t))  # type: ignore[misc]
     return found
 
@@ -124,6 +126,20 @@ def authenticators(settings: Settings) -> str:
             "E-TOTP", f"Nobody has an authenticator that counts, but {', '.join(wanted)} needs codes.", ENROLL
         )
     return f"authenticators that count: {count}"
+
+
+def drill(target: Target, settings: Settings) -> str:
+    """Is the way back practised? Raises Refused(E-EXPIRED) where a drill is overdue, E-LEDGER."""
+    trail = Ledger(settings.ledger)
+    try:
+        now, at = drills.standing(trail, target.name), trail.clock()
+    finally:
+        trail.close()
+    last = f"last drill: {drills.told_last(now, at)}"
+    if now.due and now.overdue(at):
+        hint = "Start it (`rollback drill start`), or skip it with a reason (`rollback drill skip`)."
+        raise Refused("E-EXPIRED", f"The drill of {drills.moment_of(now.due):%Y-%m-%d} is overdue; {last}.", hint)
+    return last
 
 
 def backup_folder(folder: Path) -> str:

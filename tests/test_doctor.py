@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from core import config, doctor, printing
+from core import config, doctor, drills, printing
 from core.doctor import AGAIN, CONNECT, Finding
 from core.errors import EXIT, Refused
 from core.ledger import Ledger
+from core.model import Person
 from core.settings import Settings
 from demo.app import sample
 from tests.test_first_settings import rollback
@@ -151,3 +152,20 @@ def test_the_bots_tokens_are_not_asked_for_where_a_bot_runs(tmp_path: Path) -> N
     tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
     text = 'database_url = "postgresql:///x"\napprovers = ["U0BOB"]\n'
     assert "the tokens are set" in doctor.slack(settings(tmp_path, text, **tokens))
+
+
+def test_a_drill_that_nobody_did_is_a_fault_until_somebody_answers_for_it(tmp_path: Path) -> None:
+    drill = 'drill = { schedule = "first monday 10:00" }\n'
+    made = settings(tmp_path, f'database_url = "postgresql:///x?host=/nowhere"\napprovals = 0\n{drill}')
+
+    def said() -> Finding:
+        return next(one for one in doctor.examine(made) if one.what == "production: drill")
+
+    assert (said().ok, said().text) == (True, "last drill: never")
+    ledger = Ledger(made.ledger)
+    ledger.append("drill_due", {"target": "production", "due": "2026-11-02T10:00:00.000Z", "again": False})
+    late = said()
+    assert not late.ok and "2026-11-02 is overdue" in late.text and "rollback drill start" in late.remedy
+    drills.Drills(ledger, lambda one, other: False).skip("production", Person("U0BOB", "Bob"), "release week")
+    ledger.close()
+    assert said().ok
