@@ -135,6 +135,9 @@ class Drilling:
         if word == "start":
             self.drills.start(target.name, person, key)
             return reply.tell(noted(f"The drill of {target.name} starts; the channel tells."))
+        if word == "stop":
+            self.drills.stop(target.name, person, key)
+            return reply.tell(noted(f"The drill of {target.name} ends; the channel tells."))
         if word == "snooze":
             self.drills.snooze(target.name, person, command.count or 1, key)
             return reply.tell(noted(f"The drill of {target.name} is put off."))

@@ -69,6 +69,8 @@ class Walk:
     seen: int = 0  # the newest event of the drill's own trail that was told
     asked: datetime | None = None
     doing: str = "copy"
+    stopped_by: str = ""  # who has stopped it
+    looked: float = 0.0  # when that was last looked after
     told: Callable[[Event], object] = lambda event: None  # called with what is written down
 
     @property
@@ -91,7 +93,9 @@ class Walk:
             with self.copy() as url:
                 self.play(url)
         except (Ended, Cancelled):
-            problem = Problem("E-STOPPED", "I was told to end in the middle of it.", "Start it again.")
+            who = self.stopped_by
+            told = f"{who} stopped it." if who else "I was told to end in the middle of it."
+            problem = Problem("E-STOPPED", told, "Start it again.")
         except Problem as found:
             problem = found
         except psycopg.Error as error:
@@ -102,6 +106,16 @@ class Walk:
             problem = Problem("E-BUG", f"Something broke on my side (ref {reference}).", "Look it up in my log.")
         sweep(self.settings, self.target, self.number)
         return self.end(round(time.monotonic() - started, 3), problem)
+
+    def over(self) -> bool:
+        """Is this process told to end, or has somebody stopped the drill?"""
+        if self.ending() or self.stopped_by:
+            return True
+        if time.monotonic() - self.looked > LOOK:  # asked for each block of a backup
+            self.looked = time.monotonic()
+            stop = drill_event(self.ledger, "drill_stopped", self.target.name, self.number)
+            self.stopped_by = (stop.actor.name if stop.actor else "somebody") if stop else ""
+        return bool(self.stopped_by)
 
     def end(self, seconds: float, problem: Problem | None) -> Event:
         """How it went, in the real trail."""
@@ -130,7 +144,7 @@ class Walk:
             found, settings = self.backup(identity)
             self.of = {"id": found.id, "taken_at": found.evidence["taken_at"], "fresh": found.id == self.name}
             self.begin("copy")
-            work = replace(kept.work_of(found, self.target, settings, self.name), cancelled=self.ending)
+            work = replace(kept.work_of(found, self.target, settings, self.name), cancelled=self.over)
             self.may_drill(work)
             began = time.monotonic()
             strategy = strategies.named(found.evidence["format"])
@@ -163,7 +177,7 @@ class Walk:
             identity,
             None,
         )
-        work = replace(kept.work_of(fresh, self.target, settings, self.name), cancelled=self.ending)
+        work = replace(kept.work_of(fresh, self.target, settings, self.name), cancelled=self.over)
         archive = dump.archive_of(work, self.name)
         archive.prepare()
         with dump.disk():
@@ -201,7 +215,7 @@ class Walk:
         ledger = Ledger(settings.ledger)
         desk = Desk(ledger, settings)
         engine = Engine(
-            RUNBOOKS, ledger, settings, Agreed(), draining=self.ending, cut=self.ending, confirm=lambda run: True,
+            RUNBOOKS, ledger, settings, Agreed(), draining=self.over, cut=self.over, confirm=lambda run: True,
             told=lambda run_id: self.hear(ledger, run_id),
         )  # fmt: skip
         try:
@@ -217,7 +231,7 @@ class Walk:
         """Raises Problem where it does not end as it should."""
         self.begin("identify")
         while run.is_open and run.state not in SETTLED:
-            if self.ending():
+            if self.over():
                 raise Ended
             run = engine.walk(run.id)
             self.hear(desk.ledger, run.id)
@@ -286,7 +300,7 @@ class Walk:
             if run.id != said:
                 said = run.id
                 self.say("drill_waits", {"for": run.id})
-            if self.ending():
+            if self.over():
                 raise Ended
             self.ledger.wait(self.ledger.head()[0], LOOK)
 

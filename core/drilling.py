@@ -37,6 +37,9 @@ def drill(shell: Shell, command: Command) -> int:
         return start(shell, target, desk)
     if word == "agree":
         raise Refused("E-SHELL-APPROVE", "A second person agrees to a drill in Slack.", "The button is in the channel.")
+    if word == "stop":
+        desk.stop(target.name, shell.person)
+        return shell.show([f"The drill of {target.name} ends."], {"stopped": target.name})
     if word == "snooze":
         event = desk.snooze(target.name, shell.person, command.count or 1)
         return shell.show([f"Put off until {event.data['until'][:10]}."], {"until": event.data["until"]})

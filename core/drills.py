@@ -80,8 +80,9 @@ def heard(now: Standing, event: Event) -> Standing:
         case "drill_passed":
             counts = now.due is not None or now.told is None
             return replace(now, due=None, snoozed=None, running=None, asks=None, last=event, streak=now.streak + counts)
-        case _:
-            return replace(now, running=None, asks=None, last=event, streak=0)
+        case _:  # a process that ended says nothing about the way back
+            streak = now.streak if event.data.get("code") == "E-STOPPED" else 0
+            return replace(now, running=None, asks=None, last=event, streak=streak)
 
 
 def moment_of(due: Event) -> datetime:
@@ -143,6 +144,18 @@ class Drills:
             if self.same(now.running.actor, who):
                 raise Refused("E-SELF", "You started this drill, so somebody else must agree.", "It goes on waiting.")
             return t.append(None, "drill_agreed", {"target": target, "drill": now.running.id}, who)
+
+        return self._decide(target, write, delivery)
+
+    def stop(self, target: str, who: Person, delivery: str = "") -> Event:
+        """The drill under way ends as failed, at its next look. Raises Refused(E-CLOSED)."""
+
+        def write(t: Transaction, now: Standing) -> Event:
+            if not now.running:
+                raise Refused(
+                    "E-CLOSED", f"No drill of *{target}* is under way.", "`drill status` tells how it stands."
+                )
+            return t.append(None, "drill_stopped", {"target": target, "drill": now.running.id}, who)
 
         return self._decide(target, write, delivery)
 

@@ -272,7 +272,7 @@ def _name(word: str, what: str) -> str:
 
 def _drill(command: Command, rest: list[str]) -> Command:
     word = rest[0].lower()
-    if word in ("start", "status", "agree") and len(rest) == 1:
+    if word in ("start", "status", "agree", "stop") and len(rest) == 1:
         return replace(command, args=(word,))
     if word == "skip" and len(rest) > 1:
         return replace(command, args=(word,), text=_text(" ".join(rest[1:])))

@@ -41,7 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "in the shell only: try every migration up, down and up again on a scratch server",
     ),
     "drill": (
-        "drill [start | status | agree | skip TEXT | snooze DAYS] [--on TARGET]",
+        "drill [start | status | agree | stop | skip TEXT | snooze DAYS] [--on TARGET]",
         "practise a rollback and both ways back on a copy",
     ),
     "audit": (

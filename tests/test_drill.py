@@ -161,6 +161,22 @@ def test_a_process_that_is_told_to_end_ends_the_drill_and_leaves_nothing(stand: 
     assert databases(stand) == before and not drill.abandoned(stand.settings)
 
 
+def test_a_person_stops_a_drill_that_is_under_way(stand: EngineStand) -> None:
+    stand.set(drill=replace(DRILL, second_person=True))
+    before, start = databases(stand), started(stand)
+    desk = drills.Drills(stand.ledger, stand.desk.same)
+    with ThreadPoolExecutor(1) as pool:
+        walk = pool.submit(walked, stand, start)
+        while not drills.standing(stand.ledger, "production").asks:
+            stand.ledger.wait(stand.ledger.head()[0], 1)
+        desk.stop("production", BOB)
+        end = walk.result(60)
+    assert (end.kind, end.data["code"], end.data["message"]) == ("drill_failed", "E-STOPPED", "Bob stopped it.")
+    assert databases(stand) == before and not drill.abandoned(stand.settings)
+    with pytest.raises(Refused, match="is under way"):
+        desk.stop("production", BOB)
+
+
 def test_a_role_that_may_not_end_sessions_is_named_before_anything_is_copied(stand: EngineStand) -> None:
     with psycopg.connect(stand.server.url(), autocommit=True) as conn:
         conn.execute("DROP ROLE IF EXISTS narrow")

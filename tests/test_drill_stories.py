@@ -74,6 +74,8 @@ def test_a_drill_is_started_and_finished_by_buttons(drilled: Callable[..., Play]
     )
     assert (play.applied(), play.tables()) == before and play.markers() == []
     play.left_clean()
+    play.types("audit verify")
+    assert "is not what" not in play.hears("that I posted")
     run = play.asks("latest")
     card = str(play.with_button(run, "rb.review").blocks)
     assert "Last drill: today" in card and "overdue" not in card

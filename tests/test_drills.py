@@ -123,6 +123,11 @@ def test_a_row_counts_periods_and_ends_with_one_that_went_by_or_failed(trail: Tr
     trail.due()
     trail.ends("drill_failed")
     assert trail.now.streak == 0 and trail.now.due, "what failed is still owed"
+    trail.ends("drill_passed")
+    start = trail.drills.start("production", ANA)
+    data = {"target": "production", "drill": start.id, "due": None, "seconds": 1.0, "code": "E-STOPPED"}
+    trail.ledger.append("drill_failed", data)
+    assert trail.now.streak == 1, "a process that ended in the middle says nothing about the way back"
 
 
 def test_a_day_without_an_answer_is_too_late(trail: Trail) -> None:

@@ -148,7 +148,7 @@ def test_what_makes_no_sense_in_a_broken_trail_does_not_hide_the_rest() -> None:
 
 def test_every_kind_of_event_is_called_something() -> None:
     told = {row[0].strip("`") for row in rows("docs/ledger.md", "## Kinds of events")}
-    apart = {"step_started", "step_done", "step_failed", *APART, "totp_enrolled", "totp_confirmed", "totp_removed"}
+    apart = {"step_started", "step_done", "step_failed", "drill_stopped", *APART, "totp_enrolled", "totp_confirmed", "totp_removed"}
     assert told - apart <= KINDS.keys()
     assert called(story.event(1, "a_new_kind", 0)) == "a new kind"
 

@@ -125,7 +125,7 @@ def drill_started(event: Event) -> Message:
 
 
 def drill_waits(event: Event) -> Message:
-    """A real run goes first."""
+    """A real run goes first. `/rollback drill stop` ends it."""
     run, on = data(event.data["for"], 20), data(event.data["target"], 60)
     rich = f":hourglass_flowing_sand: The drill waits: *{run}* on {on} goes first."
     return message(bare(rich), [section(rich), context(mark(event))], run="", event=event)
