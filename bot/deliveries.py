@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot import messages
 from bot.apart import APART
+from bot.apart_ready import READY
 from bot.context import context_of
 from bot.delivery import Delivery
 from bot.people import People
@@ -27,6 +28,7 @@ DECIDED = {
     "unapproved",
     "countdown_over",
 }
+TELLERS = APART | READY
 
 
 def deliveries(event: Event, run: Run | None, settings: Settings, people: People, ledger: Ledger) -> Iterator[Delivery]:
@@ -35,8 +37,8 @@ def deliveries(event: Event, run: Run | None, settings: Settings, people: People
         yield from authenticators(event, settings, people)
         return
     if run is None:
-        if event.kind in APART:
-            yield from APART[event.kind](event, settings.target(event.data["target"]), people, ledger)
+        if event.kind in TELLERS:
+            yield from TELLERS[event.kind](event, settings.target(event.data["target"]), people, ledger)
         return
     target = settings.target(run.target)
     if event.kind not in DECIDED and not messages.tells(event.kind):

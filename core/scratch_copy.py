@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from core import pgtools, postgres, scratch_extensions, scratch_server, trial
+from core.errors import Problem, StepFailed
 from core.pgtools import Tools
 from core.runbook import Work
 from core.scratch_server import Fit
+from core.settings import Settings, Target
 
 
 def target(work: Work) -> AbstractContextManager[postgres.Connection]:
@@ -32,6 +35,38 @@ def scratch(work: Work) -> Fit:
 def scratch_url(work: Work) -> str:
     """The address of the scratch server. Raises as `scratch`."""
     return scratch(work).scratch.url
+
+
+def own_name(kind: str, settings: Settings, target: Target) -> str:
+    """Instead of a run's id, in the names of scratch databases: of one kind of work on one target of one ledger."""
+    digest = hashlib.sha256(f"{settings.ledger.resolve()} {target.name}".encode()).hexdigest()
+    return f"{kind}-{digest[:8]}"
+
+
+def full(problem: Problem) -> StepFailed | None:
+    """The answer where the scratch server has no room for a proof (SQLSTATE 53100); None where it is something else."""
+    said = f" {problem.message} "
+    ours = problem.message.startswith(("The backup folder", "The backup could not be made", "I could not look"))
+    if ours or not (" 53100 " in said or "No space left on device" in said):
+        return None
+    return StepFailed(
+        "E-SCRATCH",
+        "The disk of the scratch server is full, so the proof could not be made. What was begun there is removed.",
+        "Make room there for one whole copy of the database, or point `scratch_url` to a server that has it. "
+        "Production was not changed.",
+    )
+
+
+def emptied(target: Target, name: str) -> None:
+    """Remove what a process that was killed has left of that name, which only one at a time may use. Raises StepFailed(E-SCRATCH).
+
+    A throw-away server has ended with that process.
+    """
+    if target.scratch_url:
+        url = target.scratch_url.get_secret_value()
+        with postgres.trouble("look for scratch databases"):
+            for database in postgres.leftovers(url, name):
+                postgres.drop(url, database)
 
 
 @contextmanager

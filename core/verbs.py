@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "drill [start | status | agree | stop | skip TEXT | snooze DAYS] [--on TARGET]",
         "practise a rollback and both ways back on a copy",
     ),
+    "backup": ("backup [--on TARGET]", "take a backup now, and prove that it can be put back"),
     "audit": (
         "audit [RUN | verify [--witness [FILE]] | export]",
         "the audit trail: look at it, verify its chain, export it (`--witness`: hold it against what was posted in Slack)",

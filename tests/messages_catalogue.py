@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import messages_drills as d
+import messages_ready as ready
 import messages_story as s
 import report_story
 
@@ -480,6 +481,7 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
     "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
+    **ready.MESSAGES,
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),

@@ -72,6 +72,7 @@ def undo(name: str, what: str = "from", only: bool = False) -> Request:
         ("drill start --on staging", Command("drill", target="staging", args=("start",))),
         ("drill skip release week", Command("drill", args=("skip",), text="release week")),
         ("drill snooze 3", Command("drill", args=("snooze",), count=3)),
+        ("backup --on staging", Command("backup", target="staging")),
         ("whoami", Command("whoami")),
         ("doctor", Command("doctor")),
         ("init db/migrations", Command("init", text="db/migrations")),

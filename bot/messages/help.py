@@ -21,6 +21,8 @@ _DECIDE = (
 )
 _LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `report RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
 
+_READY = "*Be ready*\n`/rollback backup`"
+
 VERBS = {
     "plan": ("plan <migration> | latest | to <migration>", "Shows the plan, only to you. Nothing is started."),
     "latest": ("latest", "Undoes the newest migration, after a second person has approved."),
@@ -44,6 +46,10 @@ VERBS = {
     "deny": ("deny RUN REASON", "Ends the run. Everyone in the channel sees the reason."),
     "withdraw": ("withdraw RUN", "Takes back what is yours: your request, or your approval until step 5 starts."),
     "stop": ("stop RUN", "Stops a run before it changes the target. `cancel` means the same."),
+    "backup": (
+        "backup [--on TARGET]",
+        "Takes a backup of everything now and proves that it can be put back. The channel hears how it ends.",
+    ),
     "audit": ("audit [RUN | verify]", "`verify` walks the whole chain of events and shows its head."),
     "totp": (
         "totp [status] | totp confirm WORD",
@@ -64,11 +70,11 @@ def help_(verb: str | None = None) -> Message:
         return message(f"{data(line)} — {bare(words)}", [rich, context("`/rollback help` lists all")])
     text = (
         "Rollback Bot help. /rollback 011_subscriptions undoes that migration and everything applied after it. "
-        "Also: latest, to, plan, status, history, show, report, migrations, approve, deny, withdraw, stop, audit verify, whoami. "
+        "Also: latest, to, plan, status, history, show, report, migrations, backup, approve, deny, withdraw, stop, audit verify, whoami. "
         "A second person always approves."
     )
     small = context(
         "Commands do not work inside threads; the shortcut *Plan a rollback for this* in a message's menu does",
         "The shell knows the same words: `rollback 011_subscriptions`",
     )
-    return message(text, [section(_UNDO), section(_DECIDE), section(_LOOK), small])
+    return message(text, [section(_UNDO), section(_DECIDE), section(_LOOK), section(_READY), small])

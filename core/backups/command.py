@@ -43,12 +43,16 @@ class Command(Scoped):
         note = [f"no restore point was named: {why}"] if why else []
         return {"name": name, "restore_point": point, "notes": note}
 
-    @contextmanager
-    def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
+    def verified(self, work: Work) -> None:
+        """By the team's program, where one is named. Raises StepFailed(E-BACKUP), Cancelled."""
         chosen, told = work.target.backup, {"RB_RUN": work.run.id, "RB_BACKUP": work.run.evidence["backup"]["name"]}
         if chosen.verify:
             work.meter.doing("your program verifies its backup")
             programs.run(work.target, chosen.verify, told, chosen.timeout.total_seconds(), work.cancelled)
+
+    @contextmanager
+    def proven(self, work: Work, archive: Archive) -> Iterator[Copy]:
+        self.verified(work)
         with super().proven(work, archive) as copy:
             yield copy
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from core.backups import strategies
 from core.backups.dump import Archive, ours
 from core.errors import Refused
 from core.fold import moment
 from core.ledger import Ledger, now
-from core.model import Json, Person, Request, Run, State
+from core.model import Event, Json, Person, Request, Run, State
 from core.runbook import Work
 from core.settings import Settings, Target
 
@@ -42,19 +45,46 @@ def newest(ledger: Ledger, settings: Settings, target: Target, proven: bool = Fa
 
     Whether its files are unharmed is found when it is put back. None where there is none. Raises OSError, Refused(E-LEDGER).
     """
-    found = [one for one in all_kept(ledger, settings, target) if one.proven_at or not proven]
-    return max(found, key=lambda one: one.taken_at, default=None)
+    there = (one for one in all_known(ledger, settings, target) if whole(one, settings))
+    return next((one for one in there if one.proven_at or not proven), None)
 
 
-def all_kept(ledger: Ledger, settings: Settings, target: Target) -> list[Kept]:
-    """Every backup of everything of a target. Raises OSError, Refused(E-LEDGER)."""
+def last_proven(ledger: Ledger, settings: Settings, target: Target) -> Kept | None:
+    """The same of those that were proven, and of those that the team's own programs have taken and verified."""
+    known = (one for one in all_known(ledger, settings, target) if one.proven_at)
+    return next((one for one in known if elsewhere(one) or whole(one, settings)), None)
+
+
+def all_known(ledger: Ledger, settings: Settings, target: Target) -> Iterator[Kept]:
+    """Every backup of a target that is still there, or is not ours to keep; the newest first, and read only as far as asked.
+
+    Raises OSError, Refused(E-LEDGER).
+    """
     folder = settings.backup_dir
-    if not folder.is_dir():
-        return []
-    names = {name for path, name in ours(folder) if path.name == f"{name}.json"}
-    runs = [run for name in sorted(names) if name.startswith("RB-") for run in ledger.runs("id = ?", (name,))]
-    found = [of_run(ledger, run) for run in runs if run.target == target.name and "backup" in run.evidence]
-    return [one for one in (*found, *by_themselves(ledger, target, names)) if whole(one, settings)]
+    names = {name for path, name in ours(folder) if path.name == f"{name}.json"} if folder.is_dir() else set()
+    events = ledger.apart(["backup_taken", "backup_proven"], target.name)
+    proofs = {event.data["backup"]: event.at for event in events if event.kind == "backup_proven"}
+    alone = {
+        one.id: one for one in map(partial(by_itself, proofs), events) if one and (one.id in names or elsewhere(one))
+    }
+    found = [(one.evidence["taken_at"], name) for name, one in alone.items()]
+    found += [(at, run) for run, at in of_runs(ledger, target, names)]
+    for _, name in sorted(found, reverse=True):
+        if name in alone:
+            yield alone[name]
+        elif (
+            "backup" in (run := ledger.run(name)).evidence
+        ):  # else its plan has changed, and the backup was not taken again
+            yield of_run(ledger, run)
+
+
+def of_runs(ledger: Ledger, target: Target, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of `names` that are runs of this target and have taken a backup, each with the moment whose data it holds."""
+    query = """
+        SELECT e.run, max(json_extract(e.data, '$.evidence.taken_at')) FROM events e JOIN rollbacks r ON r.id = e.run
+         WHERE r.target = ? AND e.kind = 'step_done' AND json_extract(e.data, '$.step') = 'backup'
+           AND e.run IN (SELECT value FROM json_each(?)) GROUP BY 1"""
+    return [(run, at) for run, at in ledger.look(query, target.name, json.dumps(sorted(names)))]
 
 
 def of_run(ledger: Ledger, run: Run) -> Kept:
@@ -64,17 +94,17 @@ def of_run(ledger: Ledger, run: Run) -> Kept:
     return Kept(run.id, run.target, run.evidence["backup"], run.evidence["identify"]["database"], at)
 
 
-def by_themselves(ledger: Ledger, target: Target, names: set[str]) -> list[Kept]:
-    """Those of `names` that belong to no run, and were taken of this target."""
-    if not any(name.startswith("BK-") for name in names):
-        return []
-    where = "run IS NULL AND kind IN ('backup_taken', 'backup_proven') AND json_extract(data, '$.target') = ?"
-    events = [event for event in ledger.told(where, [target.name]) if event.data["backup"] in names]
-    proofs = {event.data["backup"]: event.at for event in events if event.kind == "backup_proven"}
-    return [
-        Kept(data["backup"], target.name, data["evidence"], data["database"], proofs.get(data["backup"]))
-        for data in (event.data for event in events if event.kind == "backup_taken")
-    ]
+def by_itself(proofs: Mapping[str, datetime], event: Event) -> Kept | None:
+    """The backup of an event `backup_taken`."""
+    data = event.data
+    if event.kind != "backup_taken":
+        return None
+    return Kept(data["backup"], data["target"], data["evidence"], data["database"], proofs.get(data["backup"]))
+
+
+def elsewhere(kept: Kept) -> bool:
+    """Is it one that the team's own programs have taken? Then everything lies with these."""
+    return bool(kept.evidence["format"] == "command")
 
 
 def whole(kept: Kept, settings: Settings) -> bool:
