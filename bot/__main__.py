@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,12 @@ from slack_bolt.error import BoltError
 from bot.announcer import Announcer
 from bot.app import build_app
 from bot.client import client_of, name_of, passing
-from bot.clock import scheduler
+from bot.clock import guarded, scheduler
 from bot.drain import PROOFS, Drain
 from bot.driller import Driller
 from bot.home import Homes
 from bot.http import HttpDoor
+from bot.nightly import Nightly
 from bot.pace import Pace
 from bot.people import AWAY, People
 from bot.questions import healthy, may_approve, read_back
@@ -102,6 +105,7 @@ class Bot:
         self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
         self.slow = ThreadPoolExecutor(2, "slow")  # drills and the like: they keep neither waiting
         self.driller = Driller(self.ledger, settings, self.slow, self.vitals.ending.is_set)
+        self.nightly = Nightly(self.ledger, settings, self.slow, self.vitals.ending.is_set)
         self.watchdog: Watchdog | None = None
         pace = Pace(settings.slack.post_every.total_seconds())
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
@@ -120,6 +124,8 @@ class Bot:
         parts = {"announcer": self.announcer.run, "worker": self.worker.run}
         self.vitals.expect("main", "clock", *parts)
         clock = scheduler(self.desk, self.people, self.beat, self.unheard, self.driller.look)
+        turn, first = guarded(self.nightly.turn), datetime.now(UTC)
+        clock.add_job(turn, "interval", minutes=1, id="nightly", next_run_time=first)
         threads = [
             threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
             for name, loop in parts.items()
@@ -215,12 +221,15 @@ class Bot:
             return None
         from bot.metrics import Metrics  # takes a tenth of a second, and many go without
         from bot.port import Port
+        from bot.ready_metrics import readiness
 
         def socket() -> tuple[bool, float] | None:
             return (self.watchdog.connected(), self.watchdog.age) if self.watchdog else None
 
         try:
-            port = Port(address, self.vitals, self.ledger, self.slack_fault, Metrics(self.ledger, self.vitals, socket))
+            more = partial(readiness, self.ledger, self.settings)
+            metrics = Metrics(self.ledger, self.vitals, socket, more)
+            port = Port(address, self.vitals, self.ledger, self.slack_fault, metrics)
         except OSError as error:
             why = os.strerror(error.errno).lower() if error.errno else "it is unknown"
             raise Refused(

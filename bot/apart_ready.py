@@ -23,8 +23,21 @@ def backup_over(event: Event, target: Target, people: People, ledger: Ledger) ->
         yield Delivery("backup", message, channel=channel, user=None if channel else event.actor.id)
 
 
+def backup_old(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
+    """The alarm."""
+    yield Delivery("backup", messages.backup_old(event), channel=home(target, people))
+
+
+def readiness(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
+    """Only what has changed."""
+    if event.data["changed"]:
+        yield Delivery("readiness", messages.readiness_changed(event), channel=home(target, people))
+
+
 READY: dict[str, Teller] = {
     "backup_proven": backup_over,
     "backup_failed": backup_over,
+    "backup_old": backup_old,
+    "readiness": readiness,
 }
 """By kind of event."""

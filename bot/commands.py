@@ -18,10 +18,10 @@ from bot.glass import Glass
 from bot.guard import run_of, who
 from bot.home import allowed
 from bot.people import People
+from bot.preparing import Preparing
 from bot.reply import Reply
 from bot.witness import Reader
 from core import doctor, glass, grammar, hold, survey
-from core.backups import taking
 from core.desk import Desk
 from core.errors import Refused
 from core.grammar import Command, asked
@@ -37,6 +37,8 @@ class Commands:
         self.settings, self.ledger = desk.settings, desk.ledger
         self.glass, self.asking = Glass(decisions), Asking(decisions)
         self.do_request, self.drilling = self.asking.typed, Drilling(decisions)
+        preparing = Preparing(desk, people, decisions.engine, self.looking)
+        self.do_backup, self.do_readiness = preparing.backup, preparing.readiness
 
     def handle(self, body: Json, reply: Reply) -> BoltResponse:
         """The listener of the command."""
@@ -71,17 +73,6 @@ class Commands:
             return messages.migrations(rows, target.name, self.ledger.clock())
 
         return self.looking(work, reply, f"Looking at {target.name}.")
-
-    def do_backup(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
-        target = self.settings.target(command.target)
-        self.people.may_ask(person, target)
-
-        def work() -> messages.Message:
-            ending = self.decisions.engine.draining
-            made = taking.take(self.ledger, self.settings, target, person, ending=ending)
-            return noted(f"{made.kept.id} is there. The channel says more.")
-
-        return self.looking(work, reply, f"Taking a backup of {target.name}. The channel hears how it ends.")
 
     def do_doctor(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         return self.looking(self.examined, reply, "Checking the set-up.")

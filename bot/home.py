@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,10 +18,11 @@ from bot import messages
 from bot.client import name_of, passing
 from bot.clock import next_drill
 from bot.people import AWAY, People
-from core import drills, glass, survey
+from core import board, drills, glass, survey
 from core.desk import Desk
 from core.errors import Problem, Refused
 from core.model import Json, Person, Run, State
+from core.settings import Target
 
 log = structlog.get_logger()
 APART = 3.0  # seconds between two looks at what has changed
@@ -129,6 +131,7 @@ class Homes:
             alone=[one.name for one in targets if allowed(partial(people.may_break, person, one))],
             held=survey.held(desk.ledger),
             drills=[self._drill(one.name) for one in targets if one.drill],
+            ready=[line for one in targets if (line := self._ready(one))],
             targets=self._targets[2],
             checked=self._targets[1],
             health=self.health(),
@@ -140,6 +143,14 @@ class Homes:
         """Can this person decide on it, and has not yet?"""
         mine = [run.requester, *(approval.person for approval in run.approvals)]
         return run.target in approve and not any(self.desk.same(one, person) for one in mine)
+
+    def _ready(self, target: Target) -> str:
+        """What could be undone there; empty where nobody has looked and no backup was proven."""
+        ledger, aged = self.desk.ledger, None
+        with suppress(OSError):  # the backup folder cannot be read
+            aged = board.newest_proven(ledger, self.desk.settings, target)
+        now = board.board(ledger, target.name)
+        return messages.readiness_line(target.name, now, aged, ledger.clock()) if now or aged else ""
 
     def _drill(self, name: str) -> messages.DrillNow:
         drill, ledger = self.desk.settings.target(name).drill, self.desk.ledger

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -61,8 +61,15 @@ class Told:
 class Metrics(Collector):
     """One registry of our own. `silence` is the age of Slack's last frame and whether it is connected; None over HTTP."""
 
-    def __init__(self, ledger: Ledger, vitals: Vitals, socket: Callable[[], tuple[bool, float] | None]) -> None:
-        self.ledger, self.vitals, self.socket = ledger, vitals, socket
+    def __init__(
+        self,
+        ledger: Ledger,
+        vitals: Vitals,
+        socket: Callable[[], tuple[bool, float] | None],
+        more: Callable[[], Iterable[Metric]] = tuple,
+    ) -> None:
+        """`more`: what else the ledger says; raises Refused(E-LEDGER)."""
+        self.ledger, self.vitals, self.socket, self.more = ledger, vitals, socket, more
         self.told = Told()
         self._guard = threading.Lock()
         self.registry = CollectorRegistry()
@@ -100,7 +107,7 @@ class Metrics(Collector):
         ended = CounterMetricFamily("rollback_ended", "Runs that came to an end", labels=["target", "kind", "outcome"])
         for key, count in self.told.ended.items():
             ended.add_metric(list(key), count)
-        yield from (runs, ended, self.steps(), *self.waiting())
+        yield from (runs, ended, self.steps(), *self.waiting(), *self.more())
         ((untold, oldest),) = self.ledger.look(UNTOLD)
         yield gauge("rollback_announcer_lag_events", "Events that Slack was not told yet", untold)
         yield gauge("rollback_announcer_lag_seconds", "Age of the oldest of them", self.age(oldest))

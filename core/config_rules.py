@@ -25,6 +25,7 @@ OF_KIND = {
 BACKUP_OF_KIND = {
     "format": ("dump",),
     "jobs": ("dump",),
+    "alarm": ("dump", "command"),
     "verified": ("scoped",),
     "max_age": ("scoped",),
     **dict.fromkeys(("take", "verify", "restore_point", "timeout"), ("command",)),

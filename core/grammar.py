@@ -34,6 +34,7 @@ FLAGS: dict[str, frozenset[str]] = {
     "migrations": frozenset({"on"}),
     "check": frozenset({"on"}),
     "backup": frozenset({"on"}),
+    "readiness": frozenset({"on"}),
     "drill": frozenset({"on"}),
     "reapply": frozenset({"reason"}),
     "restore": frozenset({"reason", "drop-old"}),
@@ -51,7 +52,7 @@ class Command:
     """One line, understood. `verb` is a key of VERBS, or `form` for an empty line.
 
     `text` is the text of deny, withdraw and `drill skip`, and the word of `totp confirm`; `args` the word after audit,
-    drill, totp and help, `drop-old` of restore and `html` of report; `count` the
+    readiness, drill, totp and help, `drop-old` of restore and `html` of report; `count` the
     number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
     `audit verify --witness`, empty where Slack is to be read; `out` the file that `report` writes.
     """
@@ -223,13 +224,15 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         raise _usage(f"`{verb}` takes no {_shown(rest[-1])}.", f"It is typed: `{VERBS[verb][0]}`.")
     if command.witness is not None and [word.lower() for word in rest] not in ([], ["verify"]):
         raise _usage("`--witness` goes with `audit verify`.", "It is typed: `audit verify --witness [FILE]`.")
+    if verb == "readiness" and rest and rest[0].lower() != "now":
+        raise _usage(f"`readiness` takes no {_shown(rest[0])}.", f"It is typed: `{VERBS['readiness'][0]}`.")
     if verb == "init" and rest:
         return replace(command, text=rest[0])
     if not rest:
         return command
     if verb == "history":
         return replace(command, count=_number(rest[0], 1, 20))
-    if verb in ("help", "completion") or (verb == "audit" and rest[0].lower() in ("verify", "export")):
+    if verb in ("help", "completion", "readiness") or (verb == "audit" and rest[0].lower() in ("verify", "export")):
         word = "stop" if rest[0].lower() == "cancel" else rest[0].lower()
         if verb == "help" and word not in VERBS:
             raise _unknown_verb(rest[0])

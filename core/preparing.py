@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from core import board, printed_board
 from core.backups import taking
 from core.grammar import Command
 from core.logs import set_up
 from core.model import Person
 from core.quantities import duration
+from core.readiness_words import BAD
 from core.screen import err
 from core.shell import Shell
 from core.watched import Onlooker
@@ -19,6 +21,23 @@ def backup(shell: Shell, command: Command) -> int:
     made = taking.take(shell.ledger, shell.settings, target, account(shell), Onlooker(err()))
     line = f"{made.kept.id} is a backup of {target.name}, taken and proven in {duration(made.seconds)}."
     return shell.show([line], {"backup": made.told()})
+
+
+def readiness(shell: Shell, command: Command) -> int:
+    """The board of what could be undone; `now`: look first, and write it down. 3 where a migration has no working way back."""
+    target = shell.settings.target(command.target)
+    if "now" in command.args:
+        from core import readiness as looking
+
+        set_up(shell.settings)
+        found = looking.look(shell.ledger, shell.settings, target, None, Onlooker(err()))
+        board.keep(shell.ledger, target.name, found, account(shell))
+    now = board.board(shell.ledger, target.name)
+    aged = board.newest_proven(shell.ledger, shell.settings, target)
+    bad = any(one["state"] in BAD for one in now.found.get("migrations", ())) if now else False
+    told = {"target": target.name, **(now.found if now else {}), "at": now.at if now else None}
+    told |= {"trouble": now.trouble if now else "", "newest_proven_backup": vars(aged) if aged else None}
+    return shell.show(printed_board.board(target.name, now, aged), {"readiness": told}, 3 if bad else 0)
 
 
 def account(shell: Shell) -> Person:

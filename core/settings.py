@@ -60,6 +60,15 @@ class Drill:
 
 
 @dataclass(frozen=True)
+class Readiness:
+    """The nightly look at what could be undone. Off without this table."""
+
+    last: int = put(values.whole(1, 20), "how many of the newest migrations are looked at each night", 3)
+    schedule: str = put(values.SCHEDULE, "when, written as that of a drill", "daily 03:00")
+    timezone: str = put(values.TIMEZONE, "whose clock the schedule means", "UTC")
+
+
+@dataclass(frozen=True)
 class BreakGlass:
     """Who may start a run without a second person, and after how long. Off where nobody is named."""
 
@@ -140,6 +149,10 @@ class Backup:
         values.SWITCH, "kind `command`: name a restore point after it, where the server archives its log", True
     )
     timeout: timedelta = put(values.lasting(DAY * 7), "kind `command`: longest run of a program", timedelta(hours=1))
+    alarm: timedelta | None = put(
+        values.lasting(DAY * 366),
+        "kinds `dump` and `command`: the channel is told once the newest proven backup is older: [readiness.md](readiness.md#the-age-of-the-backup)",
+    )
 
     @property
     def name(self) -> str:
@@ -263,6 +276,7 @@ class Target:
     encrypt: Encrypt | None = field(default=None, metadata={"table": Encrypt})
     services: Services = field(default_factory=Services, metadata={"table": Services})
     drill: Drill | None = field(default=None, metadata={"table": Drill})
+    readiness: Readiness | None = field(default=None, metadata={"table": Readiness})
     break_glass: BreakGlass = field(default_factory=BreakGlass, metadata={"table": BreakGlass})
 
     @property

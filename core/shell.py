@@ -27,7 +27,7 @@ CODES = {State.DONE: 0, State.DENIED: 4, State.EXPIRED: 4, State.WITHDRAWN: 4, S
 CODES |= {State.NEEDS_A_PERSON: 7, State.INTERRUPTED: 7, State.STOPPED: 1, State.REFUSED: 3}
 LOOKING = ("plan", "migrations", "status", "history", "show", "report", "audit", "doctor", "whoami")
 ASKING = ("request", "reapply", "restore", "release", "withdraw", "stop", "resume", "verify", "keep")
-PREPARING = ("backup",)
+PREPARING = ("backup", "readiness")
 DECIDING = ("approve", "deny", "break-glass", "totp")
 
 

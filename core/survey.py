@@ -16,15 +16,27 @@ PREVIEW = "RB-PLAN"
 """Stands for a run that does not exist: no run id has these symbols."""
 
 
-def preview(request: Request, target: Target, settings: Settings, who: Person, now: datetime) -> Run:
-    """Identify and rehearse, and write nothing down. Raises Refused, StepFailed."""
+def preview(
+    request: Request,
+    target: Target,
+    settings: Settings,
+    who: Person,
+    now: datetime,
+    like: Work | None = None,
+) -> Run:
+    """Identify and rehearse, and write nothing down. `like`: work whose run's id, meter and end are taken over.
+
+    Raises Refused, StepFailed; Cancelled where `like` was.
+    """
     from core.steps.identify import identify
     from core.steps.rehearse import rehearse
 
-    run = Run(PREVIEW, 1, State.PLANNING, target.name, request, who, now, needed=target.approvals)
+    run = Run(
+        like.run.id if like else PREVIEW, 1, State.PLANNING, target.name, request, who, now, needed=target.approvals
+    )
     for name, step in (("identify", identify), ("rehearse", rehearse)):
         started = datetime.now(now.tzinfo)
-        evidence = step(Work(run, target, settings))
+        evidence = step(replace(like, run=run) if like else Work(run, target, settings))
         evidence.setdefault("seconds", round((datetime.now(now.tzinfo) - started).total_seconds(), 3))
         run = replace(run, evidence={**run.evidence, name: evidence})
     return replace(run, digest=run.evidence["rehearse"]["digest"])

@@ -481,7 +481,6 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
     "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
-    **ready.MESSAGES,
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),
@@ -597,6 +596,7 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
             health=["Backup disk 61 % free", "Socket connected"],
         )
     ),
+    "home_ready": lambda: m.home(m.Tab(s.NOON, ready=ready.HOME)),
     "home_empty": lambda: m.home(m.Tab(s.NOON)),
 }
 
@@ -606,7 +606,7 @@ def messages() -> dict[str, Any]:
     made: dict[str, Any] = {name: m.card(run, ctx) for name, (run, ctx) in CARDS.items()}
     made |= {name: m.thread(run, event, s.CTX) for name, (run, event) in THREAD.items() if event}
     made |= {name: m.broadcast(run, event, s.CTX) for name, (run, event) in CALLS.items() if event}
-    return made | {name: make() for name, make in (ANSWERS | d.MESSAGES).items()}
+    return made | {name: make() for name, make in (ANSWERS | d.MESSAGES | ready.MESSAGES).items()}
 
 
 def views() -> dict[str, Any]:

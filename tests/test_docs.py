@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from docs_reading import CODE, EVERY, LINK, PATHS, ROOT, TEXT, anchors, blocks, rows
 
 from bot.metrics import Metrics
+from bot.ready_metrics import readiness
 from bot.vitals import Vitals
 from core import ledger
 from core.check import VERDICTS
@@ -134,7 +136,8 @@ def test_every_kind_of_event_in_the_source_is_described_and_no_other() -> None:
 
 def test_every_metric_is_described_and_no_other(tmp_path: Path) -> None:
     trail = ledger.Ledger(tmp_path / "ledger.db")
-    page = Metrics(trail, Vitals(), lambda: (True, 0.0)).text().decode()
+    more = partial(readiness, trail, Settings())
+    page = Metrics(trail, Vitals(), lambda: (True, 0.0), more).text().decode()
     trail.close()
     made = set(re.findall(r"^# TYPE (rollback_\w+)", page, re.MULTILINE))
     assert set(re.findall(r"^\| `(rollback_\w+)", TEXT["docs/operating.md"], re.MULTILINE)) == made

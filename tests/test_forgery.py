@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import messages_catalogue as catalogue
+import messages_ready as ready
 import messages_story as story
 import pytest
 import report_story
@@ -70,6 +71,7 @@ def payloads(run: Run) -> Iterator[tuple[str, Any]]:
             story.event(1, "drill_due", 0, target=run.reason, period=run.reason, owner=run.reason, last=run.reason)
         ),
     )
+    yield from ready.worst(run.reason).items()
     yield "audit", m.audit(7, "3" * 64, broken=run.reason)
     yield "audit, whole", m.audit(7, "3" * 64, last=(run.reason, "3" * 64, run.reason))
 

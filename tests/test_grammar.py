@@ -73,6 +73,8 @@ def undo(name: str, what: str = "from", only: bool = False) -> Request:
         ("drill skip release week", Command("drill", args=("skip",), text="release week")),
         ("drill snooze 3", Command("drill", args=("snooze",), count=3)),
         ("backup --on staging", Command("backup", target="staging")),
+        ("readiness", Command("readiness")),
+        ("readiness now --on staging", Command("readiness", target="staging", args=("now",))),
         ("whoami", Command("whoami")),
         ("doctor", Command("doctor")),
         ("init db/migrations", Command("init", text="db/migrations")),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import messages_catalogue as catalogue
+import messages_ready as ready
 import messages_story as story
 import messages_worst as worst
 import pytest
@@ -295,4 +296,4 @@ def test_lists_to_choose_from_and_what_is_told_of_people_fit(of: str) -> None:
     told |= {"confirm": m.confirm_yours(story.event(1, "totp_enrolled", 0, who, **yours))}
     there = Refused("E-CHANNEL", words, words)
     told |= {"elsewhere": m.elsewhere(there, "plan-" + "0" * 12, words), "help": m.help_(words)}
-    assert wrong(told) == {}
+    assert wrong(told | ready.worst(words)) == {}

@@ -38,7 +38,7 @@ from bot.messages.full_plan import full_plan, page_of, pages
 from bot.messages.glass import broken, counts, direct_broken
 from bot.messages.help import help_
 from bot.messages.home import DrillNow, Tab, answer, home
-from bot.messages.readiness import backup_over
+from bot.messages.readiness import backup_old, backup_over, board, readiness_changed, readiness_line
 from bot.messages.refusals import refusal
 from bot.messages.report import report
 from bot.messages.second_factor import authenticator, confirm_yours, tried
@@ -68,7 +68,9 @@ __all__ = [
     "answer",
     "audit",
     "authenticator",
+    "backup_old",
     "backup_over",
+    "board",
     "break_glass_form",
     "broadcast",
     "broken",
@@ -105,6 +107,8 @@ __all__ = [
     "pages",
     "plan_private",
     "planning",
+    "readiness_changed",
+    "readiness_line",
     "reapply_form",
     "reason",
     "refusal",

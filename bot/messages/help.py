@@ -21,7 +21,7 @@ _DECIDE = (
 )
 _LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `report RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
 
-_READY = "*Be ready*\n`/rollback backup`"
+_READY = "*Be ready*\n`/rollback backup` · `readiness` · `readiness now`"
 
 VERBS = {
     "plan": ("plan <migration> | latest | to <migration>", "Shows the plan, only to you. Nothing is started."),
@@ -50,6 +50,10 @@ VERBS = {
         "backup [--on TARGET]",
         "Takes a backup of everything now and proves that it can be put back. The channel hears how it ends.",
     ),
+    "readiness": (
+        "readiness [now] [--on TARGET]",
+        "Could the newest migrations be undone now? `now` tries it on a restored copy; the target is only read.",
+    ),
     "audit": ("audit [RUN | verify]", "`verify` walks the whole chain of events and shows its head."),
     "totp": (
         "totp [status] | totp confirm WORD",
@@ -70,7 +74,7 @@ def help_(verb: str | None = None) -> Message:
         return message(f"{data(line)} — {bare(words)}", [rich, context("`/rollback help` lists all")])
     text = (
         "Rollback Bot help. /rollback 011_subscriptions undoes that migration and everything applied after it. "
-        "Also: latest, to, plan, status, history, show, report, migrations, backup, approve, deny, withdraw, stop, audit verify, whoami. "
+        "Also: latest, to, plan, status, history, show, report, migrations, backup, readiness, approve, deny, withdraw, stop, audit verify, whoami. "
         "A second person always approves."
     )
     small = context(

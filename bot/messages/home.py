@@ -33,7 +33,7 @@ class Tab:
     `links`: run id to the card's permalink. `owed`: runs whose review is owed; those of `own` (their ids) somebody else
     must close. `held`: by target, rollbacks whose migrations nobody has released. `ask`, `approve`, `alone`: names of
     the targets on which this person may ask, approve, and break the glass. `targets` with `checked`: the newest
-    migration of each, and when it was asked. `health`: sentences about the bot itself.
+    migration of each, and when it was asked. `ready`: a line for each target of which it is known what could be undone. `health`: sentences about the bot itself.
     """
 
     now: datetime
@@ -48,6 +48,7 @@ class Tab:
     links: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, Sequence[Run]] = field(default_factory=dict)
     drills: Sequence[DrillNow] = ()
+    ready: Sequence[str] = ()
     targets: Sequence[TargetNow] = ()
     checked: datetime | None = None
     health: Sequence[str] = ()
@@ -72,6 +73,7 @@ def home(tab: Tab) -> Json:
             if tab.drills
             else []
         ),
+        *([_list("*Ready to undo*", tab.ready, rest="`/rollback readiness`")] if tab.ready else []),
         _list("*Last runs*", [_last_row(run) for run in tab.last] or ["None yet."], rest="`/rollback history`"),
         actions("home:actions", *_buttons(bool(tab.ask))),
         context(_rights(tab), "Times are in your time zone"),

@@ -1,0 +1,110 @@
+"""The board of what could be undone, as the ledger keeps it; and how old the last proven backup is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.errors import Problem
+from core.ledger import Ledger, Transaction
+from core.model import Event, Json, Person
+from core.readiness_words import changed
+from core.settings import Settings, Target
+
+
+@dataclass(frozen=True)
+class Board:
+    """The last time that somebody looked. `found`: the event's data; `trouble`: why it could not be looked at since then."""
+
+    found: Json
+    at: datetime
+    trouble: str = ""
+
+
+def board(ledger: Ledger, target: str) -> Board | None:
+    """The newest of a target; None where nobody has looked yet, or nobody could."""
+    events = ledger.apart(["readiness", "readiness_failed"], target)
+    newest = next((event for event in events if event.kind == "readiness"), None)
+    trouble = str(events[0].data["message"]) if events and events[0].kind == "readiness_failed" else ""
+    if newest is None:
+        return Board({}, events[0].at, trouble) if events else None
+    return Board(newest.data, newest.at, trouble)
+
+
+def keep(
+    ledger: Ledger,
+    target: str,
+    found: Json,
+    who: Person | None = None,
+    period: str = "",
+    applied: Collection[str] | None = None,
+) -> Event | None:
+    """Write a board down, with what is to be told of it. `found`: of `readiness.look`.
+
+    `period`: the night that it is for, which counts once; None is returned where somebody was first. `applied`: the names of all
+    applied migrations, where only some were looked at: what was found of the others before still stands.
+    """
+    with ledger.transaction() as t:
+        before = last(t, target)
+        if applied is not None:
+            mine, earlier = {one["name"] for one in found["migrations"]}, before["migrations"] if before else []
+            left = [one for one in earlier if one["name"] in applied and one["name"] not in mine]
+            both = [*found["migrations"], *left]
+            found = {**found, "migrations": both[: max(len(mine), len(earlier))]}
+        if period and not t.claim(f"readiness {target}", period):
+            return None
+        return t.append(None, "readiness", {**found, "changed": changed(before, found)}, who)
+
+
+def failed(ledger: Ledger, target: str, problem: Problem, who: Person | None = None, period: str = "") -> None:
+    """Nobody could look: said on the board, the last one stays."""
+    with ledger.transaction() as t:
+        if not period or t.claim(f"readiness {target}", period):
+            told = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+            t.append(None, "readiness_failed", {"target": target, **told}, who)
+
+
+def last(t: Transaction, target: str) -> Json | None:
+    """The newest board, as of this transaction."""
+    where = "run IS NULL AND kind = 'readiness' AND json_extract(data, '$.target') = ?"
+    found = t.told(where, [target])
+    return found[0].data if found else None
+
+
+@dataclass(frozen=True)
+class Aged:
+    """The last proven backup of a target, and the age of its data."""
+
+    id: str
+    taken_at: datetime
+    age: timedelta
+
+
+def newest_proven(ledger: Ledger, settings: Settings, target: Target) -> Aged | None:
+    """None where none is kept. Raises OSError, Refused(E-LEDGER)."""
+    from core.backups import kept
+
+    found = kept.last_proven(ledger, settings, target)
+    return Aged(found.id, found.taken_at, max(ledger.clock() - found.taken_at, timedelta())) if found else None
+
+
+def alarm(ledger: Ledger, settings: Settings, target: Target) -> None:
+    """Write down that the newest proven backup is older than it may be: once for each, also where there are two bots.
+
+    Raises OSError, Refused(E-LEDGER).
+    """
+    limit = target.backup.alarm
+    if limit is None or not ledger.passing.settled():
+        return
+    newest = newest_proven(ledger, settings, target)
+    if newest and newest.age <= limit:
+        return
+    name, period = f"backup alarm {target.name}", newest.id if newest else "none"
+    if any(row["period"] == period for row in ledger.reminders(name)):
+        return
+    with ledger.transaction() as t:
+        if t.claim(name, period):
+            age = newest.age.total_seconds() if newest else None
+            told = {"newest": newest.id if newest else None, "age_seconds": age, "limit_seconds": limit.total_seconds()}
+            t.append(None, "backup_old", {"target": target.name, **told})
