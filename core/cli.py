@@ -24,8 +24,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
         return answer(argv[1:])
     legible()
+    argv, guarded = parted(argv)
     try:
-        return run(argv)
+        return run(argv, guarded)
     except KeyboardInterrupt:
         print("\nStopped. `rollback status` says what stands.", file=sys.stderr)
         return 130
@@ -38,9 +39,27 @@ def main(words: Sequence[str] | None = None) -> int:
         return complain(error, "--json" in argv)
 
 
-def run(argv: list[str]) -> int:
+def parted(argv: list[str]) -> tuple[list[str], list[str] | None]:
+    """Our words, and the command after `--` of `guard`, None without one: that may hold secrets, so nothing else reads it.
+
+    Where the `--` was forgotten, nobody can tell where it begins: of all those words only help's are kept.
+    """
+    if first_of(argv) != "guard":
+        return argv, None
+    if "--" in argv:
+        at = argv.index("--")
+        return argv[:at], argv[at + 1 :]
+    return [word for word in argv if word.lower() == "guard" or word in ("--json", "-h", "--help")], None
+
+
+def first_of(argv: list[str]) -> str:
+    """The verb, as far as it was typed."""
+    return next((word.lower() for word in argv if word != "--json"), "")
+
+
+def run(argv: list[str], guarded: list[str] | None = None) -> int:
     """The answer to one line. Raises Problem, and what is a fault of ours."""
-    first = next((word.lower() for word in argv if word != "--json"), "")
+    first = first_of(argv)
     if argv == ["--version"]:
         print(f"rollback-bot {__version__}")
         return 0
@@ -58,7 +77,7 @@ def run(argv: list[str]) -> int:
         return check([word for word in argv if word != "check"])
     from core.shell import Shell
 
-    return Shell(argv).run()
+    return Shell(argv, guarded or ()).run()
 
 
 def legible() -> None:

@@ -34,6 +34,7 @@ FLAGS: dict[str, frozenset[str]] = {
     "migrations": frozenset({"on"}),
     "check": frozenset({"on"}),
     "backup": frozenset({"on"}),
+    "guard": frozenset({"on"}),
     "readiness": frozenset({"on"}),
     "drill": frozenset({"on"}),
     "reapply": frozenset({"reason"}),
@@ -220,7 +221,7 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         return _drill(command, rest)
     if verb == "totp":
         return _totp(command, rest)
-    if len(rest) > 1 or (rest and verb in ("migrations", "check", "backup", "whoami", "doctor")):
+    if len(rest) > 1 or (rest and verb in ("migrations", "check", "backup", "guard", "whoami", "doctor")):
         raise _usage(f"`{verb}` takes no {_shown(rest[-1])}.", f"It is typed: `{VERBS[verb][0]}`.")
     if command.witness is not None and [word.lower() for word in rest] not in ([], ["verify"]):
         raise _usage("`--witness` goes with `audit verify`.", "It is typed: `audit verify --witness [FILE]`.")

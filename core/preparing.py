@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from core import board, printed_board
 from core.backups import taking
+from core.errors import Refused
 from core.grammar import Command
 from core.logs import set_up
 from core.model import Person
 from core.quantities import duration
 from core.readiness_words import BAD
 from core.screen import err
-from core.shell import Shell
+from core.shell import Shell, put
 from core.watched import Onlooker
 
 
@@ -21,6 +22,23 @@ def backup(shell: Shell, command: Command) -> int:
     made = taking.take(shell.ledger, shell.settings, target, account(shell), Onlooker(err()))
     line = f"{made.kept.id} is a backup of {target.name}, taken and proven in {duration(made.seconds)}."
     return shell.show([line], {"backup": made.told()})
+
+
+def guard(shell: Shell, command: Command) -> int:
+    """Run the command between a proven backup and a look at what it has applied. Stdout is the command's: we speak on stderr."""
+    from core import guarding
+
+    if not shell.guarded:
+        raise Refused(
+            "E-USAGE", "Say the command after `--`. Nothing was started.", "For example: rollback guard -- make migrate"
+        )
+    target, done, screen = shell.settings.target(command.target), guarding.Guarded(), err()
+    set_up(shell.settings)
+    guarding.guard(shell.ledger, shell.settings, target, account(shell), shell.guarded, Onlooker(screen), done)
+    screen.tell(*printed_board.guarded(target.name, done))
+    if command.json:
+        put({"ok": done.code == 0, **done.told()})
+    return done.code
 
 
 def readiness(shell: Shell, command: Command) -> int:

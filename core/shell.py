@@ -27,7 +27,7 @@ CODES = {State.DONE: 0, State.DENIED: 4, State.EXPIRED: 4, State.WITHDRAWN: 4, S
 CODES |= {State.NEEDS_A_PERSON: 7, State.INTERRUPTED: 7, State.STOPPED: 1, State.REFUSED: 3}
 LOOKING = ("plan", "migrations", "status", "history", "show", "report", "audit", "doctor", "whoami")
 ASKING = ("request", "reapply", "restore", "release", "withdraw", "stop", "resume", "verify", "keep")
-PREPARING = ("backup", "readiness")
+PREPARING = ("backup", "guard", "readiness")
 DECIDING = ("approve", "deny", "break-glass", "totp")
 
 
@@ -39,8 +39,9 @@ def put(data: dict[str, Any]) -> None:
 class Shell:
     """One command."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        self.command = grammar.parse_words(argv)
+    def __init__(self, argv: Sequence[str], guarded: Sequence[str] = ()) -> None:
+        """`guarded`: the command that `guard` runs."""
+        self.command, self.guarded = grammar.parse_words(argv), guarded
 
     def run(self) -> int:
         """Do it; the exit code."""

@@ -40,6 +40,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE] [--json]",
         "in the shell only: try every migration up, down and up again on a scratch server",
     ),
+    "guard": (
+        "guard [--on TARGET] -- COMMAND ...",
+        "in the shell only: run a command that applies migrations, after a proven backup, and try what it has applied",
+    ),
     "readiness": ("readiness [now] [--on TARGET]", "could the newest migrations be undone now? (`now`: try it)"),
     "drill": (
         "drill [start | status | agree | stop | skip TEXT | snooze DAYS] [--on TARGET]",

@@ -12,6 +12,7 @@ import pytest
 from docs_reading import OWN, ROOT, TEXT, blocks, rows
 
 from core import config, ledger, script
+from core.cli import parted
 from core.errors import Refused
 from core.grammar import parse_words
 from core.model import STEPS, Run, State
@@ -58,7 +59,8 @@ def test_every_typed_command_is_understood() -> None:
     assert len(typed) > 8
     for line in typed:
         line = line.removesuffix(" --man")  # help has a reader of its own
-        parse_words(line.replace('"checkout 500s"', "checkout").replace("RUN", "RB-7K3M").split())
+        words = line.replace('"checkout 500s"', "checkout").replace("RUN", "RB-7K3M").split()
+        parse_words(parted(words)[0])
 
 
 def test_what_may_not_stand_in_a_script_is_refused_with_the_code_that_is_told() -> None:

@@ -148,7 +148,7 @@ def test_every_verb_answers_with_one_object(world: Play) -> None:
         "doctor": (), "whoami": (), "help": (), "approve": (run.id,), "deny": (run.id, "no need"),
         "withdraw": (run.id,), "stop": (run.id,), "report": (run.id,), "check": (), "reapply": (run.id,),
         "restore": (run.id,), "drill": (), "release": (run.id,), "resume": (run.id,), "verify": (run.id,), "keep": (run.id,),
-        "break-glass": (run.id,), "totp": (), "init": (), "completion": ("bash",), "backup": (), "readiness": (),
+        "break-glass": (run.id,), "totp": (), "init": (), "completion": ("bash",), "backup": (), "readiness": (), "guard": (),
     }  # fmt: skip
     for verb in sorted(VERBS.keys() - {"request"}):
         done = world.bench.shell(verb, *asked[verb], "--json")

@@ -19,7 +19,7 @@ GROUPS = {
     "UNDO": ("request", "plan"),
     "DECIDE": ("approve", "deny", "withdraw", "stop", "break-glass"),
     "AFTER IT": ("reapply", "restore", "release", "resume", "verify", "keep"),
-    "BE READY": ("backup", "readiness"),
+    "BE READY": ("backup", "guard", "readiness"),
     "LOOK": ("status", "history", "show", "report", "migrations", "audit", "whoami"),
     "SET UP": ("init", "doctor", "check", "totp", "drill", "completion", "help"),
 }
