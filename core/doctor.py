@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psycopg
 
-from core import config, drills, layouts, pgtools, postgres, scratch_server, script
+from core import board, config, drills, layouts, pgtools, postgres, scratch_server, script
+from core.backups.programs import old
 from core.errors import Problem, Refused
 from core.first_settings import TO_FILL_IN
 from core.ledger import Ledger
 from core.quantities import plural
+from core.readiness_words import BAD, listed, summary
 from core.redact import pg_error
 from core.second_factor import ENROLL, SecondFactor
 from core.secrets_file import SecretsFile
@@ -59,6 +61,8 @@ def examine(settings: Settings) -> list[Finding]:
         found += look(f"{target.name}: services", lambda t=target: services(t))  # type: ignore[misc]
         if target.drill:
             found += look(f"{target.name}: drill", lambda t=target: drill(t, settings))  # type: ignore[misc]
+        if target.readiness or target.backup.alarm:
+            found += look(f"{target.name}: readiness", lambda t=target: ready(t, settings))  # type: ignore[misc]
         found += look(f"{target.name}: people", lambda t=target: people(t))  # type: ignore[misc]
     return found
 
@@ -140,6 +144,24 @@ def drill(target: Target, settings: Settings) -> str:
         hint = "Start it (`rollback drill start`), or skip it with a reason (`rollback drill skip`)."
         raise Refused("E-EXPIRED", f"The drill of {drills.moment_of(now.due):%Y-%m-%d} is overdue; {last}.", hint)
     return last
+
+
+def ready(target: Target, settings: Settings) -> str:
+    """Could the newest migrations be undone, as it was last looked at? Raises Refused: E-NO-BACKUP, E-TRIAL-RUN, E-LEDGER."""
+    trail = Ledger(settings.ledger)
+    try:
+        now, aged = board.board(trail, target.name), board.newest_proven(trail, settings, target)
+    finally:
+        trail.close()
+    backup = f"the newest proven backup is {old(aged.age)} old" if aged else "there is no proven backup"
+    if target.backup.alarm and (aged is None or aged.age > target.backup.alarm):
+        raise Refused("E-NO-BACKUP", f"{backup[0].upper()}{backup[1:]}.", "Take one: `rollback backup`.")
+    found = now.found if now else {}
+    bad = [one["name"] for one in found.get("migrations", ()) if one["state"] in BAD]
+    if bad:
+        hint = "`rollback readiness` says why; mend the rollback script."
+        raise Refused("E-TRIAL-RUN", f"No working way back: {listed(bad)}.", hint)
+    return f"{summary(found) if found else 'nobody has looked yet'}; {backup}"
 
 
 def backup_folder(folder: Path) -> str:

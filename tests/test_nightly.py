@@ -11,10 +11,11 @@ import pytest
 
 from bot.nightly import Nightly
 from bot.ready_metrics import readiness as metrics
-from core import board, turns
+from core import board, doctor, turns
+from core.errors import Refused
 from core.model import Json
 from core.redact import SecretStr
-from core.settings import Readiness
+from core.settings import Backup, Readiness
 from demo.postgres import Server
 from tests.bench_fixtures import CHEN, Play, copied
 from tests.execute_stand import LATEST
@@ -112,6 +113,24 @@ def test_the_numbers_are_by_target_and_name_no_migration(nights: Nights) -> None
     assert 7100 < found["rollback_readiness_age_seconds"] < 7300 and 7100 < found["rollback_backup_age_seconds"] < 7300
     labels = [sample.labels for metric in metrics(nights.ledger, nights.settings) for sample in metric.samples]
     assert labels == [{"target": "production"}] * 4
+
+
+def test_doctor_says_what_was_last_found_and_what_to_do(nights: Nights) -> None:
+    def says() -> str:
+        return doctor.ready(nights.target, nights.settings)
+
+    assert says() == "nobody has looked yet; there is no proven backup"
+    nights.takes()
+    board.keep(nights.ledger, "production", nights.looks())
+    assert says() == "2 of the last 2 migrations ready; the newest proven backup is 0 min old"
+    (nights.files / UNDO_012).unlink()
+    board.keep(nights.ledger, "production", nights.looks())
+    with pytest.raises(Refused, match="No working way back: `012_stripe_events` and `011_subscriptions`"):
+        says()
+    nights.set(backup=Backup(alarm=timedelta(milliseconds=1)))
+    with pytest.raises(Refused, match="The newest proven backup is 0 min old") as caught:
+        says()
+    assert caught.value.code == "E-NO-BACKUP" and "rollback backup" in caught.value.hint
 
 
 def test_the_channel_hears_of_a_change_and_whoever_asks_sees_the_board(stage: Stage, tmp_path: Path) -> None:
