@@ -32,7 +32,7 @@ from core.pgtools import Cancelled
 from core.redact import SecretStr, pg_error
 from core.roll_back import RUNBOOKS
 from core.runbook import Work
-from core.scratch_copy import scratch
+from core.scratch_copy import emptied, full, own_name, scratch
 from core.settings import Backup, BreakGlass, Drill, Services, Settings, Target
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Walk:
     @property
     def name(self) -> str:
         """Part of the names of the scratch databases."""
-        return f"DR-{self.number}"
+        return own_name("DR", self.settings, self.target)
 
     @property
     def folder(self) -> Path:
@@ -97,7 +97,7 @@ class Walk:
             told = f"{who} stopped it." if who else "I was told to end in the middle of it."
             problem = Problem("E-STOPPED", told, "Start it again.")
         except Problem as found:
-            problem = found
+            problem = full(found) or found
         except psycopg.Error as error:
             problem = Problem("E-DB", f"A database broke off: {pg_error(error)}.", "Start it again once it is back.")
         except Exception as error:
@@ -359,17 +359,15 @@ def drill_event(ledger: Ledger, kind: str, target: str, number: int) -> Event | 
 def sweep(settings: Settings, target: Target, number: int) -> None:
     """Remove what a drill has left: its databases on a scratch server that outlives us, and its folder."""
     folder = settings.backup_dir / f"{FOLDER}{number}"
-    names = [f"DR-{number}"]
+    names = [own_name("DR", settings, target)]
     if (folder / "ledger.db").is_file():
         with suppress(Refused):
             trail = Ledger(folder / "ledger.db")
             names += [run.id for run in trail.runs()]
             trail.close()
-    url = target.scratch_url.get_secret_value() if target.scratch_url else None
     try:
-        for name in names if url else []:
-            for left in postgres.leftovers(str(url), name):
-                postgres.drop(str(url), left)
+        for name in names:
+            emptied(target, name)
     except Problem as problem:
         log.warning("scratch databases of a drill not tidied", drill=number, code=problem.code)
         return  # the folder names them: the next sweep finds them

@@ -22,6 +22,7 @@ from core.errors import Refused
 from core.ledger import Ledger
 from core.model import Event, Person, Request
 from core.redact import SecretStr
+from core.scratch_copy import own_name
 from core.settings import Backup, Drill
 from core.under_way import estimates
 from demo.postgres import Server
@@ -127,6 +128,18 @@ def test_what_would_stop_a_real_run_stops_the_drill_at_the_same_step(
     stand.ledger.close()
 
 
+def test_a_full_scratch_server_is_said_and_leaves_nothing(server: Server, app: str, tmp_path: Path) -> None:
+    no_room = (
+        "DO $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;"
+    )
+    folder = copied(tmp_path, {"rollback/012_stripe_events.sql": f"{no_room}\nDROP TABLE stripe_events;"})
+    stand = EngineStand(server, app, tmp_path / "stand", folder, drill=DRILL)
+    before = databases(stand)
+    step, _, message = failed(stand)
+    assert step == "rehearse" and "disk of the scratch server is full" in message and databases(stand) == before
+    stand.ledger.close()
+
+
 def test_nobody_agrees_in_time(stand: EngineStand) -> None:
     alone = replace(DRILL, second_person=True)
     step, code, message = failed(stand, drill=alone, approval_expires=timedelta(seconds=1), remind_after=())
@@ -207,7 +220,7 @@ def test_what_a_dead_process_left_is_removed_by_the_next_look(stand: EngineStand
     trail.close()
     with psycopg.connect(stand.server.url(), autocommit=True) as conn:
         for name in (
-            f"rollback_scratch_dr_{start.id}_restored_abc",
+            f"rollback_scratch_{own_name('DR', stand.settings, target).lower().replace('-', '_')}_restored_abc",
             f"rollback_scratch_{run.id.lower().replace('-', '_')}_copy_abc",
         ):
             conn.execute(f"CREATE DATABASE {name}".encode())
