@@ -37,7 +37,8 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "migrations": ("migrations [--on TARGET]", "what is applied, and what has a rollback script"),
     "check": (
-        "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE] [--json]",
+        "check [FOLDER] [--layout NAME] [--since VERSION] [--on TARGET] [--scratch URL] [--junit FILE]"
+        " [--baseline FILE] [--write-baseline FILE] [--json]",
         "in the shell only: try every migration up, down and up again on a scratch server",
     ),
     "guard": (

@@ -21,6 +21,7 @@ class Checked:
     `problem`: why it fails or could not be tried, in one sentence; empty otherwise. `differences`: the schema after the
     rollback against the one from before. `reapplies`: does the migration apply again afterwards and leave the same
     schema; None where that was not tried; `again`: why not. `notes` are for people. `seconds` for this migration.
+    `forward` and `rollback`: SHA-256 of its scripts, as hexadecimal digits; empty where there is none.
     """
 
     id: str
@@ -31,12 +32,18 @@ class Checked:
     again: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    forward: str = ""
+    rollback: str = ""
+
+    @property
+    def undone_wrong(self) -> bool:
+        """Would the rollback itself go wrong? What is declared irreversible, or cosmetic, is no finding."""
+        return self.verdict in ("differs", "fails", "missing") or (self.verdict == "empty" and bool(self.differences))
 
     @property
     def harmful(self) -> bool:
-        """Would a rollback go wrong? What is declared irreversible, or cosmetic, is no finding."""
-        empty_handed = self.verdict == "empty" and bool(self.differences)
-        return self.verdict in ("differs", "fails", "missing") or empty_handed or self.reapplies is False
+        """Would a rollback, or the way forward after it, go wrong?"""
+        return self.undone_wrong or self.reapplies is False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from core import config, scratch_server
-from core.check import Report, walk
+from core.check import Report, baseline, walk
+from core.check.baseline import Held
+from core.check.report import NOTHING as UNKNOWN
 from core.check.report import data, junit, lines, shown
 from core.errors import Refused
 from core.lines import Line
@@ -21,7 +23,7 @@ from core.settings import Settings, Target
 from core.shell import put
 from core.verbs import VERBS
 
-FLAGS = ("on", "layout", "since", "junit", "scratch")
+FLAGS = ("on", "layout", "since", "junit", "scratch", "baseline", "write-baseline")
 SCRATCH = ("TEST_DATABASE_URL", "TEST_DB")
 """Variables that name a scratch server; the settings read the same ones."""
 BAR = 24  # characters
@@ -38,6 +40,22 @@ class Asked:
     since: str | None = None
     junit: Path | None = None
     scratch: str | None = None
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found, held against the baseline; `written`: how many findings the new one holds."""
+
+    report: Report
+    held: Held = UNKNOWN
+    written: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Is nothing harmful that was not known?"""
+        return self.written is not None or self.report.harmful == len(self.held.known)
 
 
 def parse(words: Sequence[str]) -> Asked:
@@ -67,9 +85,14 @@ def parse(words: Sequence[str]) -> Asked:
         raise _usage(f"`check` takes one folder, not {len(folders)}.")
     if folders and not folders[0]:
         raise _usage("The folder's name is empty.")
-    report = Path(flags["junit"]) if "junit" in flags else None
+    if "write-baseline" in flags and (other := next((flag for flag in ("baseline", "since") if flag in flags), "")):
+        raise _usage(f"`--write-baseline` does not go with `--{other}`: it writes down all that is found.")
+    report, old, new = (
+        Path(flags[flag]) if flag in flags else None for flag in ("junit", "baseline", "write-baseline")
+    )
     folder = Path(folders[0]) if folders else None
-    return Asked(folder, flags.get("on"), flags.get("layout"), flags.get("since"), report, flags.get("scratch"))
+    few = (flags.get("on"), flags.get("layout"), flags.get("since"))
+    return Asked(folder, *few, report, flags.get("scratch"), old, new)
 
 
 def _usage(message: str) -> Refused:
@@ -85,14 +108,17 @@ def main(words: Sequence[str]) -> int:
         err().tell("Stopped. The scratch databases are gone.")
         return 130
     if "--json" in words:
-        put({"ok": not found.harmful, **data(found)})
+        put({"ok": found.ok, **data(found.report, found.held), "written": found.written})
     else:
-        out().tell(*lines(found))
-    return 3 if found.harmful else 0
+        out().tell(*lines(found.report, found.held))
+        if asked.write_baseline and found.written is not None:
+            many = f"{found.written} finding{'s' * (found.written != 1)}"
+            out().tell(f"{many} written to `{shown(asked.write_baseline.name)}`: `--baseline` knows them from now on")
+    return 0 if found.ok else 3
 
 
-def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sys.stderr) -> Report:
-    """Do it, and write the JUnit file. Raises Refused and StepFailed, as `walk.check` does, E-CONFIG, E-USAGE."""
+def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sys.stderr) -> Outcome:
+    """Do it, and write the files. Raises Refused and StepFailed, as `walk.check` does, E-CONFIG, E-USAGE."""
     if asked.folder is None and not asked.on and config.find(env) is None:
         raise _usage("Name the folder of the migrations: there are no settings here that do.")
     settings = config.load(env=env) if asked.folder is None or asked.on else None  # with a folder, none are needed
@@ -102,15 +128,20 @@ def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sy
     timeout = target.statement_timeout.total_seconds() if target else walk.TIMEOUT
     if asked.junit and not asked.junit.absolute().parent.is_dir():
         raise Refused("E-USAGE", "The folder for the JUnit file does not exist.", NOTHING)
+    known = baseline.read(asked.baseline, folder) if asked.baseline else None
+    if asked.write_baseline:
+        baseline.may_write(asked.write_baseline)
     with scratch(asked, settings, target, env) as url, bar(progress, env) as step:
         report = walk.check(folder, url, layout=layout, since=asked.since, timeout=timeout, progress=step)
+    held = baseline.hold(report, known, whole=asked.since is None) if known else UNKNOWN
+    written = baseline.write(report, folder, asked.write_baseline) if asked.write_baseline else None
     if asked.junit:
         try:
-            asked.junit.write_text(junit(report), "utf-8")
+            asked.junit.write_text(junit(report, held), "utf-8")
         except OSError as error:
             why = (error.strerror or "not possible").lower()
             raise Refused("E-USAGE", f"I cannot write `{shown(asked.junit.name)}`: {why}.") from None
-    return report
+    return Outcome(report, held, written)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ in a copy of the database, where a statement cannot run in a transaction): what 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -88,7 +89,7 @@ class Walk:
         """Everything about one migration."""
         started = time.monotonic()
         found = self._one(migration)
-        return replace(found, seconds=round(time.monotonic() - started, 3))
+        return _digested(replace(found, seconds=round(time.monotonic() - started, 3)), migration)
 
     def forward(self, migration: Migration) -> Checked | None:
         """Only apply it. The finding where that fails."""
@@ -97,7 +98,7 @@ class Walk:
             self._apply(migration)
         except (Unfit, Failed) as error:
             self.broken.append(migration.name)
-            return Checked(migration.name, "fails", f"does not apply: {error}")
+            return _digested(Checked(migration.name, "fails", f"does not apply: {error}"), migration)
         return None
 
     def _one(self, migration: Migration) -> Checked:
@@ -205,6 +206,13 @@ def _verdict(changes: Sequence[Change]) -> Verdict:
     if any(change.severity == "harmful" for change in changes):
         return "differs"
     return "cosmetic" if changes else "exact"
+
+
+def _digested(found: Checked, migration: Migration) -> Checked:
+    """With the SHA-256 of the scripts that are there."""
+    sides = (migration.forward, migration.rollback)
+    forward, rollback = (hashlib.sha256(part.data).hexdigest() if part else "" for part in sides)
+    return replace(found, forward=forward, rollback=rollback)
 
 
 def _without_script(migration: Migration, up: Reading) -> Checked:
