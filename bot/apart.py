@@ -148,7 +148,14 @@ def in_thread(event: Event, message: Message, ledger: Ledger, *, broadcast: bool
         yield Delivery("drill", message, channel=root["channel"], thread=root["ts"], broadcast=broadcast)
 
 
+def month(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
+    """The report of a month, with a chart where Slack takes one."""
+    made = messages.month(event, people.newer.of(target))
+    yield Delivery("month", made, channel=home(target, people), classic=lambda: messages.month(event))
+
+
 APART: dict[str, Teller] = {
+    "month": month,
     "drill_due": drill_due,
     "drill_snoozed": drill_answered,
     "drill_skipped": drill_answered,

@@ -23,6 +23,7 @@ from core.errors import Refused
 from core.ledger import Ledger, stamp
 from core.model import Run
 from core.settings import Drill, Target
+from core.stats import monthly
 
 log = structlog.get_logger()
 REMEMBERED = timedelta(days=7)  # how long a request of Slack's is known again
@@ -54,6 +55,8 @@ def scheduler(
     clock.add_job(guarded(beat), "interval", seconds=2, id="beat")
     clock.add_job(guarded(lambda: hold.watch(desk.ledger, desk.settings)), "interval", seconds=30, id="holds")
     clock.add_job(guarded(lambda: tidy(desk)), "interval", hours=1, id="clean", next_run_time=datetime.now(UTC))
+    months = guarded(lambda: monthly.look(desk.ledger, desk.settings))
+    clock.add_job(months, "interval", minutes=1, id="months", next_run_time=datetime.now(UTC))
     clock.add_job(
         guarded(lambda: remind_of_drills(desk)),
         "interval",

@@ -21,7 +21,7 @@ from bot.people import People
 from bot.preparing import Preparing
 from bot.reply import Reply
 from bot.witness import Reader
-from core import doctor, glass, grammar, hold, survey
+from core import doctor, glass, grammar, hold, stats, survey
 from core.desk import Desk
 from core.errors import Refused
 from core.grammar import Command, asked
@@ -117,6 +117,16 @@ class Commands:
         classic = partial(messages.history, runs, command.target)
         self.pool.submit(reply.later, messages.history(runs, command.target, newer), classic)
         return reply.ack()
+
+    def do_stats(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
+        if command.args:
+            raise Refused("E-USAGE", "CSV is printed in the shell only.", "In the shell: `rollback stats --csv`.")
+
+        def work() -> messages.Message:
+            found = stats.of(self.ledger, self.settings, command.count, command.target)
+            return messages.stats(found, command.target)
+
+        return self.looking(work, reply, "Counting.")
 
     def do_show(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         run = self.run(command)

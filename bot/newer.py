@@ -16,7 +16,7 @@ from bot.client import name_of
 from core.settings import Target
 
 log = structlog.get_logger()
-KINDS = frozenset({"plan", "alert", "table"})
+KINDS = frozenset({"plan", "alert", "table", "data_visualization"})
 REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_arguments", "block_mismatch"})
 """Slack's errors for blocks that it does not take: in a message, in a view, in an edit."""
 

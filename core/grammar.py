@@ -31,6 +31,7 @@ FLAGS: dict[str, frozenset[str]] = {
     "request": frozenset({"on", "reason", "incident", "only"}),
     "plan": frozenset({"on", "reason", "incident", "only"}),
     "history": frozenset({"on", "by"}),
+    "stats": frozenset({"on", "csv"}),
     "migrations": frozenset({"on"}),
     "check": frozenset({"on"}),
     "backup": frozenset({"on"}),
@@ -42,8 +43,8 @@ FLAGS: dict[str, frozenset[str]] = {
     "audit": frozenset({"witness"}),
     "report": frozenset({"html", "out"}),
 }
-KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old", "witness", "html", "out")
-SWITCHES = frozenset({"only", "drop-old", "html"})
+KNOWN_FLAGS = ("on", "reason", "incident", "only", "by", "drop-old", "witness", "html", "out", "csv")
+SWITCHES = frozenset({"only", "drop-old", "html", "csv"})
 FILES = frozenset({"witness", "out"})
 TEXT_FLAGS = frozenset({"reason", "incident"})
 
@@ -53,8 +54,8 @@ class Command:
     """One line, understood. `verb` is a key of VERBS, or `form` for an empty line.
 
     `text` is the text of deny, withdraw and `drill skip`, and the word of `totp confirm`; `args` the word after audit,
-    readiness, drill, totp and help, `drop-old` of restore and `html` of report; `count` the
-    number of history and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
+    readiness, drill, totp and help, `drop-old` of restore, `html` of report and `csv` of stats; `count` the
+    number of history and stats, and the days of `drill snooze`; `by` a Slack user id or a name as typed; `witness` the file of
     `audit verify --witness`, empty where Slack is to be read; `out` the file that `report` writes.
     """
 
@@ -146,7 +147,7 @@ def _command(words: list[Word]) -> Command:
         reason=_text(flags.get("reason", ""), "reason" in flags),
         incident=_text(flags.get("incident", "")),
         by=flags["by"].removeprefix("@") if "by" in flags else None,
-        args=tuple(word for word in ("drop-old", "html") if word in flags),
+        args=tuple(word for word in ("drop-old", "html", "csv") if word in flags),
         witness=flags.get("witness"),
         out=flags.get("out"),
     )
@@ -233,6 +234,8 @@ def _filled(command: Command, rest: list[str], only: bool) -> Command:
         return command
     if verb == "history":
         return replace(command, count=_number(rest[0], 1, 20))
+    if verb == "stats":
+        return replace(command, count=_number(rest[0], 1, 36))
     if verb in ("help", "completion", "readiness") or (verb == "audit" and rest[0].lower() in ("verify", "export")):
         word = "stop" if rest[0].lower() == "cancel" else rest[0].lower()
         if verb == "help" and word not in VERBS:

@@ -57,6 +57,24 @@ def history(shell: Shell, command: Command) -> int:
     return shell.show(printing.history(runs), {"runs": [printing.record(run) for run in runs]})
 
 
+def stats(shell: Shell, command: Command) -> int:
+    """Rollbacks and drills by month."""
+    from core import stats as numbers
+    from core.errors import Refused
+    from core.stats import printed
+
+    if command.json and "csv" in command.args:
+        raise Refused("E-USAGE", "`--json` and `--csv` do not go together.", "Take one of them.")
+    months = numbers.of(shell.ledger, shell.settings, command.count, command.target)
+    if "csv" in command.args:
+        sys.stdout.write(printed.as_csv(months))
+        return 0
+    return shell.show(
+        printed.lines(months, command.target),
+        {"target": command.target, "months": [one.row() for one in months]},
+    )
+
+
 def show(shell: Shell, command: Command) -> int:
     """Everything about one run."""
     run = shell.ledger.run(named(command))

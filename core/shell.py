@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a shell command must start fast: what a verb needs is impor
 
 CODES = {State.DONE: 0, State.DENIED: 4, State.EXPIRED: 4, State.WITHDRAWN: 4, State.DECIDE: 6}
 CODES |= {State.NEEDS_A_PERSON: 7, State.INTERRUPTED: 7, State.STOPPED: 1, State.REFUSED: 3}
-LOOKING = ("plan", "migrations", "status", "history", "show", "report", "audit", "doctor", "whoami")
+LOOKING = ("plan", "migrations", "status", "history", "stats", "show", "report", "audit", "doctor", "whoami")
 ASKING = ("request", "reapply", "restore", "release", "withdraw", "stop", "resume", "verify", "keep")
 PREPARING = ("backup", "guard", "readiness")
 DECIDING = ("approve", "deny", "break-glass", "totp")

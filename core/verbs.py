@@ -30,6 +30,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "release": ("release RUN", "let the migrations that a rollback undid be applied again"),
     "status": ("status [RUN]", "what is open now, or where one run stands"),
     "history": ("history [1..20] [--on TARGET] [--by PERSON]", "the newest runs and how they ended"),
+    "stats": (
+        "stats [1..36] [--on TARGET] [--csv]",
+        "rollbacks and drills by month: how many, how long people and steps took (`--csv`: in the shell only)",
+    ),
     "show": ("show RUN", "everything about one run"),
     "report": (
         "report RUN [--html] [--out FILE]",
@@ -76,7 +80,7 @@ VERBS: dict[str, tuple[str, str]] = {
 OTHER_WORDS = {
     "cancel": "stop", "abort": "stop", "halt": "stop", "kill": "stop", "delete": "deny", "decline": "deny",
     "reject": "deny", "refuse": "deny", "no": "deny", "yes": "approve", "ok": "approve", "accept": "approve",
-    "confirm": "approve", "list": "migrations", "log": "history", "logs": "history", "info": "show", "retract": "withdraw",
+    "confirm": "approve", "list": "migrations", "log": "history", "statistics": "stats", "stauts": "status", "state": "status", "logs": "history", "info": "show", "retract": "withdraw",
     "dryrun": "plan", "newest": "latest", "last": "latest",
 }  # fmt: skip
 """What people type for a word of ours. Only `cancel` is understood; the others are suggestions."""

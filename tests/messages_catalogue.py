@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import messages_drills as d
+import messages_numbers as numbers
 import messages_ready as ready
 import messages_story as s
 import report_story
@@ -606,7 +607,7 @@ def messages() -> dict[str, Any]:
     made: dict[str, Any] = {name: m.card(run, ctx) for name, (run, ctx) in CARDS.items()}
     made |= {name: m.thread(run, event, s.CTX) for name, (run, event) in THREAD.items() if event}
     made |= {name: m.broadcast(run, event, s.CTX) for name, (run, event) in CALLS.items() if event}
-    return made | {name: make() for name, make in (ANSWERS | d.MESSAGES | ready.MESSAGES).items()}
+    return made | {name: make() for name, make in (ANSWERS | d.MESSAGES | ready.MESSAGES | numbers.MESSAGES).items()}
 
 
 def views() -> dict[str, Any]:
@@ -643,6 +644,7 @@ def of_run(run: Any, ctx: m.Context | None = None) -> dict[str, Any]:
     made |= {f"decided {state}": m.direct_decided(replace(run, state=state), ctx, own=True) for state in S}
     made["history"], made["timeline"] = m.history([run] * 20, run.target), m.timeline(run, [one] * 90)
     made["history newer"] = m.history([alone, run] * 10, run.target, KINDS)
+    made |= numbers.of(run.target, run.reason)
     made["refusal"] = m.refusal(Refused("E-USAGE", run.reason, run.reason, (run.reason,) * 20))
     made["status"] = m.status([run] * 20, [m.TargetNow(run.target, True, run.reason, run.reason)] * 50, "d" * 64)
     made["owed"] = m.status([], [], "d" * 64, {}, [alone] * 30)

@@ -35,8 +35,18 @@ def _block(block: Any) -> list[str]:
         return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
     if kind == "plan":
         return [f"[plan] {block['title']}", *map(_task, block["tasks"])]
+    if kind == "data_visualization":
+        lines = [f"  {one['name']}: {', '.join(map(_point, one['data']))}" for one in block["chart"]["series"]]
+        return [
+            f"[{block['chart']['type']} chart] {block['title']}, {block['chart']['axis_config']['y_label']}",
+            *lines,
+        ]
     label = f"{block['label']['text']} [{block['block_id']}{', optional' if block.get('optional') else ''}]"
     return [label, *_element(block["element"])]
+
+
+def _point(one: Any) -> str:
+    return f"{one['label']} {one['value']}"
 
 
 def _task(task: Any) -> str:

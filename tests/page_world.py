@@ -133,6 +133,18 @@ EVERYTHING: list[Json] = [
         ],
     },
     {
+        "type": "data_visualization",
+        "title": "The last 2 drills",
+        "chart": {
+            "type": "line",
+            "series": [
+                {"name": name, "data": [{"label": "7 Sep", "value": first}, {"label": "2 Nov", "value": second}]}
+                for name, first, second in (("whole drill", 220.0, 178.0), ("back up", 61.5, 41.0))
+            ],
+            "axis_config": {"categories": ["7 Sep", "2 Nov"], "x_label": "drill", "y_label": "seconds"},
+        },
+    },
+    {
         "type": "rich_text",
         "elements": [
             WORDS,
@@ -310,5 +322,5 @@ def _typed(ack: Any, body: Json, client: WebClient) -> None:
 
 def _home(event: Json, client: WebClient) -> None:
     client.views_publish(
-        user_id=event["user"], view={"type": "home", "blocks": [section("*Waiting for you*"), *EVERYTHING[5:]]}
+        user_id=event["user"], view={"type": "home", "blocks": [section("*Waiting for you*"), *EVERYTHING[6:]]}
     )

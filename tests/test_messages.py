@@ -30,7 +30,7 @@ OURS = re.compile(
     r"<!date\^\d+\^[^|<>^]+\|[^<>|]+>|<@U0(?:ANA|BOB|CHEN|P\d)>|<!subteam\^S0DBONCALL>|<https://ex[^<>|\s]+\|[^<>|]+>"
 )
 UNSEEN = re.compile(r"[\u200b\u202e\u2066\x07]")
-LITERAL = ("plan", "table")
+LITERAL = ("plan", "table", "data_visualization")
 """Blocks whose words Slack takes as they are."""
 
 

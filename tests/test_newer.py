@@ -98,7 +98,7 @@ def test_a_card_whose_plan_slack_does_not_take_is_posted_in_classic_blocks_and_n
     assert not kinds(card) & KINDS and "denied" in card.text
     assert not kinds(office.new(INC)[0]) & KINDS and other.id in office.new(INC)[0].text
     assert given_up(said) == [["plan"]] and office.all_told()
-    assert office.people.newer.of(office.settings.target()) == {"alert", "table"}
+    assert office.people.newer.of(office.settings.target()) == KINDS - {"plan"}
 
 
 def test_an_edit_and_a_new_card_fall_back_where_slack_does_not_take_the_plan_any_more(

@@ -144,7 +144,7 @@ def test_a_shell_that_was_killed_in_execute_is_resumed_in_another(
 def test_every_verb_answers_with_one_object(world: Play) -> None:
     run = world.newest() if world.ledger.runs() else world.until(world.asks("latest").id, State.WAITING)
     asked = {
-        "plan": ("latest",), "show": (run.id,), "audit": (), "status": (), "history": (), "migrations": (),
+        "plan": ("latest",), "show": (run.id,), "audit": (), "status": (), "history": (), "stats": (), "migrations": (),
         "doctor": (), "whoami": (), "help": (), "approve": (run.id,), "deny": (run.id, "no need"),
         "withdraw": (run.id,), "stop": (run.id,), "report": (run.id,), "check": (), "reapply": (run.id,),
         "restore": (run.id,), "drill": (), "release": (run.id,), "resume": (run.id,), "verify": (run.id,), "keep": (run.id,),

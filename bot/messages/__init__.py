@@ -42,6 +42,7 @@ from bot.messages.readiness import backup_old, backup_over, board, readiness_cha
 from bot.messages.refusals import refusal
 from bot.messages.report import report
 from bot.messages.second_factor import authenticator, confirm_yours, tried
+from bot.messages.stats import month, stats
 from bot.messages.thread import broadcast, tells, thread
 from bot.messages.views import (
     break_glass_form,
@@ -102,6 +103,7 @@ __all__ = [
     "home",
     "loading",
     "migrations",
+    "month",
     "owed_form",
     "page_of",
     "pages",
@@ -119,6 +121,7 @@ __all__ = [
     "review",
     "section",
     "slack_was_away",
+    "stats",
     "status",
     "tells",
     "thread",

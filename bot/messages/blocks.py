@@ -33,7 +33,7 @@ class Context:
     (default: what the run knows), `asked` are the people who were asked,
     `reading` those who have the review open now, `escalated` the mention of the next group (Slack markup). `origin` is the permalink of the rollback that a way back undoes.
     `may_break`: somebody who is named may start it without a second person now. `newer`: which of Slack's newer blocks may
-    be used (`plan`, `alert`, `table`). `drill`: how it is with the target's drills (markup), while people decide.
+    be used (`plan`, `alert`, `table`, `data_visualization`). `drill`: how it is with the target's drills (markup), while people decide.
     """
 
     approvers_mention: str

@@ -19,7 +19,7 @@ _DECIDE = (
     "`/rollback approve RB-7K3M` · `deny RB-7K3M reason` · `withdraw RB-7K3M` · `stop RB-7K3M`\n"
     "A second person always approves; who asked cannot."
 )
-_LOOK = "*Look*\n`/rollback status` · `history` · `show RB-7K3M` · `report RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
+_LOOK = "*Look*\n`/rollback status` · `history` · `stats` · `show RB-7K3M` · `report RB-7K3M` · `migrations` · `audit verify` · `whoami` · `doctor`"
 
 _READY = "*Be ready*\n`/rollback backup` · `readiness` · `readiness now`"
 
@@ -29,6 +29,7 @@ VERBS = {
     "to": ("to <migration>", "Keeps that migration and undoes everything applied after it."),
     "status": ("status [RUN]", "What is open now, with the link to its card, and the newest migration of each target."),
     "history": ("history [1..20] [--on TARGET] [--by PERSON]", "The last rollbacks."),
+    "stats": ("stats [1..36] [--on TARGET]", "Rollbacks and drills by month: how many, and how long they took."),
     "show": ("show RUN", "The timeline of one rollback, with audit numbers."),
     "report": (
         "report RUN",
@@ -74,7 +75,7 @@ def help_(verb: str | None = None) -> Message:
         return message(f"{data(line)} — {bare(words)}", [rich, context("`/rollback help` lists all")])
     text = (
         "Rollback Bot help. /rollback 011_subscriptions undoes that migration and everything applied after it. "
-        "Also: latest, to, plan, status, history, show, report, migrations, backup, readiness, approve, deny, withdraw, stop, audit verify, whoami. "
+        "Also: latest, to, plan, status, history, stats, show, report, migrations, backup, readiness, approve, deny, withdraw, stop, audit verify, whoami. "
         "A second person always approves."
     )
     small = context(

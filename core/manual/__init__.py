@@ -20,7 +20,7 @@ GROUPS = {
     "DECIDE": ("approve", "deny", "withdraw", "stop", "break-glass"),
     "AFTER IT": ("reapply", "restore", "release", "resume", "verify", "keep"),
     "BE READY": ("backup", "guard", "readiness"),
-    "LOOK": ("status", "history", "show", "report", "migrations", "audit", "whoami"),
+    "LOOK": ("status", "history", "stats", "show", "report", "migrations", "audit", "whoami"),
     "SET UP": ("init", "doctor", "check", "totp", "drill", "completion", "help"),
 }
 """Every verb, under what one wants to do."""

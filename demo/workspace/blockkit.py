@@ -1,6 +1,6 @@
 """The rules of Block Kit: what Slack refuses with `invalid_blocks` (messages) or `invalid_arguments` (views).
 
-Limits: docs.slack.dev, block references, October 2026. The new blocks are in rich.py; what Slack itself
+Limits: docs.slack.dev, block references, October 2026. The new blocks are in rich.py and charts.py; what Slack itself
 says to each of them can be asked with `blocks.validate`.
 """
 
@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from .charts import DATA_VISUALIZATION, too_many
 from .elements import IN_ACTIONS, IN_CONTEXT, IN_INPUT, IN_SECTION
 from .rich import ALERT, BLOCK, PLAN, RICH_TEXT, TASK_CARD, table
 from .shapes import Check, Report, anything, boolean, by_type, list_of, plain, shape, string, text, url
@@ -64,6 +65,7 @@ MESSAGE_ONLY: Mapping[str, Check] = {
     "table": table,
     "task_card": TASK_CARD,
     "plan": PLAN,
+    "data_visualization": DATA_VISUALIZATION,
 }
 BLOCKS: Mapping[Surface, Check] = {
     "message": by_type({**EVERYWHERE, **MESSAGE_ONLY}, "block in a message"),
@@ -109,6 +111,7 @@ def problems(payload: Mapping[str, Any], surface: Surface) -> list[str]:
         if isinstance(blocks, list):
             _unique(blocks, report)
             _one_table(blocks, report)
+            too_many(blocks, report)
     return report.found
 
 

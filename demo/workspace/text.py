@@ -109,10 +109,22 @@ def _newer(state: State, block: Json) -> Iterator[str]:
     elif kind == "task_card":
         told = _rich(state, block.get("output")) or _rich(state, block.get("details"))
         yield f"{block['title']}: {block.get('status', 'pending')}{'  ' + told if told else ''}"
+    elif kind == "data_visualization":
+        yield from _chart(block)
     elif kind == "rich_text":
         yield from _rich(state, block).splitlines()
     elif kind == "image":
         yield f"({block.get('alt_text', '')})"
+
+
+def _chart(block: Json) -> Iterator[str]:
+    """Title, then one line for each series or segment with its values."""
+    chart = block["chart"]
+    yield f"[{chart['type']} chart] {block['title']}"
+    for series in chart.get("series", []):
+        yield f"{series['name']}: " + ", ".join(f"{point['label']} {point['value']}" for point in series["data"])
+    for segment in chart.get("segments", []):
+        yield f"{segment['label']}: {segment['value']}"
 
 
 def message_lines(state: State, message: Message) -> Iterator[str]:

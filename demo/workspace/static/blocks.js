@@ -37,6 +37,7 @@ const BLOCKS = {
   plan: (b) => h("div", { class: "plan" }, h("div", { class: "title" }, plain(typeof b.title === "string" ? b.title : words(b.title))), h("ol", null, (b.tasks || []).map(task))),
   task_card: (b) => h("div", { class: "plan" }, h("ol", null, task(b))),
   table: (b) => table(b),
+  data_visualization: (b) => chart(b),
   markdown: (b) => mrkdwn(b.text),
   rich_text: (b) => richText(b),
 };
@@ -69,6 +70,20 @@ function table(block) {
   return h("div", { class: "tablebox", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", null,
     first && h("thead", null, h("tr", null, first.map((c, i) => h("th", { scope: "col", class: style(i) }, cell(c))))),
     h("tbody", null, rest.map((r) => h("tr", null, r.map((c, i) => h("td", { class: style(i) }, cell(c))))))));
+}
+
+/** A chart as a table with bars: what it says, not how Slack draws it. */
+function chart(block) {
+  const { segments, series = [], axis_config: axes = {} } = block.chart || {};
+  const rows = segments ? [{ name: "", data: segments }] : series;
+  const heads = segments ? segments.map((s) => s.label) : axes.categories || [];
+  const top = Math.max(...rows.flatMap((r) => r.data.map((p) => Math.abs(p.value))), 0) || 1;
+  const cell = (value) => h("td", { class: "right" }, h("meter", { class: "bar", min: "0", max: String(top), value: String(Math.abs(value)), "aria-hidden": "true" }), ` ${value}`);
+  const value = (r, label) => (r.data.find((p) => p.label === label) || {}).value ?? "";
+  const title = plain([block.title, axes.y_label].filter(Boolean).join(", "));
+  return h("div", { class: "tablebox", tabindex: "0", role: "region", "aria-label": `Chart: ${block.title}` }, h("table", null, h("caption", null, title),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, plain(axes.x_label || "")), heads.map((label) => h("th", { scope: "col", class: "right" }, plain(label))))),
+    h("tbody", null, rows.map((r) => h("tr", null, h("th", { scope: "row" }, plain(r.name)), heads.map((label) => cell(value(r, label))))))));
 }
 
 /* ---- rich text ---- */
