@@ -221,13 +221,13 @@ class Bot:
             return None
         from bot.metrics import Metrics  # takes a tenth of a second, and many go without
         from bot.port import Port
-        from bot.ready_metrics import readiness
+        from bot.prepared_metrics import prepared
 
         def socket() -> tuple[bool, float] | None:
             return (self.watchdog.connected(), self.watchdog.age) if self.watchdog else None
 
         try:
-            more = partial(readiness, self.ledger, self.settings)
+            more = partial(prepared, self.ledger, self.settings)
             metrics = Metrics(self.ledger, self.vitals, socket, more)
             port = Port(address, self.vitals, self.ledger, self.slack_fault, metrics)
         except OSError as error:

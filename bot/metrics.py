@@ -23,10 +23,12 @@ from core.model import OPEN, State
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BOUNDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 """Seconds of a step."""
+PATIENCE = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 14_400)
+"""Seconds until an approval."""
 KIND = "CASE r.what WHEN 'reapply' THEN 'reapply' WHEN 'restore' THEN 'restore' ELSE 'rollback' END"
 NEWS = f"""
     SELECT e.id, r.target, {KIND}, e.kind, e.state, CASE e.kind WHEN 'step_done' THEN json_extract(e.data, '$.step') END,
-           CASE e.kind WHEN 'step_done' THEN json_extract(e.data, '$.evidence.seconds') END
+           CASE e.kind WHEN 'step_done' THEN json_extract(e.data, '$.evidence.seconds') END, r.id, e.at
       FROM events e JOIN rollbacks r ON r.id = e.run WHERE e.id > ? ORDER BY e.id LIMIT 20000"""  # noqa: S608
 NOW = f"SELECT r.target, {KIND}, r.state, count(*) FROM rollbacks r GROUP BY 1, 2, 3"  # noqa: S608
 WAITING = """
@@ -37,25 +39,61 @@ UNTOLD = (
 )
 
 
+class Histogram:
+    """Seconds by labels, in buckets."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0] * (len(bounds) + 1))
+        self.sums: dict[tuple[str, ...], float] = defaultdict(float)
+
+    def add(self, key: tuple[str, ...], spent: float) -> None:
+        """One more."""
+        place = next((n for n, bound in enumerate(self.bounds) if spent <= bound), len(self.bounds))
+        self.counts[key][place] += 1
+        self.sums[key] += spent
+
+    def metric(self, name: str, text: str, labels: Sequence[str]) -> Metric:
+        """As Prometheus has it: each bucket holds those below it too."""
+        found = HistogramMetricFamily(name, text, labels=labels)
+        for key, counts in self.counts.items():
+            sums = [sum(counts[: n + 1]) for n in range(len(counts))]
+            buckets = [
+                *((str(float(bound)), total) for bound, total in zip(self.bounds, sums, strict=False)),
+                ("+Inf", sums[-1]),
+            ]
+            found.add_metric(list(key), buckets, self.sums[key])
+        return found
+
+
 class Told:
     """Counters over all events so far; each is read once."""
 
     def __init__(self) -> None:
         self.last = 0
         self.ended: Counter[tuple[str, str, str]] = Counter()  # target, kind, outcome
-        self.seconds: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * (len(BOUNDS) + 1))
-        self.sums: Counter[tuple[str, str]] = Counter()
+        self.steps, self.approvals = Histogram(BOUNDS), Histogram(PATIENCE)
+        self.opened: dict[str, datetime] = {}  # run -> since when people are asked
 
     def hear(self, row: Sequence[object]) -> None:
         """One event, in order."""
-        number, target, kind, what, state, step, seconds = row
+        number, target, kind, what, state, step, seconds, run, at = row
         self.last = int(str(number))
-        if state is not None and State(str(state)) not in OPEN:
-            self.ended[str(target), str(kind), str(state)] += 1
+        if state is not None:
+            self.asked(str(run), str(target), str(what), State(str(state)), datetime.fromisoformat(str(at)))
+            if State(str(state)) not in OPEN:
+                self.ended[str(target), str(kind), str(state)] += 1
         if what == "step_done" and isinstance(seconds, (int, float)):
-            key, spent = (str(kind), str(step)), float(seconds)
-            self.seconds[key][next((n for n, bound in enumerate(BOUNDS) if spent <= bound), len(BOUNDS))] += 1
-            self.sums[key] += spent  # type: ignore[assignment]  # a Counter adds floats as well
+            self.steps.add((str(kind), str(step)), float(seconds))
+
+    def asked(self, run: str, target: str, what: str, state: State, at: datetime) -> None:
+        """How long people were asked: from the plan that they were shown to the approval that was enough."""
+        if state is State.WAITING and what == "opened":
+            self.opened[run] = at
+        elif state is not State.WAITING:
+            since = self.opened.pop(run, None)
+            if since and state is State.APPROVED:
+                self.approvals.add((target,), max(0.0, (at - since).total_seconds()))
 
 
 class Metrics(Collector):
@@ -107,23 +145,15 @@ class Metrics(Collector):
         ended = CounterMetricFamily("rollback_ended", "Runs that came to an end", labels=["target", "kind", "outcome"])
         for key, count in self.told.ended.items():
             ended.add_metric(list(key), count)
-        yield from (runs, ended, self.steps(), *self.waiting(), *self.more())
+        steps = self.told.steps.metric("rollback_step_seconds", "Duration of finished steps", ["kind", "step"])
+        approvals = self.told.approvals.metric(
+            "rollback_approval_seconds", "From the plan that was shown to its approval", ["target"]
+        )
+        yield from (runs, ended, steps, approvals, *self.waiting(), *self.more())
         ((untold, oldest),) = self.ledger.look(UNTOLD)
         yield gauge("rollback_announcer_lag_events", "Events that Slack was not told yet", untold)
         yield gauge("rollback_announcer_lag_seconds", "Age of the oldest of them", self.age(oldest))
         yield gauge("rollback_ledger_head", "Number of the newest event", self.ledger.head()[0])
-
-    def steps(self) -> Metric:
-        """How long steps took."""
-        found = HistogramMetricFamily("rollback_step_seconds", "Duration of finished steps", labels=["kind", "step"])
-        for key, counts in self.told.seconds.items():
-            sums = [sum(counts[: n + 1]) for n in range(len(counts))]
-            buckets = [
-                *((str(float(bound)), total) for bound, total in zip(BOUNDS, sums, strict=False)),
-                ("+Inf", sums[-1]),
-            ]
-            found.add_metric(list(key), buckets, self.told.sums[key])
-        return found
 
     def waiting(self) -> Iterator[Metric]:
         """Approvals that people are asked for."""

@@ -11,7 +11,7 @@ import yaml
 from docs_reading import CODE, EVERY, LINK, PATHS, ROOT, TEXT, anchors, blocks, rows
 
 from bot.metrics import Metrics
-from bot.ready_metrics import readiness
+from bot.prepared_metrics import prepared
 from bot.vitals import Vitals
 from core import ledger
 from core.check import VERDICTS
@@ -136,7 +136,7 @@ def test_every_kind_of_event_in_the_source_is_described_and_no_other() -> None:
 
 def test_every_metric_is_described_and_no_other(tmp_path: Path) -> None:
     trail = ledger.Ledger(tmp_path / "ledger.db")
-    more = partial(readiness, trail, Settings())
+    more = partial(prepared, trail, Settings())
     page = Metrics(trail, Vitals(), lambda: (True, 0.0), more).text().decode()
     trail.close()
     made = set(re.findall(r"^# TYPE (rollback_\w+)", page, re.MULTILINE))
