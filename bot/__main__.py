@@ -24,6 +24,7 @@ from slack_bolt.error import BoltError
 
 from bot.announcer import Announcer
 from bot.app import build_app
+from bot.applied import AppliedWatch
 from bot.client import client_of, name_of, passing
 from bot.clock import guarded, scheduler
 from bot.drain import PROOFS, Drain
@@ -126,6 +127,7 @@ class Bot:
         clock = scheduler(self.desk, self.people, self.beat, self.unheard, self.driller.look)
         turn, first = guarded(self.nightly.turn), datetime.now(UTC)
         clock.add_job(turn, "interval", minutes=1, id="nightly", next_run_time=first)
+        AppliedWatch(self.desk, self.pool, self.vitals.ending.is_set).begin(clock)
         threads = [
             threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
             for name, loop in parts.items()

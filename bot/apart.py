@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bot import messages
+from bot.apart_applied import APPLIED
 from bot.delivery import Delivery
 from bot.messages.blocks import Message
 from bot.people import People
@@ -166,5 +167,6 @@ APART: dict[str, Teller] = {
     "drill_asks": drill_asks,
     "drill_passed": drill_ended,
     "drill_failed": drill_ended,
+    **APPLIED,
 }
 """By kind of event."""

@@ -224,7 +224,7 @@ class Asking:
         return names, f"{target.name} {problem}" + ("; as it was before" if names else "")
 
     def _ask_target(self, target: Target) -> list[str]:
-        names = [one.name for one in survey.migrations(target) if one.applied]
+        names = [one.name for one in survey.migrations(target, self.desk.ledger) if one.applied]
         with self._guard:
             self._lists[target.name] = (time.monotonic(), names)
         return names

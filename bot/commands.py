@@ -55,7 +55,7 @@ class Commands:
         self.people.may_ask(person, target)
 
         def work() -> messages.Message:
-            run = survey.preview(request, target, self.settings, person, self.ledger.clock())
+            run = survey.preview(request, target, self.settings, person, self.ledger.clock(), ledger=self.ledger)
             run = self.decisions.keep(replace(run, reason=command.reason, incident=command.incident))
             return messages.plan_private(run, context_of(run, target, self.people, self.ledger))
 
@@ -67,7 +67,7 @@ class Commands:
         def work() -> messages.Message:
             rows = [
                 messages.MigrationRow(one.name, one.applied_at, one.rollback)
-                for one in survey.migrations(target)
+                for one in survey.migrations(target, self.ledger)
                 if one.applied
             ]
             return messages.migrations(rows, target.name, self.ledger.clock())
@@ -102,7 +102,7 @@ class Commands:
                     one.problem,
                     tuple(held.get(one.name, ())),
                 )
-                for one in survey.targets(self.settings)
+                for one in survey.targets(self.settings, self.ledger)
             ]
             return messages.status(runs, now, self.ledger.head()[1], links, owed)
 
@@ -227,7 +227,7 @@ class Commands:
         self.people.may_handle(person, run, self.settings.target(run.target))
 
         def work() -> messages.Message:
-            hold.let_go(self.settings.target(run.target), run)
+            hold.let_go(survey.known(self.ledger, self.settings.target(run.target)), run)
             self.desk.release(run.id, person, f"command {body['trigger_id']}")
             return noted(f"Released: the migrations of {run.id} may be applied again.")
 

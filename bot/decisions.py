@@ -17,7 +17,7 @@ from bot.guard import run_of, who
 from bot.people import People
 from bot.reading import Reading
 from bot.reply import Reply
-from core import grammar, hold
+from core import grammar, hold, survey
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused
@@ -187,7 +187,7 @@ class Decisions:
     def let_go(self, run: Run, person: Person, key: str, reply: Reply) -> None:
         """First in the database, then in the audit trail; the thread tells."""
         try:
-            hold.let_go(self.settings.target(run.target), run)
+            hold.let_go(survey.known(self.ledger, self.settings.target(run.target)), run)
             self.desk.release(run.id, person, key)
         except Problem as problem:
             reply.later(messages.refusal(problem))

@@ -55,7 +55,7 @@ class Homes:
             try:
                 now = [
                     messages.TargetNow(one.name, newest=one.newest, problem=one.problem)
-                    for one in survey.targets(self.desk.settings)
+                    for one in survey.targets(self.desk.settings, self.desk.ledger)
                 ]
                 self._targets = (time.monotonic(), self.desk.ledger.clock(), now)
             finally:

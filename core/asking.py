@@ -74,11 +74,11 @@ def drop_old(shell: Shell, command: Command) -> int:
 
 def release(shell: Shell, command: Command) -> int:
     """End the hold of a rollback."""
-    from core import hold
+    from core import hold, survey
 
     run = shell.agreed(named(command))
     shell.mapped()
-    hold.let_go(shell.settings.target(run.target), run)
+    hold.let_go(survey.known(shell.ledger, shell.settings.target(run.target)), run)
     run = shell.desk.release(run.id, shell.person)
     return shell.show([f"The migrations of {run.id} may be applied again."], {"run": printing.record(run)})
 

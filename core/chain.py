@@ -67,6 +67,7 @@ def verify(conn: Rows) -> Verdict:
             del faults[20:]
             head, expected = digest, number + 1
         faults += _outside(conn, expected - 1)
+        faults += _scripts(conn)
         remarks += _broken_open(conn)
     except (sqlite3.DatabaseError, TypeError) as error:
         faults.append(f"after event {expected - 1} the file cannot be read: {error}")
@@ -104,6 +105,23 @@ def _outside(conn: Rows, newest: int) -> Iterator[str]:
             yield f"a message was posted for event {post}, which is missing"
 
 
+def _scripts(conn: Rows) -> Iterator[str]:
+    """Are the bytes of every script there that an event names, and are they these?"""
+    if not conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'scripts'").fetchone():
+        return  # a copy of before there were any
+    for file, digest, data in conn.execute(NAMED):
+        if data is None:
+            yield f"the bytes of `{file}` that an event names are missing"
+        elif hashlib.sha256(data).hexdigest() != digest:
+            yield f"the bytes that are kept of `{file}` are not those that its event names"
+
+
+NAMED = """
+    SELECT json_extract(n.script, '$.file'), json_extract(n.script, '$.sha256') AS digest, CAST(s.bytes AS BLOB)
+      FROM (SELECT json_extract(data, '$.forward') AS script FROM events WHERE run IS NULL AND kind = 'applied'
+            UNION SELECT json_extract(data, '$.rollback') FROM events WHERE run IS NULL AND kind = 'applied') n
+      LEFT JOIN scripts s ON s.sha256 = json_extract(n.script, '$.sha256')
+     WHERE n.script IS NOT NULL GROUP BY digest ORDER BY digest"""
 BROKEN_OPEN = """
     SELECT 1 FROM events b
       JOIN events o ON o.run = b.run AND o.kind = 'countdown_over' AND o.id > b.id AND o.id < x.id

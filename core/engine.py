@@ -19,6 +19,7 @@ import psycopg
 import structlog
 
 from core import keeping, postgres
+from core.applied import stored
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
 from core.ledger import Ledger, Lost, Transaction, stamp
@@ -158,6 +159,7 @@ class Engine:
     def _work(self, run: Run, target: Target) -> Work:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
         between = self.ledger.run(origin.way_back) if origin and origin.way_back else None
+        target = stored.into(self.ledger, target, origin)
         closed, say = partial(self._closed, run), partial(self._say, run)
         return Work(
             run,

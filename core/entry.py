@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,6 +158,15 @@ class Transaction:
     def unpost(self, event: int, place: str) -> None:
         """Forget what was remembered of that place, if anything was."""
         self._db.conn.execute("DELETE FROM posts WHERE event = ? AND place = ?", [event, place])
+
+    def keep(self, data: bytes) -> str:
+        """Keep the bytes of a script; their SHA-256, under which they are found."""
+        digest = hashlib.sha256(data).hexdigest()
+        self._db.conn.execute(
+            "INSERT INTO scripts (sha256, bytes, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [digest, data, stamp(self.now)],
+        )
+        return digest
 
     def probe(self) -> None:
         """A row that says nothing: can it be written?"""

@@ -92,7 +92,7 @@ def watch(ledger: Ledger, settings: Settings) -> None:
         recent = [run for run in runs if target and run.created_at > ledger.clock() - target.keep]
         if not target or not recent:
             continue
-        layout = layouts.of(target)
+        layout = layouts.of(survey.known(ledger, target))
         with postgres.target(target.database_url.get_secret_value(), "watching", name) as conn:
             applied = {row.version for row in layout.history(conn).applied}
         for run in recent:

@@ -33,7 +33,7 @@ APPLICATION_ID = 0x524F4C4C
 """`PRAGMA application_id` of our files: "ROLL". Source: sqlite.org/pragma.html#pragma_application_id."""
 GUARDS = {"events_no_update", "events_no_delete", "events_no_replace"}
 """Triggers without which nothing is written."""
-NEWEST = "apart"
+NEWEST = "scripts"
 """The last migration of core/tables.py."""
 WAIT = 10.0  # seconds for another process's transaction
 
@@ -209,6 +209,11 @@ class Ledger(Holds):
         """Events of these kinds that belong to no run, newest first; `target`: those of one target."""
         with unwritable():
             return apart(self, kinds, target)
+
+    def script(self, sha256: str) -> bytes | None:
+        """The bytes that are kept under a SHA-256; None where there are none. They may be others: hold them against it."""
+        rows = self.look("SELECT CAST(bytes AS BLOB) FROM scripts WHERE sha256 = ?", sha256)
+        return bytes(rows[0][0]) if rows else None
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the newest event: (0, GENESIS) in an empty trail."""

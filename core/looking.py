@@ -14,7 +14,13 @@ from core.shell import asked, named
 
 if TYPE_CHECKING:
     from core.grammar import Command
+    from core.ledger import Ledger
     from core.shell import Shell
+
+
+def trail(shell: Shell) -> Ledger | None:
+    """The audit trail, where there is one that this account may use: a plan can be looked at without."""
+    return shell.ledger if os.access(shell.settings.ledger, os.R_OK | os.W_OK) else None
 
 
 def plan(shell: Shell, command: Command) -> int:
@@ -23,7 +29,7 @@ def plan(shell: Shell, command: Command) -> int:
     from core.ledger import now
 
     target = shell.settings.target(command.target)
-    run = survey.preview(asked(command), target, shell.settings, shell.person, now())
+    run = survey.preview(asked(command), target, shell.settings, shell.person, now(), ledger=trail(shell))
     return shell.show(printed_plan.plan(run, target), {"plan": printing.record(run)})
 
 
@@ -31,7 +37,7 @@ def migrations(shell: Shell, command: Command) -> int:
     """What is applied, and what has a rollback script."""
     from core import survey
 
-    rows = survey.migrations(shell.settings.target(command.target))
+    rows = survey.migrations(shell.settings.target(command.target), trail(shell))
     return shell.show(printing.migrations(rows), {"migrations": [vars(row) for row in rows]})
 
 
@@ -43,7 +49,7 @@ def status(shell: Shell, command: Command) -> int:
 
     ledger = shell.ledger
     owed = glass.owed(ledger)
-    runs, targets, held = ledger.open_runs(), survey.targets(shell.settings), survey.held(ledger)
+    runs, targets, held = ledger.open_runs(), survey.targets(shell.settings, ledger), survey.held(ledger)
     bot = ledger.held("bot")
     data = {"open": [printing.record(run) for run in runs], "targets": [vars(t) for t in targets], "bot": bot}
     data["held"] = {name: [run.id for run in mine] for name, mine in held.items()}

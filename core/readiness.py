@@ -69,7 +69,7 @@ def look(
     with turns.alone(ledger, "readiness", target.name, patience):
         cancelled = turns.given_up(ledger, target.name, ending)
         try:
-            looking = Looking(ledger, settings, target, cancelled, watch)
+            looking = Looking(ledger, settings, survey.known(ledger, target), cancelled, watch)
             found = looking.at(only)
         except Cancelled:
             why = f"I stopped looking at what could be undone on *{target.name}*: a rollback has begun there, or the process ends."

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core import values
 from core.errors import Refused
 from core.redact import SecretStr
+
+if TYPE_CHECKING:
+    from core.applied.stored import Stored
 
 MIN, DAY = timedelta(minutes=1), timedelta(days=1)
 LAYOUTS = ("paired", "golang-migrate", "diesel", "goose", "dbmate", "sqlx")
@@ -278,6 +281,9 @@ class Target:
     drill: Drill | None = field(default=None, metadata={"table": Drill})
     readiness: Readiness | None = field(default=None, metadata={"table": Readiness})
     break_glass: BreakGlass = field(default_factory=BreakGlass, metadata={"table": BreakGlass})
+    stored: Stored | None = field(
+        default=None, compare=False, repr=False
+    )  # no setting: core/applied/stored.py puts it there
 
     @property
     def deciders(self) -> tuple[str, ...]:

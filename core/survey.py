@@ -16,6 +16,13 @@ PREVIEW = "RB-PLAN"
 """Stands for a run that does not exist: no run id has these symbols."""
 
 
+def known(ledger: Ledger, target: Target) -> Target:
+    """The target with the scripts that only the audit trail has. Raises Refused(E-LEDGER)."""
+    from core.applied import stored
+
+    return stored.into(ledger, target)
+
+
 def preview(
     request: Request,
     target: Target,
@@ -23,14 +30,16 @@ def preview(
     who: Person,
     now: datetime,
     like: Work | None = None,
+    ledger: Ledger | None = None,
 ) -> Run:
     """Identify and rehearse, and write nothing down. `like`: work whose run's id, meter and end are taken over.
 
-    Raises Refused, StepFailed; Cancelled where `like` was.
+    `ledger`: what it keeps of the target counts. Raises Refused, StepFailed; Cancelled where `like` was.
     """
     from core.steps.identify import identify
     from core.steps.rehearse import rehearse
 
+    target = known(ledger, target) if ledger else target
     run = Run(
         like.run.id if like else PREVIEW, 1, State.PLANNING, target.name, request, who, now, needed=target.approvals
     )
@@ -51,12 +60,12 @@ class TargetNow:
     problem: str = ""
 
 
-def targets(settings: Settings) -> list[TargetNow]:
+def targets(settings: Settings, ledger: Ledger) -> list[TargetNow]:
     """Each target, asked now."""
     found = []
     for target in settings.targets.values():
         try:
-            applied = [one for one in migrations(target) if one.applied]
+            applied = [one for one in migrations(target, ledger) if one.applied]
             found.append(TargetNow(target.name, applied[0].name if applied else None))
         except Problem as problem:
             found.append(TargetNow(target.name, problem=problem.message))
@@ -84,9 +93,9 @@ class MigrationNow:
     rollback: bool
 
 
-def migrations(target: Target) -> list[MigrationNow]:
+def migrations(target: Target, ledger: Ledger | None = None) -> list[MigrationNow]:
     """Newest first: pending ones, then applied ones. Raises Refused."""
-    layout = layouts.of(target)
+    layout = layouts.of(known(ledger, target) if ledger else target)
     with postgres.target(target.database_url.get_secret_value(), "survey", target.name) as conn:
         history = layout.history(conn)
     files = layout.migrations()

@@ -79,6 +79,14 @@ def apart(db: Database) -> None:
     db.execute("CREATE INDEX events_apart ON events (kind, id) WHERE run IS NULL")
 
 
+@TABLES()
+def scripts(db: Database) -> None:
+    """The bytes of scripts, by the SHA-256 that stands in the events `applied`."""
+    db.table("scripts").create(
+        {"sha256": str, "bytes": bytes, "at": str}, pk="sha256", not_null={"sha256", "bytes", "at"}
+    )
+
+
 def append_only(db: Database) -> None:
     """Three triggers: the third stops INSERT OR REPLACE from connections without recursive triggers."""
     for name, when in (

@@ -11,6 +11,7 @@ OWN = (
     "docs/second-factor.md", "docs/demo.md", "docs/runbook.md", "docs/adapters.md", "docs/decisions.md",
     "docs/example-report.md",
     "docs/workspace.md", "docs/drills.md", "docs/readiness.md", "docs/numbers.md",
+    "docs/watching.md",
 )  # fmt: skip
 EVERY = (*OWN, "CONTRIBUTING.md", "SECURITY.md", "docs/settings.md")
 TEXT = {name: (ROOT / name).read_text(encoding="utf-8") for name in EVERY}

@@ -460,6 +460,21 @@ TOTP = {
     "confirmed": s.event(2002, "totp_confirmed", 0, s.BOB, person="U0BOB"),
     "removed": s.event(2004, "totp_removed", 0, s.CHEN, person="U0BOB"),
 }
+NO_WAY_BACK = [
+    s.event(number, "no_way_back", 0, target="production", version=name[:3], name=name, code=code, why=why)
+    for number, (name, code, why) in enumerate(
+        (
+            ("014_refunds", "E-NO-SCRIPT", "`014_refunds` has no rollback script. I do not guess one."),
+            (
+                "013_plans",
+                "E-NO-SCRIPT",
+                "`014_refunds`, which was applied after it, has no way back; it was not tried.",
+            ),
+        ),
+        2151,
+    )
+]
+OUT_OF_ORDER = s.event(2151, "applied", 0, target="production", version="005", name="005_late", out_of_order=True)
 ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "planning": lambda: m.planning(s.run(S.PLANNING, evidence={})),
     "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
@@ -482,6 +497,28 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "dm_void": lambda: m.direct_void(WAITING, s.event(2101, "unapproved", 90, None, why="You left @db-oncall"), s.CTX),
     "unwritten": lambda: m.unwritten(s.run(S.EXECUTING, approvals=s.YES, evidence=s.PROVEN, running="execute")),
     "slack_was_away": lambda: m.slack_was_away(s.NOON, s.NOON + timedelta(minutes=7), 3),
+    "no_way_back": lambda: m.no_way_back(NO_WAY_BACK),
+    "applied_by_hand": lambda: m.no_way_back(
+        [
+            s.event(
+                2151,
+                "no_way_back",
+                0,
+                target="production",
+                version="013",
+                name=None,
+                code="E-FILE-MISSING",
+                why="The folder of the migrations holds no file of it.",
+            )
+        ]
+    ),
+    "out_of_order": lambda: m.out_of_order([OUT_OF_ORDER]),
+    "unapplied": lambda: m.unapplied(
+        s.event(2151, "unapplied", 0, target="production", versions=["011", "012"], by=None)
+    ),
+    "history_emptied": lambda: m.history_emptied(
+        s.event(2151, "history_emptied", 0, target="production", versions=["010", "011", "012"]), "<!subteam^S0DB>"
+    ),
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),

@@ -42,6 +42,13 @@ PENDING = {"013_plans.sql": "CREATE TABLE plans (id int);\n", "rollback/013_plan
 UNDO_012 = "rollback/012_stripe_events.sql"
 
 
+NEVER_SEEN: dict[str, tuple[str, dict[str, str | None]]] = {
+    "a missing rollback script": ("scriptless", {UNDO_012: None}),
+    "an applied migration without files": ("fileless", {UNDO_012: None, "012_stripe_events.sql": None}),
+}
+"""Targets whose folder has lacked something from the beginning."""
+
+
 @pytest.fixture(scope="module")
 def world(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """One bench with a target for each thing that can be wrong with a target."""
@@ -69,6 +76,8 @@ def world(server: Server, template: str, tmp_path_factory: pytest.TempPathFactor
         more += target("chens", app, server.url(), migrations) + 'requesters = ["U0CHEN"]\n'
         more += target("gone", app, server.url(), migrations, "#gone")
         more += target("away", app, server.url(), migrations, "#away")
+        for name, lost in NEVER_SEEN.values():  # what the bot has seen applied, it could roll back from the audit trail
+            more += target(name, app, server.url(), copied(folder / name, dict(lost)))
         channels = [*sample_channels(), Channel("C0AWAY", "away", members={ANA, BOB})]
         bench = Bench(
             folder / "bench", server, app, settings_of(more), migrations=migrations,
@@ -162,13 +171,11 @@ def test_the_wrong_person_or_place_is_refused_in_words(world: Play, case: str) -
 
 
 FILES: dict[str, dict[str, str | None]] = {
-    "a missing rollback script": {UNDO_012: None},
     "an empty rollback script": {UNDO_012: "-- nothing here\n"},
     "a script with a psql command": {UNDO_012: "\\set ON_ERROR_STOP on\n" + SCRIPT_012},
     "a script with transaction control": {UNDO_012: "BEGIN;\n" + SCRIPT_012 + "COMMIT;\n"},
     "a script that needs to be outside a transaction": {UNDO_012: "REINDEX INDEX CONCURRENTLY stripe_events_pkey;\n"},
     "a script with a syntax error": {UNDO_012: "DROP TABEL stripe_events;\n"},
-    "an applied migration without files": {UNDO_012: None, "012_stripe_events.sql": None},
 }
 
 
@@ -176,6 +183,12 @@ FILES: dict[str, dict[str, str | None]] = {
 def test_files_that_cannot_be_used_are_refused_in_words(world: Play, case: str) -> None:
     with changed(world, FILES[case]):
         kept(case, refused(world, "latest"))
+    nothing_half_done(world)
+
+
+@pytest.mark.parametrize("case", NEVER_SEEN)
+def test_files_that_were_never_there_are_refused_in_words(world: Play, case: str) -> None:
+    kept(case, refused(world, f"latest --on {NEVER_SEEN[case][0]}"))
     nothing_half_done(world)
 
 

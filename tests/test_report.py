@@ -17,6 +17,7 @@ from test_forgery import FORGED, LINE, UNSEEN, events
 
 from bot.apart import APART
 from core import redact, report
+from core.applied import seen
 from core.chain import Verdict
 from core.model import UNCHANGED, State
 from core.report import markdown, page
@@ -154,6 +155,7 @@ def test_every_kind_of_event_is_called_something() -> None:
         "step_failed",
         "drill_stopped",
         *APART,
+        *seen.KINDS,
         "totp_enrolled",
         "totp_confirmed",
         "totp_removed",

@@ -14,6 +14,7 @@ from bot.messages.answers import (
     timeline,
     whoami,
 )
+from bot.messages.applied import history_emptied, no_way_back, out_of_order, unapplied
 from bot.messages.asking import EXTENTS, Asked, choices, elsewhere, follows, request, why
 from bot.messages.attention import unwritten
 from bot.messages.audit import audit, witness
@@ -100,10 +101,13 @@ __all__ = [
     "full_plan",
     "help_",
     "history",
+    "history_emptied",
     "home",
     "loading",
     "migrations",
     "month",
+    "no_way_back",
+    "out_of_order",
     "owed_form",
     "page_of",
     "pages",
@@ -127,6 +131,7 @@ __all__ = [
     "thread",
     "timeline",
     "tried",
+    "unapplied",
     "unwritten",
     "whoami",
     "why",

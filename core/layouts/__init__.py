@@ -31,11 +31,17 @@ whole file as one message, which PostgreSQL treats as one transaction unless it 
 
 @dataclass(frozen=True)
 class Part:
-    """One direction of a migration. `file`: its name below the folder; `data`: its bytes, other sections blanked out."""
+    """One direction of a migration. `file`: its name below the folder; `data`: its bytes, other sections blanked out.
+
+    `stored`: the audit trail has it, and the folder no longer. `was`: the SHA-256 that it had when it was applied, where it
+    was edited since.
+    """
 
     file: str
     data: bytes
     transaction: Transaction = "free"
+    stored: bool = False
+    was: str = ""
 
     @property
     def shown(self) -> str:
@@ -99,7 +105,10 @@ class Layout(Protocol):
         """All migrations, oldest first, whatever the layout of the folder is. Raises Refused (E-FILE-MISSING)."""
 
     def migrations(self) -> list[Migration]:
-        """The same. Raises Refused: E-FILE-MISSING, E-CONFIG (the files are those of another layout)."""
+        """The same, with the scripts that only the audit trail has.
+
+        Raises Refused: E-FILE-MISSING, E-CONFIG (the files are those of another layout), E-LEDGER.
+        """
 
     def history(self, conn: Connection) -> History:
         """The history table as it is now, in the order in which the tool itself would undo. Raises Refused:
@@ -130,8 +139,10 @@ class Layout(Protocol):
 
 
 def of(target: Target) -> Layout:
-    """The adapter of a target. Raises Refused (E-CONFIG)."""
-    return layout_for(target.migrations, target.layout, target.history_table)
+    """The adapter of a target, with what the audit trail keeps of it. Raises Refused (E-CONFIG)."""
+    found = adapter(target.layout)(target.migrations, target.history_table)
+    found.stored = target.stored
+    return found
 
 
 def layout_for(folder: Path, name: str = "paired", table: str | None = None) -> Layout:

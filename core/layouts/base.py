@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import layouts
 from core.errors import Refused
@@ -12,6 +12,9 @@ from core.layouts import Applied, Connection, History, Migration, rows, table
 from core.layouts.table import Needs, Table
 from core.model import Json
 from core.schema_words import names
+
+if TYPE_CHECKING:
+    from core.applied.stored import Stored
 
 
 class Adapter(ABC):
@@ -29,6 +32,7 @@ class Adapter(ABC):
         """`named`: another history table than the usual one, `name` or `schema.name`."""
         self.folder = folder
         self.table = names(named) if named else (self.history_table,)
+        self.stored: Stored | None = None
 
     @abstractmethod
     def fits(self) -> bool: ...
@@ -40,8 +44,17 @@ class Adapter(ABC):
     def applied(self, conn: Connection, found: Table) -> list[Applied]:
         """The rows of the table in the tool's order, oldest first. Raises Refused (E-HISTORY, E-RIGHTS)."""
 
+    def order(self, one: Migration) -> Any:
+        """Its place among the others, as `read` puts them."""
+        return int(one.version), one.name
+
     def migrations(self) -> list[Migration]:
+        return self.stored.beside(self._of_the_folder(), self.order) if self.stored else self._of_the_folder()
+
+    def _of_the_folder(self) -> list[Migration]:
         if not self.folder.is_dir():
+            if self.stored:
+                return []
             raise Refused(
                 "E-FILE-MISSING",
                 "The migrations folder does not exist.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.layouts import Applied, Connection, Migration, Part, read_bytes, table
 from core.layouts.base import Adapter
@@ -37,13 +37,16 @@ class Dbmate(Adapter):
         """All migrations, by file name."""
         return each_once([_one(path, version) for path, version in self._files()])
 
+    def order(self, one: Migration) -> Any:
+        return f"{one.name}.sql"
+
     def _files(self) -> list[tuple[Path, str]]:
         found = ((path, FILE.fullmatch(path.name)) for path in below(self.folder))
         return [(path, match[1]) for path, match in found if match and path.is_file()]
 
     def applied(self, conn: Connection, found: Table) -> list[Applied]:
         """By file name; a row without a file by its version."""
-        names = {version: path.name for path, version in self._files()}
+        names = {one.version: self.order(one) for one in self.migrations()}
         told = table.rows(conn, found, [table.text("version"), table.clock(found)])
         rows = [table.applied(version, at) for version, at in told]
         return sorted(rows, key=lambda row: names.get(row.version, row.version))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.layouts import Applied, Connection, Migration, Transaction, read_bytes, table
 from core.layouts.base import Adapter
@@ -32,6 +32,9 @@ class Diesel(Adapter):
         """All migrations, by version."""
         found = [self._one(path) for path in below(self.folder) if path.is_dir() and _has_script(path)]
         return each_once(sorted(found, key=lambda one: (one.version, one.name)))
+
+    def order(self, one: Migration) -> Any:
+        return one.version, one.name
 
     def _one(self, path: Path) -> Migration:
         way, fault = _transaction(path)

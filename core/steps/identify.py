@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core import layouts, plan, postgres, script
+from core.applied import stored
 from core.errors import Refused
 from core.layouts import Applied, Migration
 from core.ledger import stamp
@@ -50,7 +51,8 @@ def undone(applied: Applied, migration: Migration, history_table: str) -> Json:
             "sha256": read.sha256,
             "bytes": read.size,
             "transaction": migration.rollback.transaction,
+            **({"stored": True} if migration.rollback.stored else {}),
             "statements": [s.told() for s in read.statements],
         },
-        "warnings": script.warnings(read),
+        "warnings": [*stored.remarks(migration), *script.warnings(read)],
     }

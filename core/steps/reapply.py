@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from core import commit, hold, layouts, postgres, schema, trial
+from core.applied import stored
 from core.backups import dump, encryption
 from core.commit import UNDONE, once
 from core.errors import PlanChanged, Refused, StepFailed
@@ -72,7 +73,7 @@ def identify(work: Work) -> Json:
         "database": database,
         "history_table": history.table,
         "applied": applied,
-        "redo": [told(version, script, undone) for version, script in scripts(work).scripts],
+        "redo": [told(version, script, undone, layout.migrations()) for version, script in scripts(work).scripts],
         "stays": undone[0]["name"],
         "kept_after": [],
         "saved": {name: saved[name] for name in ("file", "sha256", "bytes", "rows", "values")},
@@ -117,8 +118,10 @@ def scripts(work: Work) -> Forward:
     return forward(layout, work.undoes.evidence["identify"]["undo"])
 
 
-def told(version: str, script: Any, undone: Sequence[Json]) -> Json:
+def told(version: str, script: Any, undone: Sequence[Json], files: Sequence[layouts.Migration]) -> Json:
     """One migration that comes back, with its script whole."""
+    found = layouts.find(files, version)
+    where = stored.remarks(replace(found, rollback=None)) if found else []
     return {
         "version": version,
         "name": next(item["name"] for item in undone if item["version"] == version),
@@ -129,7 +132,7 @@ def told(version: str, script: Any, undone: Sequence[Json]) -> Json:
             "bytes": script.size,
             "statements": [s.told() for s in script.statements],
         },
-        "warnings": [INSIDE.format(script.name, s.line, s.kind) for s in script.statements if s.alone],
+        "warnings": [*where, *(INSIDE.format(script.name, s.line, s.kind) for s in script.statements if s.alone)],
     }
 
 

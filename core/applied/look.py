@@ -1,0 +1,153 @@
+"""Looks at a target's history table, and notes what has changed in it since the last look: its scripts go into the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from core import layouts, postgres
+from core.applied import seen, stored
+from core.applied.seen import Seen
+from core.errors import Refused
+from core.layouts import Applied, History, Migration, Part
+from core.ledger import Ledger, Transaction, stamp
+from core.model import Json, Run, State
+from core.redact import holds_secret, pg_error
+from core.settings import Settings, Target
+
+CHANGING = frozenset({State.EXECUTING, State.NEEDS_A_PERSON})
+"""States of a run in which the table may be changed and the audit trail not yet say so."""
+TOOK_OUT = """
+    SELECT run, max(id) FROM events
+     WHERE (kind = 'step_done' AND json_extract(data, '$.step') = 'execute' OR kind = 'kept')
+       AND run IN (SELECT id FROM rollbacks WHERE target = ? AND what <> 'reapply')
+     GROUP BY run ORDER BY 2 DESC"""
+"""Runs that have changed a target's history, wholly or left half done, and with which event this was known."""
+
+
+def look(ledger: Ledger, settings: Settings, name: str) -> None:
+    """One look at one target; what has changed is one transaction. The first one takes down all that is there.
+
+    By one process at a time, under the lock `watch NAME`. Raises Refused: the target or its folder cannot be read now.
+    """
+    target = stored.into(ledger, settings.target(name))
+    layout, before = layouts.of(target), seen.of(ledger, name)
+    history = read(layout, target)
+    files = layout.migrations()
+    if any(run.target == name and run.state in CHANGING for run in ledger.open_runs()):
+        return  # read before: what it has changed by now may be in no event yet
+    with ledger.transaction() as t:
+        if not before.looked:
+            t.append(None, "history_seen", {"target": name, "versions": [row.version for row in history.applied]})
+        note_gone(t, ledger, target, before, history)
+        note_new(t, target, before, history, files)
+        note_edits(t, target, before, history, files)
+
+
+def read(layout: layouts.Layout, target: Target) -> History:
+    """The history table, but not for long: a migration that is running may lock it. Raises Refused."""
+    try:
+        with postgres.target(target.database_url.get_secret_value(), "watching", target.name) as conn:
+            conn.execute("SET statement_timeout = '5s'")
+            return layout.history(conn)
+    except psycopg.Error as error:
+        raise Refused("E-DB", f"*{target.name}* broke off: {pg_error(error)}.", "It is looked at again.") from None
+
+
+# -- what is new ---------------------------------------------------------------------------------------------
+
+
+def note_new(t: Transaction, target: Target, before: Seen, history: History, files: Sequence[Migration]) -> None:
+    """Each migration that was not there, and each that lacked a script which the folder has by now."""
+    places = {one.name: place for place, one in enumerate(files)}
+    found = [(row, layouts.find(files, row.version)) for row in history.applied]
+    newest = max((places[one.name] for row, one in found if one and row.version in before.applied), default=-1)
+    for row, one in found:
+        known = before.applied.get(row.version)
+        if known is None or lacks(known.data, one):
+            late = known is None and before.looked and one is not None and places[one.name] < newest
+            note(t, target, row, one, late)
+
+
+def lacks(known: Json, one: Migration | None) -> bool:
+    """Has the folder a script that was not there when the migration was noted?"""
+    return one is not None and any(part and not known[side] for side, part in sides(one))
+
+
+def sides(one: Migration) -> tuple[tuple[str, Part | None], ...]:
+    """Both scripts. One with a password of ours in it would be refused anyway, and is not kept."""
+    return ("forward", harmless(one.forward)), ("rollback", harmless(one.rollback))
+
+
+def harmless(part: Part | None) -> Part | None:
+    return None if part is None or holds_secret(part.data.decode("utf-8", "replace")) else part
+
+
+def note(t: Transaction, target: Target, row: Applied, one: Migration | None, late: bool) -> None:
+    """One event `applied`, and the bytes of both scripts beside it."""
+    told = {side: kept(t, part) for side, part in sides(one)} if one else {"forward": None, "rollback": None}
+    t.append(
+        None,
+        "applied",
+        {
+            "target": target.name,
+            "version": row.version,
+            "name": one.name if one else None,
+            "applied_at": stamp(row.applied_at) if row.applied_at else None,
+            **told,
+            "irreversible": one.irreversible if one else "",
+            "out_of_order": late,
+        },
+    )
+
+
+def kept(t: Transaction, part: Part | None) -> Json | None:
+    """A script as its event names it."""
+    if part is None:
+        return None
+    return {
+        "file": part.file,
+        "sha256": t.keep(part.data),
+        "bytes": len(part.data),
+        "transaction": part.transaction,
+    }
+
+
+def note_edits(t: Transaction, target: Target, before: Seen, history: History, files: Sequence[Migration]) -> None:
+    """Each script that is another one than was applied, once for each new one."""
+    for row in history.applied:
+        one = layouts.find(files, row.version) if row.version in before.applied else None
+        for _, part in sides(one) if one else ():
+            if part and part.was:
+                edit = {"name": part.file, "is": stored.digest(part.data)}
+                if (edit["name"], edit["is"]) not in before.edits:
+                    t.append(None, "script_edited", {"target": target.name, "was": part.was, **edit})
+
+
+# -- what is gone --------------------------------------------------------------------------------------------
+
+
+def note_gone(t: Transaction, ledger: Ledger, target: Target, before: Seen, history: History) -> None:
+    """What was applied and is no longer there: by which run of ours, or by hand. An empty table is something else."""
+    there = {row.version for row in history.applied}
+    gone: dict[str | None, list[str]] = {}
+    runs = (
+        [(ledger.run(run), event) for run, event in ledger.look(TOOK_OUT, target.name)]
+        if before.applied.keys() - there
+        else []
+    )
+    for version, applied in before.applied.items():
+        if version not in there:
+            by = next((run.id for run, event in runs if event > applied.id and took_out(run, version)), None)
+            gone.setdefault(by, []).append(version)
+    for run, versions in gone.items():
+        if run is None and not there:
+            t.append(None, "history_emptied", {"target": target.name, "versions": versions})
+        else:
+            t.append(None, "unapplied", {"target": target.name, "versions": versions, "by": run})
+
+
+def took_out(run: Run, version: str) -> bool:
+    """May it be this run that took the version out? A restore puts another history in the place of this one."""
+    return run.kind == "restore" or version in [item["version"] for item in run.going]
