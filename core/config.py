@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import Field
+from dataclasses import Field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from core.errors import Refused
+from core.git_folder import GitFolder
 from core.layers import Fault, FileLayer, Key, Raw, env_layer, flag_layer, leaves, settings_of
 from core.redact import Redactor, SecretStr, install, visible
 from core.settings import Drill, Services, Settings, SlackSettings, Target, state_dir
@@ -141,6 +142,10 @@ class Reader:
             "ledger": self._read(("ledger",), settings_of(Settings)["ledger"]) or home / "ledger.db",
             "backup_dir": self._read(("backup_dir",), settings_of(Settings)["backup_dir"]) or home / "backups",
         }
+        for name, target in records.items():
+            if isinstance(target.migrations, GitFolder):
+                beside = replace(target.migrations, state=Path(str(given["ledger"])).parent / "git")
+                records[name] = replace(target, migrations=beside)
         if ("default_target",) in self.layers:
             self.origins["default_target"] = self.layers[("default_target",)].origin
         result: Settings = self.record(Settings, (), given)
@@ -177,6 +182,8 @@ class Reader:
             self.failed.add(path)
             return None
         self.origins[".".join(path)] = raw.origin
+        if isinstance(value, GitFolder):
+            return replace(value, repository=(raw.folder or Path()) / value.repository)
         if isinstance(value, Path) and raw.folder is not None:
             value = raw.folder / value
         return value

@@ -9,6 +9,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 
 from core.address import address
+from core.git_folder import GitFolder
 from core.settings import Backup, BreakGlass, Services, Settings, SlackSettings, Target
 
 Say = Callable[[tuple[str, ...], str], None]
@@ -55,7 +56,8 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _backup(target.backup, ("targets", target.name, "backup"), say)
         _encrypt(target, say)
         _break_glass(target, say)
-        if check_paths and not target.migrations.is_dir():
+        place = target.migrations
+        if check_paths and not (place.repository if isinstance(place, GitFolder) else place).is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
     _slack(settings.slack, say)
     if check_paths and settings.pg_bin is not None and not settings.pg_bin.is_dir():

@@ -233,7 +233,8 @@ def scripts(target: Target) -> str:
             script.read(migration.rollback.shown, migration.rollback.data, history_table=history.name)
     newest, declared = applied[-1].name if applied else "nothing", sum(bool(m.irreversible) for m in applied)
     but = f" but {declared} that {'is' if declared == 1 else 'are'} declared irreversible" if declared else ""
-    return f"{len(applied)} applied, each has a rollback script{but}; newest is `{newest}`"
+    read = f"; read from commit `{layout.commit[:12]}`" if layout.commit else ""
+    return f"{len(applied)} applied, each has a rollback script{but}; newest is `{newest}`{read}"
 
 
 def scratch(target: Target, settings: Settings) -> str:

@@ -115,7 +115,9 @@ def seen(run: Run) -> list[Row]:
 
 def doubts(run: Run) -> list[Row]:
     """What there is to say about the scripts."""
-    return [("note", plain(note)) for item in run.going for note in item["warnings"]]
+    commit = run.evidence["identify"].get("commit")
+    read = [("scripts from", f"commit {commit[:12]}")] if commit else []
+    return read + [("note", plain(note)) for item in run.going for note in item["warnings"]]
 
 
 def head(run: Run) -> list[str]:
@@ -124,7 +126,7 @@ def head(run: Run) -> list[str]:
     if run.kind == "restore":
         return [first, *aligned(price(run))]
     if run.kind == "reapply":
-        return [first, *aligned([*price(run), *restored(run), *seen(run)])]
+        return [first, *aligned([*price(run), *restored(run), *seen(run), *doubts(run)])]
     goes = ("will be deleted", f"{losses(run)}; saved first")
     return [first, *aligned([goes, *restored(run), *seen(run), *doubts(run)])]
 

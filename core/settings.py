@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core import values
 from core.errors import Refused
+from core.git_folder import GitFolder
 from core.redact import SecretStr
 
 if TYPE_CHECKING:
@@ -192,7 +193,12 @@ class Target:
         None,
         ("TEST_DATABASE_URL", "TEST_DB"),
     )
-    migrations: Path = put(values.PATH, "the folder of the migrations", Path("apps/api/migrations"))
+    migrations: Path | GitFolder = put(
+        values.FOLDER,
+        "the folder of the migrations; or `git:PATH@REF:folder`, the folder as it is in a commit of a repository: "
+        "[watching.md](watching.md#from-a-git-repository)",
+        Path("apps/api/migrations"),
+    )
     layout: str = put(
         values.choice(*LAYOUTS),
         "how the project keeps its migrations: " + ", ".join(f"`{name}`" for name in LAYOUTS),

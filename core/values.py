@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from core import git_folder
 from core.redact import SecretStr
 
 UNITS = {"ms": 0.001, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
@@ -215,6 +216,13 @@ def _people(value: object) -> dict[str, str]:
     return value
 
 
+def _folder(value: object) -> Path | git_folder.GitFolder:
+    if isinstance(value, git_folder.GitFolder):  # from a flag that was read already
+        return value
+    text = _text(str(value) if isinstance(value, Path) else value)
+    return git_folder.read(text) if text.startswith(git_folder.BEGINS) else Path(text).expanduser()
+
+
 def _table(value: object) -> str:
     if not re.fullmatch(r'(?:(?:"(?:[^"]|"")+"|[^".\s]+)\.)?(?:"(?:[^"]|"")+"|[^".\s]+)', _text(value)):
         raise TABLE.wrong()
@@ -237,6 +245,7 @@ SWITCH = Kind("true or false", _switch)
 TABLE = Kind("a table as the database writes it, `name` or `schema.name`", lambda value: _table(value))
 WORDS = Kind("a list of texts", _words, split=True)
 PATH = Kind("a path", lambda value: Path(_text(str(value) if isinstance(value, Path) else value)).expanduser())
+FOLDER = Kind(git_folder.SAYS, lambda value: _folder(value))
 SECRET = Kind("a text", lambda value: SecretStr(_text(value)), secret=True)
 DATABASE = Kind("a PostgreSQL URL", _database, secret=True)
 DURATIONS = Kind("a list of durations", _durations, split=True)

@@ -23,7 +23,18 @@ from bot.messages.blocks import (
     say,
     section,
 )
-from bot.messages.facts import applied, approvals_missing, inner, migrations, noun, target, title, unchanged, untouched
+from bot.messages.facts import (
+    applied,
+    approvals_missing,
+    commit_of,
+    inner,
+    migrations,
+    noun,
+    target,
+    title,
+    unchanged,
+    untouched,
+)
 from bot.messages.newer import steps_block
 from bot.messages.plan import deletes, differs_words, loss_section, sql_section, warnings
 from bot.messages.steps import how, of_all, place, proven, step_name, under_way
@@ -132,6 +143,7 @@ def _facts(run: Run, ctx: Context) -> Json:
         else []
     )
     pairs += [("Incident", incident(run))] if run.incident else []
+    pairs += [("Scripts from", f"commit {code(commit[:12])}")] if (commit := commit_of(run)) else []
     pairs += [("Database", f"{where}, PostgreSQL {data(str(database.get('server_version', '')), 20)}")]
     ask_why = not run.reason and is_slack(run.requester)
     return {**fields(*pairs), **({"accessory": buttons.reason(run)} if ask_why else {})}

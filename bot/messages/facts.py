@@ -66,6 +66,11 @@ def one_row(run: Run) -> str:
     return f"set to version {code(str(left[-1]))}" if left else "emptied"
 
 
+def commit_of(run: Run) -> str:
+    """The commit that the scripts were read from, where they are in a git repository; else empty."""
+    return str(run.evidence.get("identify", {}).get("commit", ""))
+
+
 def main_name(run: Run) -> str:
     """The migration that a reader would call this run by."""
     gone = names(run)

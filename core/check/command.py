@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
-from core import config, scratch_server
+from core import config, layouts, scratch_server
 from core.check import Report, baseline, walk
 from core.check.baseline import Held
 from core.check.report import NOTHING as UNKNOWN
@@ -123,7 +123,7 @@ def run(asked: Asked, env: Mapping[str, str] = os.environ, progress: TextIO = sy
         raise _usage("Name the folder of the migrations: there are no settings here that do.")
     settings = config.load(env=env) if asked.folder is None or asked.on else None  # with a folder, none are needed
     target = settings.target(asked.on) if settings else None
-    folder = asked.folder or (target.migrations if target else Path())
+    folder = asked.folder or (layouts.of(target).folder if target else Path())
     layout = asked.layout or (target.layout if target and not asked.folder else None)
     timeout = target.statement_timeout.total_seconds() if target else walk.TIMEOUT
     if asked.junit and not asked.junit.absolute().parent.is_dir():

@@ -52,9 +52,10 @@ def runs(ledger: Path) -> Iterator[tuple[str, str]]:
 def migrations(settings: Settings, target: str) -> list[str]:
     """Names in the folder of a target, newest first; a test holds them against what the layouts read."""
     known = settings.targets.get(target or settings.default_target)
-    if known is None or not known.migrations.is_dir():
+    place = known.migrations if known else None
+    if known is None or not isinstance(place, Path) or not place.is_dir():  # git is not asked for every TAB
         return []
-    folders = [known.migrations, known.migrations / "rollback"] if known.layout == "paired" else [known.migrations]
+    folders = [place, place / "rollback"] if known.layout == "paired" else [place]
     found = {
         name
         for folder in folders

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import psycopg
 
 from core.errors import Refused
+from core.git_folder import GitFolder
 from core.model import Json
 from core.settings import LAYOUTS
 
@@ -95,6 +96,14 @@ class Layout(Protocol):
         """The column of the history table that holds a version."""
 
     @property
+    def folder(self) -> Path:
+        """Where the files are. Raises Refused, of a git repository."""
+
+    @property
+    def commit(self) -> str:
+        """The commit that the folder is read from, where it is one of a git repository; else empty. Raises Refused."""
+
+    @property
     def row_each(self) -> bool:
         """Does the table keep a row for each migration? Else it keeps the current version, and only the newest can go."""
 
@@ -145,7 +154,7 @@ def of(target: Target) -> Layout:
     return found
 
 
-def layout_for(folder: Path, name: str = "paired", table: str | None = None) -> Layout:
+def layout_for(folder: Path | GitFolder, name: str = "paired", table: str | None = None) -> Layout:
     """The adapter of that name for that folder. `table`: the history table, where it is not the tool's usual one.
 
     Raises Refused (E-CONFIG).

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core import layouts
+from core import git, layouts
 from core.errors import Refused
+from core.git_folder import GitFolder
 from core.layouts import Applied, Connection, History, Migration, rows, table
 from core.layouts.table import Needs, Table
 from core.model import Json
@@ -28,11 +30,25 @@ class Adapter(ABC):
     column: ClassVar[str] = "version"
     row_each: ClassVar[bool] = True
 
-    def __init__(self, folder: Path, named: str | None = None) -> None:
+    def __init__(self, folder: Path | GitFolder, named: str | None = None) -> None:
         """`named`: another history table than the usual one, `name` or `schema.name`."""
-        self.folder = folder
+        self._folder = folder
         self.table = names(named) if named else (self.history_table,)
         self.stored: Stored | None = None
+
+    @cached_property
+    def _read_from(self) -> tuple[Path, str]:
+        """Folder and commit, one for the life of the adapter. git is asked where files are read, and not for the table."""
+        return git.checkout(self._folder) if isinstance(self._folder, GitFolder) else (self._folder, "")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are. Raises Refused."""
+        return self._read_from[0]
+
+    @property
+    def commit(self) -> str:
+        return self._read_from[1]
 
     @abstractmethod
     def fits(self) -> bool: ...
@@ -55,11 +71,12 @@ class Adapter(ABC):
         if not self.folder.is_dir():
             if self.stored:
                 return []
-            raise Refused(
-                "E-FILE-MISSING",
-                "The migrations folder does not exist.",
-                "The setting `migrations` names it. Nothing was started.",
+            lacks = (
+                f"Commit `{self.commit[:12]}` has no such folder"
+                if self.commit
+                else "The migrations folder does not exist"
             )
+            raise Refused("E-FILE-MISSING", f"{lacks}.", "The setting `migrations` names it. Nothing was started.")
         others = [] if self.fits() else layouts.fitting(self.folder)
         if others:
             theirs = " or ".join(f"`{name}`" for name in others)

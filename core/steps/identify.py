@@ -25,6 +25,7 @@ def identify(work: Work) -> Json:
     return {
         "database": database,
         "layout": layout.name,
+        **({"commit": layout.commit} if layout.commit else {}),
         "one_row": not layout.row_each,
         "history_table": history.table,
         "applied": [applied.version for applied in history.applied],

@@ -69,11 +69,13 @@ def identify(work: Work) -> Json:
         raise Refused("E-NOTHING", f"{names} is applied on *{work.target.name}* already: nothing to re-apply.", NOTHING)
     saved = saved_file(work)
     encryption.check(work.target)  # this run saves rows too, under a lock
+    files = layout.migrations()
     return {
         "database": database,
+        **({"commit": layout.commit} if layout.commit else {}),
         "history_table": history.table,
         "applied": applied,
-        "redo": [told(version, script, undone, layout.migrations()) for version, script in scripts(work).scripts],
+        "redo": [told(version, script, undone, files) for version, script in scripts(work).scripts],
         "stays": undone[0]["name"],
         "kept_after": [],
         "saved": {name: saved[name] for name in ("file", "sha256", "bytes", "rows", "values")},
