@@ -17,7 +17,7 @@ from bot.guard import run_of, who
 from bot.people import People
 from bot.reading import Reading
 from bot.reply import Reply
-from core import grammar, hold, survey
+from core import grammar, hold, staging, survey
 from core.desk import Desk
 from core.engine import Engine
 from core.errors import Problem, Refused
@@ -81,6 +81,7 @@ class Decisions:
         self.desk.may_decide(run, person)
         if any(self.desk.same(given.person, person) for given in run.approvals):
             raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
+        staging.may_approve(self.ledger, self.settings, run)
         coded = self.desk.needs_code(run)
         if coded:
             self.desk.factor.counts(person.id)

@@ -56,6 +56,7 @@ def check(settings: Settings, say: Say, env: Mapping[str, str], check_paths: boo
         _backup(target.backup, ("targets", target.name, "backup"), say)
         _encrypt(target, say)
         _break_glass(target, say)
+        _staging(target, settings, say)
         place = target.migrations
         if check_paths and not (place.repository if isinstance(place, GitFolder) else place).is_dir():
             say(("targets", target.name, "migrations"), "names a folder that does not exist")
@@ -107,6 +108,18 @@ def _tables(target: Target, say: Say) -> None:
     path = ("targets", target.name)
     if target.drill is not None and not target.drill.schedule:
         say((*path, "drill", "schedule"), "is missing; write it, such as `first monday 10:00`")
+
+
+def _staging(target: Target, settings: Settings, say: Say) -> None:
+    path = ("targets", target.name)
+    if target.staging is None:
+        if target.require == "staging":
+            say((*path, "staging"), 'is missing; `require = "staging"` needs the name of a target')
+    elif target.staging == target.name:
+        say((*path, "staging"), "names the target itself; it must be another one")
+    elif target.staging not in settings.targets:
+        near = get_close_matches(target.staging, settings.targets, n=1)
+        say((*path, "staging"), f"names a target that does not exist{f'; did you mean `{near[0]}`?' if near else ''}")
 
 
 def _services(services: Services, path: tuple[str, ...], say: Say) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core import ask_bot, driving, printed_plan, printing
+from core import ask_bot, driving, printed_plan, printing, staging
 from core import totp as codes
 from core.confirming import confirm_word
 from core.errors import Refused
@@ -35,6 +35,7 @@ PATIENCE = 60
 def approve(shell: Shell, command: Command) -> int:
     """The plan, the typed number where data goes, the code: a yes to exactly what was shown."""
     run, target = decidable(shell, named(command))
+    staging.may_approve(shell.ledger, shell.settings, run)
     err().tell(*printed_plan.review(run))
     word = confirm_word(run)
     if word and asked(f"Data will be lost. Type {printing.plain(word)} to confirm: ") != word:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from core import glass, grammar
+from core import glass, grammar, staging
 from core.config import Settings, Target
 from core.errors import Refused
 from core.ledger import Ledger, Lost, Transaction
@@ -151,6 +151,7 @@ class Desk:
                 raise Refused("E-ALREADY", f"You approved *{run.id}* already.", "Nothing to do.")
             if run.revision != revision or run.digest != digest:
                 raise stale(run, revision)
+            staging.may_approve(self.ledger, self.settings, run)
             complete = len(run.approvals) + 1 >= run.needed
             data: Json = {"note": note.strip(), "complete": complete, "revision": revision, "digest": digest}
             if code or self.needs_code(run):

@@ -18,7 +18,7 @@ from typing import Protocol
 import psycopg
 import structlog
 
-from core import keeping, postgres
+from core import keeping, postgres, staging
 from core.applied import stored
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
@@ -172,6 +172,7 @@ class Engine:
             say,
             self.cut,
             Meter(run.running or "", run.since.isoformat() if run.since else ""),
+            partial(staging.told, self.ledger, self.settings, target),
         )
 
     def _say(self, run: Run, kind: str, data: Json) -> bool:

@@ -41,6 +41,7 @@ EXIT: dict[str, int] = {
     "E-SCRIPT": 3,
     "E-NO-TX": 3,
     "E-ONLY-DEPENDS": 3,
+    "E-STAGING": 3,
     "E-FILE-MISSING": 3,
     "E-HISTORY": 3,
     "E-DIRECT": 3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from core import staging
 from core.lines import WARNING, Line, line
 from core.model import Json, Run
 from core.printing import plain, what
@@ -120,6 +121,21 @@ def doubts(run: Run) -> list[Row]:
     return read + [("note", plain(note)) for item in run.going for note in item["warnings"]]
 
 
+def staged(run: Run) -> list[Row]:
+    """When these very scripts last ran on the staging target."""
+    found = run.evidence["identify"].get("staging")
+    if not found:
+        return []
+    when = staging.sentence(found, plain, lambda at: at[:16].replace("T", " ") + " UTC")
+    rows = [("staging", f"on {plain(found['target'])}: {when}")]
+    if found["required"] and (names := staging.lacking(found)):
+        few = ", ".join(map(plain, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        rows.append(
+            ("WARNING", f"not run there to a verified end: {few}; approving is refused, only break-glass starts it")
+        )
+    return rows
+
+
 def head(run: Run) -> list[str]:
     """The plan in a few lines."""
     first = f"{run.id}  {plain(run.target)}: {what(run)}"
@@ -128,7 +144,7 @@ def head(run: Run) -> list[str]:
     if run.kind == "reapply":
         return [first, *aligned([*price(run), *restored(run), *seen(run), *doubts(run)])]
     goes = ("will be deleted", f"{losses(run)}; saved first")
-    return [first, *aligned([goes, *restored(run), *seen(run), *doubts(run)])]
+    return [first, *aligned([goes, *restored(run), *staged(run), *seen(run), *doubts(run)])]
 
 
 def plan(run: Run, target: Target) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.meter import Meter
@@ -15,6 +15,7 @@ class Work:
     """What a step gets: the run as it stands, its target, and a way to notice that it was closed.
 
     `origin`: of a way back, the rollback that it undoes; `between`: the re-apply that has undone that one before. `say` writes an event of this run while a step is under way.
+    `staged` says of the scripts of a plan how they ran on the staging target; None where there is none.
     `cut`: the process ends now, so nothing more of this step may take effect. `meter`: what the step has done so far, for people.
     """
 
@@ -28,6 +29,7 @@ class Work:
     say: Callable[[str, Json], bool] = lambda kind, data: True
     cut: Callable[[], bool] = lambda: False
     meter: Meter = field(default_factory=Meter)
+    staged: Callable[[Sequence[Json]], Json | None] = lambda undo: None
 
     @property
     def undoes(self) -> Run:

@@ -256,6 +256,16 @@ class Target:
         "[operating.md](operating.md#newer-blocks)",
         "classic",
     )
+    staging: str | None = put(
+        values.TEXT,
+        "the target on which scripts run first: each plan says when these very ones last did, and how it ended "
+        "([watching.md](watching.md#staging-first))",
+    )
+    require: Literal["nothing", "staging"] = put(
+        values.choice("nothing", "staging"),
+        "`staging`: nothing is approved whose scripts did not run there to a verified end",
+        "nothing",
+    )
     hold: Literal["warn", "refuse"] = put(
         values.choice("warn", "refuse"),
         "after a rollback: `refuse` makes the history table refuse its migrations until they are released or re-applied; "
@@ -393,6 +403,7 @@ def policy(settings: Settings) -> dict[str, Any]:
         "approvers": {name: sorted(target.deciders) for name, target in targets},
         "approval_totp": {name: target.approval_totp for name, target in targets},
         "reason": {name: target.reason for name, target in targets},
+        "staging": {name: target.staging for name, target in targets if target.require == "staging"},
         "break_glass": {
             name: [*sorted(target.break_glass.people), str(target.break_glass.wait), str(target.break_glass.countdown)]
             for name, target in targets

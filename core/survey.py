@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from core import layouts, postgres
 from core.errors import Problem
@@ -36,16 +37,18 @@ def preview(
 
     `ledger`: what it keeps of the target counts. Raises Refused, StepFailed; Cancelled where `like` was.
     """
+    from core import staging
     from core.steps.identify import identify
     from core.steps.rehearse import rehearse
 
     target = known(ledger, target) if ledger else target
+    staged = partial(staging.told, ledger, settings, target) if ledger else lambda undo: None
     run = Run(
         like.run.id if like else PREVIEW, 1, State.PLANNING, target.name, request, who, now, needed=target.approvals
     )
     for name, step in (("identify", identify), ("rehearse", rehearse)):
         started = datetime.now(now.tzinfo)
-        evidence = step(replace(like, run=run) if like else Work(run, target, settings))
+        evidence = step(replace(like, run=run) if like else Work(run, target, settings, staged=staged))
         evidence.setdefault("seconds", round((datetime.now(now.tzinfo) - started).total_seconds(), 3))
         run = replace(run, evidence={**run.evidence, name: evidence})
     return replace(run, digest=run.evidence["rehearse"]["digest"])

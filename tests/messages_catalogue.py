@@ -15,7 +15,7 @@ import report_story
 
 from bot import messages as m
 from bot.newer import KINDS
-from core import fold
+from core import fold, staging
 from core.doctor import Finding
 from core.errors import NeedsAPerson, Refused, StepFailed
 from core.meter import HowFar
@@ -157,6 +157,32 @@ def _far(step: str, elapsed: float, what: str, unit: str = "", **counted: Any) -
     return replace(s.ESTIMATED, far=HowFar(step, "", elapsed, what, unit, **counted))
 
 
+THERE = {
+    "target": "staging",
+    "required": False,
+    "scripts": [
+        {"name": name, "sha256": "5" * 64, "run": "RB-9X2P", "at": s.at(-3 * 86_400), "ended": "done", "verified": True}
+        for name in ("012_stripe_events", "011_subscriptions")
+    ],
+}
+NEVER = {"run": None, "at": None, "ended": "never", "verified": False}
+NOT_THERE = {**THERE, "required": True, "scripts": [THERE["scripts"][0], {**THERE["scripts"][1], **NEVER}]}
+
+
+def _identified(**more: Any) -> Any:
+    """The plan, with more of what `identify` has found."""
+    return {**s.PLAN, "identify": {**s.IDENTIFY, **more}}
+
+
+STORED = [
+    {
+        **one,
+        "warnings": [
+            f"`{one['script']['file']}`: the folder no longer has this rollback script; it is from the audit trail."
+        ],
+    }
+    for one in s.IDENTIFY["undo"]
+]
 CARDS = {
     "card_waiting_progress": (
         WAITING,
@@ -174,6 +200,18 @@ CARDS = {
     "card_verifying_progress": (
         s.run(S.VERIFYING, s.event(2103, "step_done", 111), approvals=s.YES, evidence=s.EXECUTED, running="verify"),
         _far("verify", 3.1, ""),
+    ),
+    "card_waiting_from_git": (
+        s.run(S.WAITING, running="backup", evidence=_identified(commit="c0ffee" * 6 + "abcd", staging=THERE)),
+        s.CTX,
+    ),
+    "card_waiting_not_on_staging": (
+        s.run(S.WAITING, running="backup", evidence=_identified(staging=NOT_THERE)),
+        replace(s.CTX, may_break=True),
+    ),
+    "card_waiting_from_the_audit_trail": (
+        s.run(S.WAITING, running="backup", evidence=_identified(undo=STORED)),
+        s.CTX,
     ),
     "card_waiting": (WAITING, s.ESTIMATED),
     "card_waiting_proven": (s.run(S.WAITING, evidence=s.PROVEN), replace(s.CTX, reading=("Bob Lee",))),
@@ -477,6 +515,10 @@ NO_WAY_BACK = [
 OUT_OF_ORDER = s.event(2151, "applied", 0, target="production", version="005", name="005_late", out_of_order=True)
 ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "planning": lambda: m.planning(s.run(S.PLANNING, evidence={})),
+    "plan_private_from_git": lambda: m.plan_private(
+        replace(PRIVATE, evidence=_identified(commit="c0ffee" * 6 + "abcd", staging=THERE)), s.CTX
+    ),
+    "error_staging": lambda: m.refusal(staging.refusal(NOT_THERE, "Nothing was started.")),
     "plan_private": lambda: m.plan_private(PRIVATE, s.CTX),
     "dm_approver": lambda: m.direct(WAITING, s.CTX),
     "dm_reminder": lambda: m.direct(WAITING, s.CTX, reminder=True),
@@ -622,6 +664,9 @@ VIEWS: Mapping[str, Callable[[], dict[str, Any]]] = {
         Refused("E-STALE", "The plan changed while you read it.", "Review revision 2."), "RB-7K3M"
     ),
     "full_plan": lambda: m.full_plan(s.run(S.WAITING, evidence={**s.PLAN, "rehearse": s.DIFFERS}), 1),
+    "full_plan_from_git": lambda: m.full_plan(
+        s.run(S.WAITING, evidence=_identified(commit="c0ffee" * 6 + "abcd", staging=NOT_THERE)), 1
+    ),
     "loading": lambda: m.loading("RB-7K3M"),
     "home": lambda: m.home(
         m.Tab(

@@ -297,3 +297,46 @@ def test_lists_to_choose_from_and_what_is_told_of_people_fit(of: str) -> None:
     there = Refused("E-CHANNEL", words, words)
     told |= {"elsewhere": m.elsewhere(there, "plan-" + "0" * 12, words), "help": m.help_(words)}
     assert wrong(told | ready.worst(words)) == {}
+
+
+@pytest.mark.parametrize("of", NAMES)
+def test_what_was_found_in_a_history_table_fits_and_is_counted(of: str) -> None:
+    names = [worst.named(NAMES[of], number) for number in range(500)]
+    told = {"target": worst.named(NAMES[of])[:40], "code": "E-DIFFERS", "why": worst.longest(NAMES[of])}
+    events = [
+        story.event(n, "no_way_back", 0, version=name, name=name, out_of_order=True, **told)
+        for n, name in enumerate(names)
+    ]
+    gone = story.event(900, "unapplied", 0, target=told["target"], versions=names, by=None)
+    made = {
+        "no way back": m.no_way_back(events),
+        "out of order": m.out_of_order(events),
+        "unapplied": m.unapplied(gone),
+        "emptied": m.history_emptied(gone, "<!subteam^S0DB>"),
+    }
+    assert wrong(made) == {}
+    for name in ("no way back", "out of order", "unapplied"):
+        assert counted("\n".join(strings(made[name]["blocks"])).split("\n")) >= 500, name
+
+
+@pytest.mark.parametrize("of", NAMES)
+def test_a_card_whose_scripts_ran_in_many_runs_on_staging_fits(of: str) -> None:
+    run = made("rollback", of)
+    scripts = [
+        {
+            "name": item["name"],
+            "sha256": "5" * 64,
+            "run": f"RB-{n:04}",
+            "at": story.at(n),
+            "ended": "done",
+            "verified": n % 2 == 0,
+        }
+        for n, item in enumerate(run.going)
+    ]
+    found = {"target": worst.named(NAMES[of])[:40], "required": True, "scripts": scripts}
+    run = replace(
+        run, evidence={**run.evidence, "identify": {**run.evidence["identify"], "staging": found, "commit": "c" * 64}}
+    )
+    run = replace(run, state=State.WAITING)
+    shown = {"card": m.card(run, story.CTX), "plan": m.plan_private(run, story.CTX), "pages": m.full_plan(run, 1)}
+    assert wrong(shown) == {}

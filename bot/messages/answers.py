@@ -21,7 +21,7 @@ from bot.messages.blocks import (
     say,
     section,
 )
-from bot.messages.facts import commit_of, gone, held_names, inner, main_name, names, title
+from bot.messages.facts import commit_of, gone, held_names, inner, main_name, names, staged, title
 from bot.messages.facts import migrations as order
 from bot.messages.newer import history_table
 from bot.messages.plan import deletes, loss_section, sql_section, warnings
@@ -78,6 +78,7 @@ def plan_private(run: Run, ctx: Context) -> Message:
         section(f":mag: *Plan only — nothing was started*\n{title(run)}."),
         *in_batches(notes),
         *order(run),
+        *([section(f"*{there[0]}*: {there[1]}")] if (there := staged(run, ctx.now)) else []),
         *([section(f"*Scripts from* commit {code(commit[:12])}")] if (commit := commit_of(run)) else []),
         section(loss_section(run)),
         section(f"*Steps*\n{proof}"),

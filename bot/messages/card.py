@@ -30,6 +30,7 @@ from bot.messages.facts import (
     inner,
     migrations,
     noun,
+    staged,
     target,
     title,
     unchanged,
@@ -143,6 +144,7 @@ def _facts(run: Run, ctx: Context) -> Json:
         else []
     )
     pairs += [("Incident", incident(run))] if run.incident else []
+    pairs += [there] if (there := staged(run, ctx.now)) else []
     pairs += [("Scripts from", f"commit {code(commit[:12])}")] if (commit := commit_of(run)) else []
     pairs += [("Database", f"{where}, PostgreSQL {data(str(database.get('server_version', '')), 20)}")]
     ask_why = not run.reason and is_slack(run.requester)

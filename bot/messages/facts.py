@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.messages.blocks import Context, in_batches
 from bot.messages.text import (
@@ -19,6 +19,7 @@ from bot.messages.text import (
     utc_day,
     when,
 )
+from core import staging
 from core.model import Json, Run
 from core.telling import WORDS as WORDS
 
@@ -69,6 +70,14 @@ def one_row(run: Run) -> str:
 def commit_of(run: Run) -> str:
     """The commit that the scripts were read from, where they are in a git repository; else empty."""
     return str(run.evidence.get("identify", {}).get("commit", ""))
+
+
+def staged(run: Run, now: datetime) -> tuple[str, str] | None:
+    """On which target these very scripts run first, and when they last did; None where there is none."""
+    found = run.evidence.get("identify", {}).get("staging")
+    if not found:
+        return None
+    return f"On {data(found['target'], 60)}", staging.sentence(found, code, lambda at: when(moment(at), now))
 
 
 def main_name(run: Run) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from bot.messages.blocks import actions, button, context, in_batches, plain, section, value
 from bot.messages.evidence import aside_lines
-from bot.messages.facts import afterwards, names, one_row, undo
+from bot.messages.facts import afterwards, commit_of, names, one_row, staged, undo
 from bot.messages.plan import difference, in_use, loss_line, losses
-from bot.messages.text import code, data, fence, listed, number, plural, prose, size, split, sql_text
+from bot.messages.text import code, data, fence, listed, moment, number, plural, prose, size, split, sql_text
 from core.model import Json, Run
 from core.telling import lock
 
@@ -94,6 +94,8 @@ def _head(run: Run) -> Json:
     identity = f"PostgreSQL {data(str(found.get('server_version', '')), 20)}, system identifier "
     identity += code(str(found.get("system_identifier", "")))
     plan = f"Plan {code(run.digest)}, revision {run.revision}"
+    plan += f"\nScripts from commit {code(commit[:12])}" if (commit := commit_of(run)) else ""
+    plan += f"\n{there[0]}: {there[1]}" if (there := staged(run, moment(run.created_at))) else ""
     return section(f"*{data(run.target, 60)}*: {where}, {identity}\n{plan}")
 
 

@@ -24,6 +24,7 @@ from bot.messages.text import (
     size,
     sql_text,
 )
+from core import staging
 from core.confirming import data_goes, oldest
 from core.model import Json, Run
 
@@ -165,7 +166,7 @@ def _with_semicolon(sql: str) -> str:
 def warnings(run: Run) -> list[str]:
     """What must be seen before all else: a changed plan, a schema that does not come back, doubts about a script."""
     found = run.evidence.get("rehearse", {})
-    lines: list[str] = []
+    lines: list[str] = not_on_staging(run)
     if found.get("restores") == "differs":
         lines.append(f":warning: *The script does not restore the schema from before {code(oldest(run))}*")
         lines += at_most([difference(one) for one in _harmful_first(found)], 12, IN_PLAN, 1500)
@@ -182,6 +183,19 @@ def warnings(run: Run) -> list[str]:
     if doubts:
         lines += [":warning: *About the scripts*", *at_most(doubts, 6, IN_PLAN, 800)]
     return lines
+
+
+def not_on_staging(run: Run) -> list[str]:
+    """That the scripts had to run on the staging target first, and did not when the plan was made."""
+    there = run.evidence.get("identify", {}).get("staging")
+    if not there or not there["required"] or not (missing := staging.lacking(there)):
+        return []
+    which = several([code(one) for one in missing], 5)
+    on = data(there["target"], 60)
+    return [
+        f":warning: *Not run on {on} to a verified end*: {which}",
+        "Approving is refused until that has happened; only break-glass starts it before.",
+    ]
 
 
 def beyond_the_script(found: Json) -> list[str]:

@@ -60,7 +60,8 @@ def _seen(run: Run) -> Iterator[tuple[str, str]]:
         return
     rows = printed_plan.price(run) if run.kind != "rollback" else []
     if run.kind != "restore":
-        rows += [*printed_plan.restored(run), *printed_plan.seen(run), *printed_plan.doubts(run)]
+        rows += [*printed_plan.restored(run), *printed_plan.staged(run)]
+        rows += [*printed_plan.seen(run), *printed_plan.doubts(run)]
     yield from ((label[:1].upper() + label[1:], text) for label, text in rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import layouts, plan, postgres, script
+from core import layouts, plan, postgres, script, staging
 from core.applied import stored
 from core.errors import Refused
 from core.layouts import Applied, Migration
@@ -21,6 +21,9 @@ def identify(work: Work) -> Json:
     selection = plan.select(work.run.request, layout.migrations(), history.applied)
     if selection.kept_after and not layout.row_each:
         raise plan.only_the_newest(selection, layout.name)
+    undo = [undone(applied, migration, history.name) for applied, migration in selection.undo]
+    staged = work.staged(undo)
+    staging.may_plan(work.target, staged)
     named = selection.undo[-1][1].name if work.run.request.what == "from" else work.run.request.migration
     return {
         "database": database,
@@ -29,7 +32,8 @@ def identify(work: Work) -> Json:
         "one_row": not layout.row_each,
         "history_table": history.table,
         "applied": [applied.version for applied in history.applied],
-        "undo": [undone(applied, migration, history.name) for applied, migration in selection.undo],
+        "undo": undo,
+        **({"staging": staged} if staged else {}),
         "stays": selection.stays.name if selection.stays else None,
         "kept_after": list(selection.kept_after),
         "named": named,
