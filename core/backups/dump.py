@@ -46,11 +46,15 @@ class Readable(PosixPath):
 
 @dataclass(frozen=True)
 class Archive:
-    """Where the files of a run lie, and how they are encrypted: `RB-….dump`, its manifest `RB-….json`, and so on."""
+    """Where the files of a run lie, and how they are encrypted: `RB-….dump`, its manifest `RB-….json`, and so on.
+
+    `place`: where `room` is made for a proof that is not the run's own, which the run's clean-up must not take away.
+    """
 
     folder: Path
     run: str
     cipher: Cipher | None = None
+    place: Path | None = None
 
     def backup(self, form: str) -> Path:
         """The backup itself: a file, or a directory."""
@@ -107,7 +111,7 @@ class Archive:
 
         Its name is new each time: what outlived a killed bot may still write to an old one.
         """
-        with tempfile.TemporaryDirectory(prefix=f"{self.run}.", suffix=PARTIAL, dir=self.folder) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{self.run}.", suffix=PARTIAL, dir=self.place or self.folder) as folder:
             yield Path(folder)
 
     def prepare(self) -> None:
