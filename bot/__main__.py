@@ -105,7 +105,10 @@ class Bot:
         self.pool = ThreadPoolExecutor(8, "work")
         self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
         self.slow = ThreadPoolExecutor(2, "slow")  # drills and the like: they keep neither waiting
-        self.driller = Driller(self.ledger, settings, self.slow, self.vitals.ending.is_set)
+        self.drills = ThreadPoolExecutor(
+            max(1, len(settings.targets)), "drill"
+        )  # one of a target at a time; it may wait for days
+        self.driller = Driller(self.ledger, settings, self.drills, self.vitals.ending.is_set)
         self.nightly = Nightly(self.ledger, settings, self.slow, self.vitals.ending.is_set)
         self.watchdog: Watchdog | None = None
         pace = Pace(settings.slack.post_every.total_seconds())
@@ -315,7 +318,7 @@ class Bot:
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
-        for pool in (self.pool, self.answers, self.slow):
+        for pool in (self.pool, self.answers, self.slow, self.drills):
             pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + CLOSING
         for thread in (closing, *threads):

@@ -17,6 +17,9 @@ from core.model import Event
 from core.settings import Target
 
 Teller = Callable[[Event, Target, People, Ledger], Iterator[Delivery]]
+ITS = "event = ? AND place IN ('due', 'drill') AND ts IS NOT NULL"
+"""What was posted of one event. `due`: what is edited later, as a card is; `drill`: a line that is not."""
+NEWEST = 100  # events that are looked through for a drill's own
 ANSWERS = ("drill_snoozed", "drill_skipped", "drill_started", "drill_passed", "drill_failed")
 
 
@@ -29,28 +32,29 @@ def home(target: Target, people: People) -> str | None:
 
 
 def drill_due(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
-    """The reminder; it loses its buttons when it is answered."""
-    yield Delivery("drill", reminder(event, people, ledger), channel=home(target, people))
-    before = [
-        one for one in ledger.apart(["drill_due"], target.name) if one.id < event.id and not one.data.get("first")
-    ]
+    """The reminder; it loses its buttons when it is answered, or when the next period comes."""
+    yield Delivery("due", reminder(event, people, ledger), channel=home(target, people))
+    told = ledger.apart(["drill_due"], target.name, NEWEST)
+    before = [one for one in told if one.id < event.id and not one.data.get("first")]
     if before and not event.data.get("first"):
-        yield from reminded(before[0].id, people, ledger)
+        yield from reminded(before[0].id, target.name, people, ledger)
 
 
 def drill_answered(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """Put off, or skipped: the reminder says so."""
-    yield from reminded(event.data["due"], people, ledger)
+    yield from reminded(event.data["due"], target.name, people, ledger)
 
 
 def drill_started(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
-    """In the reminder's thread, where there is one, else it begins a thread of its own."""
-    yield from reminded(event.data["due"], people, ledger)
-    root = reminder_of(event.data["due"], ledger)
-    if root:
-        yield Delivery("drill", messages.drill_started(event), channel=root["channel"], thread=root["ts"])
-    else:
-        yield Delivery("drill", messages.drill_started(event), channel=home(target, people))
+    """In the reminder's thread, where there is one, else it begins a thread of its own. What failed before loses its button."""
+    yield from reminded(event.data["due"], target.name, people, ledger)
+    root = reminder_of(event.data["due"], target.name, ledger)
+    channel, thread = (root["channel"], root["ts"]) if root else (home(target, people), None)
+    yield Delivery("drill", messages.drill_started(event), channel=channel, thread=thread)
+    for failed in ledger.apart(["drill_failed"], target.name, 1):
+        for post in ledger.posts(ITS, (failed.id,)):
+            message = ended(failed, target, people, ledger, over=True)
+            yield Delivery(f"edit {failed.id} due", message, channel=post["channel"], update=post["ts"])
 
 
 def drill_line(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
@@ -60,27 +64,31 @@ def drill_line(event: Event, target: Target, people: People, ledger: Ledger) -> 
         "drill_step": messages.drill_step,
         "drill_agreed": messages.drill_agreed,
     }
-    yield from in_thread(event, lines[event.kind](event), ledger)
+    yield from in_thread("drill", event, lines[event.kind](event), ledger)
     if event.kind == "drill_agreed":
-        yield from asked(event, target, people, ledger, agreed=event)
+        yield from asked(event, target, people, ledger)
 
 
 def drill_asks(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """The second person is asked in the channel."""
-    yield from in_thread(event, messages.drill_asks(event, people.mention(target.approvers)), ledger, broadcast=True)
+    message = messages.drill_asks(event, people.mention(target.approvers))
+    yield from in_thread("due", event, message, ledger, broadcast=True)
 
 
 def drill_ended(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """In the thread, and in the channel where it failed; reminder and question lose their buttons."""
-    owner = str((drills.standing(ledger, target.name).told or event).data.get("owner") or "") or next(
-        iter(target.approvers), ""
-    )
-    start = start_of(event, ledger)
-    now = drills.after([one for one in ledger.apart(drills.KINDS, target.name) if one.id <= event.id])
-    message = messages.drill_ended(event, whose(owner, people), now, start)
-    yield from in_thread(event, message, ledger, broadcast=event.kind == "drill_failed")
-    yield from reminded(event.data["due"], people, ledger)
+    failed, message = event.kind == "drill_failed", ended(event, target, people, ledger)
+    yield from in_thread("due" if failed else "drill", event, message, ledger, broadcast=failed)
+    yield from reminded(event.data["due"], target.name, people, ledger)
     yield from asked(event, target, people, ledger)
+
+
+def ended(event: Event, target: Target, people: People, ledger: Ledger, over: bool = False) -> Message:
+    """How it went; `over`: it was started again since."""
+    now = drills.after([one for one in ledger.apart(drills.KINDS, target.name, drills.READ) if one.id <= event.id])
+    owner = str(now.told.data.get("owner") or "") if now.told else ""
+    whom = whose(owner or next(iter(target.approvers), ""), people)
+    return messages.drill_ended(event, whom, now, start_of(event, ledger), over=over)
 
 
 def whose(owner: str, people: People) -> messages.DrillOwner:
@@ -93,46 +101,40 @@ def whose(owner: str, people: People) -> messages.DrillOwner:
 
 
 def reminder(event: Event, people: People, ledger: Ledger) -> Message:
-    """A reminder as it reads now."""
+    """A reminder as it reads now: with what has become of it, or that the next one is due."""
     due = event.data.get("first") or event.id
-    answers = [
-        one for one in ledger.apart(ANSWERS, event.data["target"]) if one.data.get("due") == due and one.id > event.id
-    ]
-    return messages.drill_due(event, whose(str(event.data.get("owner") or ""), people), answers[0] if answers else None)
+    later = [one for one in ledger.apart((*ANSWERS, "drill_due"), event.data["target"], NEWEST) if one.id > event.id]
+    answers = [one for one in later if one.kind in ANSWERS and one.data.get("due") == due]
+    following = [one for one in later if one.kind == "drill_due" and not one.data.get("first")]
+    owner = whose(str(event.data.get("owner") or ""), people)
+    return messages.drill_due(event, owner, next(iter(answers or following[-1:]), None))
 
 
-def reminder_of(due: int | None, ledger: Ledger) -> dict[str, Any] | None:
+def reminder_of(due: int | None, target: str, ledger: Ledger) -> dict[str, Any] | None:
     """Where the newest reminder of a period stands, with the number of its event."""
-    numbers = [due, *(one.id for one in ledger.apart(["drill_due"]) if due and one.data.get("first") == due)]
-    posts = [
-        post
-        for number in numbers
-        if number
-        for post in ledger.posts("event = ? AND place = 'drill' AND ts IS NOT NULL", (number,))
-    ]
+    told = ledger.apart(["drill_due"], target, NEWEST) if due else []
+    numbers = [due, *(one.id for one in reversed(told) if one.data.get("first") == due)]
+    posts = [post for number in numbers if number for post in ledger.posts(ITS, (number,))]
     return posts[-1] if posts else None
 
 
-def reminded(due: int | None, people: People, ledger: Ledger) -> Iterator[Delivery]:
+def reminded(due: int | None, target: str, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """The newest reminder of a period, brought up to date."""
-    post = reminder_of(due, ledger)
+    post = reminder_of(due, target, ledger)
     if post:
         (event,) = ledger.events(after=post["event"] - 1, limit=1)
-        yield Delivery(
-            f"edit {event.id} drill", reminder(event, people, ledger), channel=post["channel"], update=post["ts"]
-        )
+        message = reminder(event, people, ledger)
+        yield Delivery(f"edit {event.id} due", message, channel=post["channel"], update=post["ts"])
 
 
-def asked(
-    event: Event, target: Target, people: People, ledger: Ledger, agreed: Event | None = None
-) -> Iterator[Delivery]:
+def asked(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """The question to a second person, brought up to date."""
     question = drill_event(ledger, "drill_asks", target.name, event.data["drill"])
-    agreed = agreed or drill_event(ledger, "drill_agreed", target.name, event.data["drill"])
-    for post in ledger.posts("event = ? AND place = 'drill' AND ts IS NOT NULL", (question.id,)) if question else ():
+    agreed = drill_event(ledger, "drill_agreed", target.name, event.data["drill"])
+    for post in ledger.posts(ITS, (question.id,)) if question else ():
         if question:
             message = messages.drill_asks(question, people.mention(target.approvers), agreed, over=True)
-            yield Delivery(f"edit {question.id} drill", message, channel=post["channel"], update=post["ts"])
+            yield Delivery(f"edit {question.id} due", message, channel=post["channel"], update=post["ts"])
 
 
 def start_of(event: Event, ledger: Ledger) -> Event | None:
@@ -140,13 +142,15 @@ def start_of(event: Event, ledger: Ledger) -> Event | None:
     return next(iter(ledger.events(after=event.data["drill"] - 1, limit=1)), None)
 
 
-def in_thread(event: Event, message: Message, ledger: Ledger, *, broadcast: bool = False) -> Iterator[Delivery]:
+def in_thread(
+    place: str, event: Event, message: Message, ledger: Ledger, *, broadcast: bool = False
+) -> Iterator[Delivery]:
     """A reply in the thread of a drill."""
-    posts = ledger.posts("event = ? AND place = 'drill' AND ts IS NOT NULL", (event.data["drill"],))
     start = start_of(event, ledger)
-    root = (reminder_of(start.data["due"], ledger) if start else None) or (posts[0] if posts else None)
+    root = reminder_of(start.data["due"], start.data["target"], ledger) if start else None
+    root = root or next(iter(ledger.posts(ITS, (event.data["drill"],))), None)
     if root:
-        yield Delivery("drill", message, channel=root["channel"], thread=root["ts"], broadcast=broadcast)
+        yield Delivery(place, message, channel=root["channel"], thread=root["ts"], broadcast=broadcast)
 
 
 def month(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:

@@ -99,25 +99,24 @@ def remind_of_drills(desk: Desk) -> None:
         return  # the clock was set just now: a wrong time that is mended soon reminds of nothing
     for target in desk.settings.targets.values():
         if target.drill:
-            due = newest_due(target.drill, since(ledger, target), ledger.clock())
+            due = newest_due(target.drill, since(ledger, target, target.drill), ledger.clock())
             if due:
                 claim(ledger, target, target.drill, due)
             again(ledger, target)
 
 
-def since(ledger: Ledger, target: Target) -> datetime:
-    """When the target's drills were last looked at: its newest period, or when this schedule was first seen.
+def since(ledger: Ledger, target: Target, drill: Drill) -> datetime:
+    """When the target's drills were last looked at: its newest period, or when this schedule was first seen, if that is later.
 
     Periods that lie ahead were claimed by a clock that went wrong: those before them are still owed.
     """
-    name = f"drill {target.name}"
-    rows = ledger.reminders(name)
-    if not rows:
+    name = f"drill {target.name} by {drill.schedule} {drill.timezone}"
+    if not ledger.reminders(name):
         with ledger.transaction() as t:
             t.claim(name, stamp(t.now))  # a new schedule owes nothing for the time before it
-        rows = ledger.reminders(name)
-    periods = [datetime.fromisoformat(row["period"]) for row in rows]
-    return max((period for period in periods if period <= ledger.clock()), default=min(periods))
+    first = min(datetime.fromisoformat(row["period"]) for row in ledger.reminders(name))
+    periods = [datetime.fromisoformat(row["period"]) for row in ledger.reminders(f"drill {target.name}")]
+    return max((first, *(period for period in periods if period <= ledger.clock())))
 
 
 def newest_due(drill: Drill, after: datetime, now: datetime) -> list[datetime]:
@@ -153,7 +152,7 @@ def claim(ledger: Ledger, target: Target, drill: Drill, due: list[datetime]) -> 
         missed = [one for one in before if t.claim(f"drill {target.name}", stamp(one))]
         if not t.claim(f"drill {target.name}", stamp(newest)):
             return
-        now = drills.after(t.apart(drills.KINDS, target.name))
+        now = drills.after(t.apart(drills.KINDS, target.name, drills.READ))
         turn = sum(not event.data.get("again") for event in t.apart(["drill_due"], target.name))
         owners = drill.owners or target.approvers
         following = next_drill(drill, newest)
@@ -164,7 +163,7 @@ def claim(ledger: Ledger, target: Target, drill: Drill, due: list[datetime]) -> 
             "next": stamp(following) if following else None,
             "owner": owners[turn % len(owners)] if owners else "",
             "last": drills.told_last(now, t.now),
-            "streak": now.streak,
+            "streak": 0 if now.due or missed else now.streak,
             "about": now.last.data["seconds"] if now.last and now.last.kind == "drill_passed" else None,
             "again": False,
             "first": None,

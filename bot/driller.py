@@ -9,7 +9,7 @@ from typing import IO
 
 import structlog
 
-from core import drill, drills
+from core import drill
 from core.drill import Walk
 from core.errors import Problem
 from core.ledger import Ledger
@@ -37,13 +37,17 @@ class Driller:
         """Begin what was started; end what a process before has left in the middle. Returns at once; ask it every second."""
         self.sweep()
         for target in self.settings.targets.values():
-            start = drills.standing(self.ledger, target.name).running
+            start = self.open(target)
             if start is None or target.name in self.busy() or self.ending():
                 continue
             lock = self.ledger.hold(f"drill-{target.name}")
             if lock is None:
                 continue  # a shell walks it
-            if drill.begun(self.ledger, start):
+            now = self.open(target)
+            if now is None or now.id != start.id:  # it has ended, since we asked
+                lock.close()
+                continue
+            if drill.begun(self.ledger, self.settings, start):
                 drill.interrupted(self.ledger, start)
                 drill.sweep(self.settings, target, start.id)
                 lock.close()
@@ -55,17 +59,29 @@ class Driller:
             except RuntimeError:  # the process ends
                 self.over(target, lock)
 
+    def open(self, target: Target) -> Event | None:
+        """The start of the drill that is under way, or waits to be begun."""
+        newest = self.ledger.apart(["drill_started", "drill_passed", "drill_failed"], target.name, 1)
+        return newest[0] if newest and newest[0].kind == "drill_started" else None
+
     def sweep(self) -> None:
-        """Once: what drills have left whose process died."""
+        """Once: what drills have left whose process died. One that is still open is ended by `look`, which then sweeps it."""
         if self._swept:
             return
         self._swept = True
         for number in drill.abandoned(self.settings):
             for start in self.ledger.events(after=number - 1, limit=1):
-                target = self.settings.targets.get(str(start.data.get("target")))
-                lock = self.ledger.hold(f"drill-{target.name}") if target else None
-                if target and lock:
-                    drill.sweep(self.settings, target, number)
+                name = str(start.data.get("target"))
+                target = self.settings.targets.get(name)
+                now = self.open(target) if target else None
+                lock = self.ledger.hold(f"drill-{name}") if start.kind == "drill_started" else None
+                if lock:
+                    if now is None or now.id != number:
+                        drill.sweep(self.settings, target, number)
+                    if target is None:
+                        log.warning(
+                            "a drill of a target that has left the settings", target=name, databases="may be left"
+                        )
                     lock.close()
 
     def walk(self, start: Event, target: Target, lock: IO[str]) -> None:
@@ -84,5 +100,4 @@ class Driller:
         """Somebody else may."""
         with self._guard:
             self._busy.pop(target.name, None)
-        self.ledger.forget(f"drill-{target.name}")
         lock.close()

@@ -101,9 +101,9 @@ class Drilling:
 
     def agree(self, body: Json, reply: Reply) -> BoltResponse:
         """The second person."""
-        _, target, person, _ = self.clicked(body)
+        question, target, person, _ = self.clicked(body)
         self.people.among_approvers(person, target, "the drill")
-        self.drills.agree(target.name, person, delivery(body))
+        self.drills.agree(target.name, person, delivery(body), question.id)
         return reply.ack()
 
     def still(self, event: Event, target: Target) -> None:
@@ -116,7 +116,8 @@ class Drilling:
         """Whose turn it is, and requesters. Raises Refused."""
         told = drills.standing(self.ledger, target.name).told
         owner = str(told.data.get("owner") or "") if told else ""
-        if not (owner and self.people.is_one_of(person, [owner])):
+        still = (target.drill.owners or target.approvers) if target.drill else ()
+        if not (owner in still and self.people.is_one_of(person, [owner])):
             self.people.may_ask(person, target)
 
     # -- typed ---------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Literal
 import psycopg
 import structlog
 
-from core import drills, postgres, transcript
+from core import drills, postgres, survey, transcript
 from core.backups import dump, kept, strategies
 from core.desk import Desk
 from core.driving import Nobody
@@ -32,7 +32,7 @@ from core.pgtools import Cancelled
 from core.redact import SecretStr, pg_error
 from core.roll_back import RUNBOOKS
 from core.runbook import Work
-from core.scratch_copy import emptied, full, own_name, scratch
+from core.scratch_copy import full, own_name, scratch
 from core.settings import Backup, BreakGlass, Drill, Services, Settings, Target
 
 log = structlog.get_logger()
@@ -65,12 +65,15 @@ class Walk:
     steps: list[Json] = field(default_factory=list)  # {"kind", "step", "seconds"}
     people: list[Json] = field(default_factory=list)  # {"what", "who", "seconds"}
     migrations: list[str] = field(default_factory=list)
-    of: Json | None = None  # the backup: {"id", "taken_at"}
+    of: Json | None = None  # the backup: {"id", "taken_at", "fresh"}
+    fresh: kept.Kept | None = None  # the backup that the drill has taken itself
+    server: str = ""  # where the copies lie: the conninfo of the scratch server
     seen: int = 0  # the newest event of the drill's own trail that was told
     asked: datetime | None = None
-    doing: str = "copy"
+    doing: tuple[Kind, str] = ("rollback", "copy")
+    looked: float = 0.0  # when the trail was last asked for what follows
     stopped_by: str = ""  # who has stopped it
-    looked: float = 0.0  # when that was last looked after
+    held_by: str = ""  # the real run that has the target
     told: Callable[[Event], object] = lambda event: None  # called with what is written down
 
     @property
@@ -87,12 +90,12 @@ class Walk:
         """To its end, whatever that is: the event `drill_passed` or `drill_failed`."""
         started, problem = time.monotonic(), None
         try:
-            self.gives_way()
             with dump.disk():
-                self.folder.mkdir(parents=True, mode=0o700)
-            with self.copy() as url:
-                self.play(url)
-        except (Ended, Cancelled):
+                self.settings.backup_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.folder.mkdir(mode=0o700)
+            with ExitStack() as ending:
+                self.play(self.copied(ending))
+        except Ended:
             who = self.stopped_by
             told = f"{who} stopped it." if who else "I was told to end in the middle of it."
             problem = Problem("E-STOPPED", told, "Start it again.")
@@ -104,18 +107,25 @@ class Walk:
             reference = os.urandom(3).hex()
             log.error("bug", ref=reference, drill=self.number, exc_info=error)
             problem = Problem("E-BUG", f"Something broke on my side (ref {reference}).", "Look it up in my log.")
-        sweep(self.settings, self.target, self.number)
+        sweep(self.settings, self.target, self.number, self.server)
         return self.end(round(time.monotonic() - started, 3), problem)
+
+    def look(self) -> None:
+        """Has somebody stopped the drill, and has a real run the target? Asked for each block of a backup."""
+        if time.monotonic() - self.looked > LOOK:
+            stop = drill_event(self.ledger, "drill_stopped", self.target.name, self.number)
+            self.stopped_by = (stop.actor.name if stop.actor else "somebody") if stop else ""
+            self.held_by = next((run.id for run in self.ledger.open_runs() if run.target == self.target.name), "")
+            self.looked = time.monotonic()
 
     def over(self) -> bool:
         """Is this process told to end, or has somebody stopped the drill?"""
-        if self.ending() or self.stopped_by:
-            return True
-        if time.monotonic() - self.looked > LOOK:  # asked for each block of a backup
-            self.looked = time.monotonic()
-            stop = drill_event(self.ledger, "drill_stopped", self.target.name, self.number)
-            self.stopped_by = (stop.actor.name if stop.actor else "somebody") if stop else ""
-        return bool(self.stopped_by)
+        self.look()
+        return self.ending() or bool(self.stopped_by)
+
+    def given_up(self) -> bool:
+        """The same; or a real run has begun, which what reads the target would stand in the way of."""
+        return self.over() or bool(self.held_by)
 
     def end(self, seconds: float, problem: Problem | None) -> Event:
         """How it went, in the real trail."""
@@ -131,36 +141,57 @@ class Walk:
         }
         if problem is None:
             return self.say("drill_passed", data)
-        return self.say("drill_failed", {**data, "step": self.doing, **problem_data(problem)})
+        kind, step = self.doing
+        return self.say("drill_failed", {**data, "kind": kind, "step": step, **problem_data(problem)})
 
     # -- the copy ------------------------------------------------------------------------------------------
 
+    def copied(self, ending: ExitStack) -> str:
+        """The conninfo of a scratch database that holds the backup, gone with `ending`. Begun anew where a real run came between."""
+        while True:
+            self.gives_way()
+            try:
+                with ExitStack() as attempt:
+                    url = attempt.enter_context(self.copy())
+                    ending.push(attempt.pop_all())
+                    return url
+            except Cancelled:
+                if self.over():
+                    raise Ended from None
+
     @contextmanager
     def copy(self) -> Iterator[str]:
-        """A scratch database with all that the backup holds, compared. Yields its conninfo; gone with the block."""
-        with ExitStack() as ending:
-            with postgres.target(self.target.database_url.get_secret_value(), self.name, self.target.name) as conn:
-                identity = postgres.identity(conn)
-            found, settings = self.backup(identity)
-            self.of = {"id": found.id, "taken_at": found.evidence["taken_at"], "fresh": found.id == self.name}
-            self.begin("copy")
-            work = replace(kept.work_of(found, self.target, settings, self.name), cancelled=self.over)
-            self.may_drill(work)
-            began = time.monotonic()
-            strategy = strategies.named(found.evidence["format"])
-            copy = ending.enter_context(strategy.proven(work, dump.archive_of(work, found.id)))
-            self.tell(
-                "rollback", "copy", time.monotonic() - began, f"{len(copy.tables)} of {len(copy.tables)} tables equal"
-            )
+        """A scratch database with all that the backup holds, compared. Yields its conninfo; gone with the block. Raises Cancelled."""
+        with postgres.target(self.target.database_url.get_secret_value(), self.name, self.target.name) as conn:
+            identity = postgres.identity(conn)
+        self.may_drill(identity)
+        found, settings = self.backup(identity)
+        self.of = {"id": found.id, "taken_at": found.evidence["taken_at"], "fresh": found is self.fresh}
+        self.doing, began = ("rollback", "copy"), time.monotonic()
+        work = self.work(found, settings)
+        archive = replace(dump.archive_of(work, found.id), place=self.folder)
+        with strategies.named(found.evidence["format"]).proven(work, archive) as copy:
+            many = len(copy.tables)
+            self.tell("rollback", "copy", time.monotonic() - began, f"{many} of {many} tables equal")
             yield copy.url
 
+    def work(self, backup: kept.Kept, settings: Settings) -> Work:
+        """For what reads the target, or a backup."""
+        return replace(kept.work_of(backup, self.target, settings, self.name), cancelled=self.given_up)
+
     def backup(self, identity: Json) -> tuple[kept.Kept, Settings]:
-        """What is put back, and the settings that know where it lies. Raises Refused(E-NO-BACKUP), StepFailed."""
+        """What is put back, and the settings that know where it lies. Raises Refused(E-NO-BACKUP), StepFailed, Cancelled."""
         drill = self.target.drill or Drill()
         found = kept.newest(self.ledger, self.settings, self.target) if drill.backup == "latest" else None
         if found:
             kept.fits(found, identity)
             return found, self.settings
+        settings = replace(self.settings, backup_dir=self.folder / "fresh")
+        self.fresh = self.fresh or self.taken(identity, settings)
+        return self.fresh, settings
+
+    def taken(self, identity: Json, settings: Settings) -> kept.Kept:
+        """A fresh backup of everything. Raises as `backup`."""
         strategy = strategies.of(self.target)
         if not strategy.restores:
             raise Refused(
@@ -168,32 +199,27 @@ class Walk:
                 f"There is no backup of everything of *{self.target.name}* to drill on, and its strategy `{strategy.name}` takes none.",
                 'Set `backup.kind = "dump"` for a while, take one with `rollback backup`, and start the drill again.',
             )
-        self.begin("fresh backup")
-        settings, began = replace(self.settings, backup_dir=self.folder / "fresh"), time.monotonic()
-        fresh = kept.Kept(
-            self.name,
-            self.target.name,
-            {"format": strategy.name, "taken_at": stamp(self.ledger.clock())},
-            identity,
-            None,
-        )
-        work = replace(kept.work_of(fresh, self.target, settings, self.name), cancelled=self.over)
+        self.doing, began = ("rollback", "fresh backup"), time.monotonic()
+        fresh = self.nothing_yet(identity)
+        work = self.work(fresh, settings)
         archive = dump.archive_of(work, self.name)
         archive.prepare()
         with dump.disk():
             evidence = strategy.take(work, archive)
-        self.tell(
-            "rollback",
-            "fresh backup",
-            time.monotonic() - began,
-            f"{evidence['tables']} tables, {evidence['rows']:,} rows",
-        )
-        return replace(fresh, evidence=evidence), settings
+        told = f"{evidence['tables']} tables, {evidence['rows']:,} rows"
+        self.tell("rollback", "fresh backup", time.monotonic() - began, told)
+        return replace(fresh, evidence=evidence)
 
-    def may_drill(self, work: Work) -> None:
+    def nothing_yet(self, identity: Json) -> kept.Kept:
+        """Stands for a backup that is not taken yet."""
+        form, at = strategies.of(self.target).name, stamp(self.ledger.clock())
+        return kept.Kept(self.name, self.target.name, {"format": form, "taken_at": at}, identity, None)
+
+    def may_drill(self, identity: Json) -> None:
         """Raises Refused(E-RIGHTS) where the role of the scratch server could not put a database in another one's place."""
+        self.server = scratch(self.work(self.nothing_yet(identity), self.settings)).scratch.url
         query = "SELECT rolsuper OR (rolcreatedb AND pg_has_role('pg_signal_backend', 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
-        with postgres.connect(scratch(work).scratch.url, f"rollback-bot {self.name}", "the scratch server") as conn:
+        with postgres.connect(self.server, f"rollback-bot {self.name}", "the scratch server") as conn:
             if not postgres.scalar(conn, query):
                 raise Refused(
                     "E-RIGHTS",
@@ -205,7 +231,7 @@ class Walk:
 
     def play(self, url: str) -> None:
         """Roll back, re-apply, restore. Raises Problem where one of them does not come to its end."""
-        mine = on_the_copy(self.target, url)
+        mine = on_the_copy(survey.known(self.ledger, self.target), url)
         settings = replace(
             self.settings,
             targets={mine.name: mine},
@@ -229,7 +255,7 @@ class Walk:
 
     def to_the_end(self, desk: Desk, engine: Engine, run: Run) -> None:
         """Raises Problem where it does not end as it should."""
-        self.begin("identify")
+        self.doing = (run.kind, "identify")
         while run.is_open and run.state not in SETTLED:
             if self.over():
                 raise Ended
@@ -239,12 +265,14 @@ class Walk:
                 self.ask(desk, run)
                 run = desk.ledger.run(run.id)
         if run.state is not State.DONE:
+            if self.over():  # cut short by us: it says nothing about the scripts
+                raise Ended
             raise why(run)
 
     def ask(self, desk: Desk, run: Run) -> None:
         """Has a second person agreed? Then the copy's own gate opens; else wait for a moment, for as long as a request may."""
         agreed = drill_event(self.ledger, "drill_agreed", self.target.name, self.number)
-        if agreed and agreed.actor:
+        if agreed and agreed.actor and agreed.data["digest"] == run.digest:
             waited = (agreed.at - (self.asked or agreed.at)).total_seconds()
             self.people.append(
                 {"what": "agree", "who": agreed.actor.id, "name": agreed.actor.name, "seconds": round(waited, 3)}
@@ -272,14 +300,10 @@ class Walk:
                 self.asked = self.say(
                     "drill_asks", {"digest": digest, "until": until, "migrations": self.migrations}
                 ).at
-        self.doing = run.running or following(run) or self.doing
+        self.doing = (run.kind, run.running or following(run) or self.doing[1])
         self.gives_way()
 
     # -- the real trail ------------------------------------------------------------------------------------
-
-    def begin(self, step: str) -> None:
-        """What is under way now."""
-        self.doing = step
 
     def tell(self, kind: Kind, step: str, seconds: float, told: str) -> None:
         """One finished step."""
@@ -295,13 +319,15 @@ class Walk:
 
     def gives_way(self) -> None:
         """Wait while a real run has the target. Raises Ended."""
-        said = None
-        while run := next((run for run in self.ledger.open_runs() if run.target == self.target.name), None):
-            if run.id != said:
-                said = run.id
-                self.say("drill_waits", {"for": run.id})
+        said = ""
+        while True:
             if self.over():
                 raise Ended
+            if not self.held_by:
+                return
+            if self.held_by != said:
+                said = self.held_by
+                self.say("drill_waits", {"for": said})
             self.ledger.wait(self.ledger.head()[0], LOOK)
 
 
@@ -322,6 +348,8 @@ def on_the_copy(target: Target, url: str) -> Target:
         health_url=None,
         services=Services(),
         break_glass=BreakGlass(),
+        staging=None,
+        require="nothing",
         backup=target.backup if strategies.of(target).restores else Backup(),
         drill=None,
     )
@@ -350,24 +378,30 @@ def following(run: Run) -> str | None:
 
 def drill_event(ledger: Ledger, kind: str, target: str, number: int) -> Event | None:
     """The newest event of that kind of a drill."""
-    return next((event for event in ledger.apart([kind], target) if event.data.get("drill") == number), None)
+    return next((event for event in ledger.apart([kind], target, 1) if event.data.get("drill") == number), None)
 
 
 # -- leftovers -------------------------------------------------------------------------------------------------
 
 
-def sweep(settings: Settings, target: Target, number: int) -> None:
-    """Remove what a drill has left: its databases on a scratch server that outlives us, and its folder."""
+def sweep(settings: Settings, target: Target | None, number: int, server: str = "") -> None:
+    """Remove what a drill has left: its databases and its folder.
+
+    `server`: the conninfo of the scratch server, where the process that walked it still runs; else that of `scratch_url`, since a
+    throw-away one has ended with its process. Without a target, which has left the settings, nobody knows where databases are.
+    """
     folder = settings.backup_dir / f"{FOLDER}{number}"
-    names = [own_name("DR", settings, target)]
+    server = server or (target.scratch_url.get_secret_value() if target and target.scratch_url else "")
+    names = [own_name("DR", settings, target)] if target else []
     if (folder / "ledger.db").is_file():
         with suppress(Refused):
             trail = Ledger(folder / "ledger.db")
             names += [run.id for run in trail.runs()]
             trail.close()
     try:
-        for name in names:
-            emptied(target, name)
+        for name in names if server else []:
+            for left in postgres.leftovers(server, name):
+                postgres.drop(server, left)
     except Problem as problem:
         log.warning("scratch databases of a drill not tidied", drill=number, code=problem.code)
         return  # the folder names them: the next sweep finds them
@@ -385,12 +419,12 @@ def abandoned(settings: Settings) -> list[int]:
     return []
 
 
-def begun(ledger: Ledger, start: Event) -> bool:
-    """Has anything of it been told? Then whoever walked it has ended in the middle."""
-    return any(
-        event.data.get("drill") == start.id
-        for event in ledger.apart(["drill_step", "drill_waits", "drill_asks"], start.data["target"])
-    )
+def begun(ledger: Ledger, settings: Settings, start: Event) -> bool:
+    """Has somebody begun to walk it? Then, where nobody holds it, whoever did has ended in the middle."""
+    if (settings.backup_dir / f"{FOLDER}{start.id}").exists():
+        return True
+    kinds = ["drill_step", "drill_waits", "drill_asks"]
+    return any(event.data.get("drill") == start.id for event in ledger.apart(kinds, start.data["target"], 1))
 
 
 def interrupted(ledger: Ledger, start: Event) -> Event:
@@ -410,6 +444,7 @@ def interrupted(ledger: Ledger, start: Event) -> Event:
         "migrations": [],
         "backup": None,
         "before": None,
+        "kind": steps[-1]["kind"] if steps else "rollback",
         "step": steps[-1]["step"] if steps else "copy",
         **problem_data(Problem("E-STOPPED", "The process that walked it has ended in the middle.", "Start it again.")),
     }

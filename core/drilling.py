@@ -75,8 +75,6 @@ def start(shell: Shell, target: Target, desk: Drills) -> int:
             drills.interrupted(ledger, begun)
             drills.sweep(shell.settings, target, begun.id)
             raise
-        finally:
-            ledger.forget(f"drill-{target.name}")
     return ended(shell, end)
 
 
@@ -130,8 +128,9 @@ def lines(event: Event) -> list[Line | str]:
             ]
         case "drill_failed":
             step = NAMES.get(told["step"], told["step"])
+            where = step if told["kind"] == "rollback" else f"{told['kind']}: {step}"
             return [
-                line("The drill ", ("failed", FAILED), f" at {step}: {plain(told['message'])}"),
+                line("The drill ", ("failed", FAILED), f" at {where}: {plain(told['message'])}"),
                 plain(told["hint"]),
             ]
         case _:

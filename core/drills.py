@@ -47,15 +47,23 @@ class Standing:
         return self.due is not None and now - moment_of(self.due) > LATE
 
 
+READ = 100
+"""Events that are looked back at: what a reminder says of the row before it stands for all that is older."""
+
+
 def standing(ledger: Ledger, target: str) -> Standing:
     """As of now."""
-    return after(ledger.apart(KINDS, target))
+    return after(ledger.apart(KINDS, target, READ))
 
 
 def after(newest_first: list[Event]) -> Standing:
-    """What events of one target come to."""
-    now = Standing()
-    for event in reversed(newest_first):
+    """What the newest events of one target come to; at most READ are needed."""
+    told = newest_first[::-1]
+    if len(told) >= READ:
+        first = next((at for at, one in enumerate(told) if one.kind == "drill_due" and not one.data.get("again")), 0)
+        told = told[first:]
+    now = Standing(streak=told[0].data.get("streak", 0) if told and told[0].kind == "drill_due" else 0)
+    for event in told:
         now = heard(now, event)
     return now
 
@@ -66,7 +74,8 @@ def heard(now: Standing, event: Event) -> Standing:
         case "drill_due" if event.data.get("again"):
             return replace(now, told=event, snoozed=None)
         case "drill_due":  # the period before went by unanswered, or it was answered and this is a new one
-            return replace(now, due=event, told=event, snoozed=None, streak=0 if now.due else now.streak)
+            streak = 0 if now.due or event.data.get("missed") else now.streak
+            return replace(now, due=event, told=event, snoozed=None, streak=streak)
         case "drill_snoozed":
             return replace(now, snoozed=datetime.fromisoformat(event.data["until"]))
         case "drill_skipped":
@@ -135,15 +144,23 @@ class Drills:
 
         return self._decide(target, write, delivery)
 
-    def agree(self, target: str, who: Person, delivery: str = "") -> Event:
-        """A second person agrees to the drill, as they would to a rollback. Raises Refused(E-CLOSED, E-SELF)."""
+    def agree(self, target: str, who: Person, delivery: str = "", question: int | None = None) -> Event:
+        """A second person agrees to the drill, as they would to a rollback. Raises Refused(E-CLOSED, E-SELF).
+
+        `question`: the event that they were asked by; typed, that is the open one.
+        """
 
         def write(t: Transaction, now: Standing) -> Event:
-            if not now.asks or not now.running or not now.running.actor:
+            if not now.asks or not now.running or not now.running.actor or question not in (None, now.asks.id):
                 raise Refused("E-CLOSED", f"No drill of *{target}* waits for a second person.", "`drill status` tells.")
             if self.same(now.running.actor, who):
                 raise Refused("E-SELF", "You started this drill, so somebody else must agree.", "It goes on waiting.")
-            return t.append(None, "drill_agreed", {"target": target, "drill": now.running.id}, who)
+            return t.append(
+                None,
+                "drill_agreed",
+                {"target": target, "drill": now.running.id, "digest": now.asks.data["digest"]},
+                who,
+            )
 
         return self._decide(target, write, delivery)
 
@@ -162,7 +179,7 @@ class Drills:
     def _decide(self, target: str, write: Callable[[Transaction, Standing], Event], delivery: str) -> Event:
         with self.ledger.transaction() as t:
             t.once(delivery)
-            return write(t, after(t.apart(KINDS, target)))
+            return write(t, after(t.apart(KINDS, target, READ)))
 
 
 def open_period(now: Standing, target: str) -> Event:

@@ -205,10 +205,10 @@ class Ledger(Holds):
         with unwritable():
             return told(self, where, values)
 
-    def apart(self, kinds: Sequence[str], target: str | None = None) -> list[Event]:
-        """Events of these kinds that belong to no run, newest first; `target`: those of one target."""
+    def apart(self, kinds: Sequence[str], target: str | None = None, limit: int | None = None) -> list[Event]:
+        """Events of these kinds that belong to no run, newest first; `target`: those of one target; `limit`: as many at most."""
         with unwritable():
-            return apart(self, kinds, target)
+            return apart(self, kinds, target, limit)
 
     def script(self, sha256: str) -> bytes | None:
         """The bytes that are kept under a SHA-256; None where there are none. They may be others: hold them against it."""

@@ -227,10 +227,10 @@ def word_of(block: dict[str, Any]) -> str:
 
 
 def owe_a_drill(bench: Path) -> None:
-    """A bench that has not started yet owes a reminder: the schedule of its target was looked at some days ago."""
+    """A bench that has not started yet owes a reminder: the schedule of its target was first seen some days ago."""
     ledger = Ledger(bench / "state" / "rollback-bot" / "ledger.db")
     with ledger.transaction() as t:
-        t.claim("drill production", stamp(now() - timedelta(days=3)))
+        t.claim("drill production by daily 10:00 Europe/Berlin", stamp(now() - timedelta(days=3)))
     ledger.close()
 
 

@@ -33,7 +33,7 @@ ENDED: Json = {
     "backup": {"id": "RB-7K3M", "taken_at": "2026-11-10T14:13:41.000Z", "fresh": False}, "before": 220.0,
 }  # fmt: skip
 NO_ROLE: Json = {
-    **ENDED, "step": "test restore", "code": "E-BACKUP", "options": [],
+    **ENDED, "kind": "rollback", "step": "test restore", "code": "E-BACKUP", "options": [],
     "message": "The backup could not be restored: role `billing_ro` does not exist.", "hint": "Create the role there.",
 }  # fmt: skip
 
@@ -91,6 +91,15 @@ MESSAGES: dict[str, Callable[[], m.Message]] = {
     "drill_agreed": lambda: m.drill_agreed(said("drill_agreed", 164, CHEN, drill=2151)),
     "drill_passed": lambda: m.drill_ended(PASSED, OWNER, STANDING, STARTED),
     "drill_failed": lambda: m.drill_ended(event(2158, "drill_failed", 300, **NO_ROLE), OWNER, STANDING, STARTED),
+    "drill_failed_over": lambda: m.drill_ended(
+        event(2158, "drill_failed", 300, **NO_ROLE), OWNER, STANDING, STARTED, over=True
+    ),
+    "drill_failed_back": lambda: m.drill_ended(
+        event(2158, "drill_failed", 300, **{**NO_ROLE, "kind": "reapply", "step": "rehearse", "hint": ""}),
+        OWNER,
+        STANDING,
+        STARTED,
+    ),
     "drill_status": lambda: m.drill_standing(
         [("production", "on the first Monday of each month at 10:00", STANDING), ("staging", "no schedule", LATE)],
         s.NOON + timedelta(days=40),

@@ -57,7 +57,7 @@ def test_a_year_of_restarts_and_two_bots_reminds_once_each_month(tmp_path: Path)
             remind_of_drills(bot)
     berlin = [at.astimezone(ZoneInfo("Europe/Berlin")) for at in moments(bots[0])]
     assert [at.month for at in berlin] == list(range(1, 13))
-    periods = [row["period"] for row in bots[0].ledger.reminders("drill production")][1:]
+    periods = [row["period"] for row in bots[0].ledger.reminders("drill production")]
     for period in map(datetime.fromisoformat, periods):
         local = period.astimezone(ZoneInfo("Europe/Berlin"))
         assert (local.weekday(), local.hour, local.minute) == (0, 10, 0) and local.day <= 7
@@ -120,7 +120,7 @@ def test_a_year_of_a_targets_life_reminds_of_each_drill_once_and_knows_how_it_we
     first = [event for event in told if not event.data["again"]]
     periods = [datetime.fromisoformat(event.data["due"]).astimezone(ZoneInfo("Europe/Berlin")) for event in first]
     missed = [name for event in first for name in event.data["missed"]]
-    claimed = [row["period"] for row in desk.ledger.reminders("drill production")][1:]
+    claimed = [row["period"] for row in desk.ledger.reminders("drill production")]
     assert len(claimed) == 12 == len(set(claimed)), "each period once"
     assert [at.month for at in periods] == [1, 2, 3, 5, 6, 7, 8, 10, 11, 12]
     assert missed == ["Mon 6 Apr 2026 10:00", "Mon 7 Sep 2026 10:00"], (
@@ -179,6 +179,23 @@ def test_a_clock_that_ran_ahead_takes_no_reminder_from_the_periods_before(tmp_pa
     clock.now = datetime(2027, 1, 4, 12, tzinfo=UTC)
     remind_of_drills(desk)
     assert len(drills_told(desk)) == 3
+    desk.ledger.close()
+
+
+def test_a_new_schedule_owes_nothing_for_the_time_before_it(tmp_path: Path) -> None:
+    clock = Time(2026, 11, 1)
+    desk = desk_at(tmp_path / "l.db", clock)
+    remind_of_drills(desk)
+    clock.now = datetime(2026, 11, 2, 12, tzinfo=UTC)
+    remind_of_drills(desk)
+    desk.ledger.close()
+    desk = desk_at(tmp_path / "l.db", clock, Drill("daily 10:00", "Europe/Berlin"))
+    clock.now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    remind_of_drills(desk)
+    assert len(drills_told(desk)) == 1
+    clock.now += timedelta(days=1)
+    remind_of_drills(desk)
+    assert [event.data["missed"] for event in drills_told(desk)] == [[], []]
     desk.ledger.close()
 
 

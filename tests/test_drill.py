@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from bot.driller import Driller
-from core import drill, drills
+from core import drill, drills, keeping, scratch_server
 from core.desk import Desk
 from core.drill import Walk
 from core.errors import Refused
@@ -230,3 +230,94 @@ def test_what_a_dead_process_left_is_removed_by_the_next_look(stand: EngineStand
     end = stand.ledger.apart(["drill_failed"])[0]
     assert (end.data["code"], end.data["step"]) == ("E-STOPPED", "copy")
     assert not folder.exists() and not [name for name in databases(stand) if name.endswith("_abc")]
+
+
+def test_without_a_scratch_url_the_throw_away_server_is_left_empty_too(stand: EngineStand) -> None:
+    stand.set(scratch_url=None)
+    end = walked(stand, started(stand))
+    assert end.kind == "drill_passed", end.data
+    places = [one.url() for one in scratch_server._servers.values()]
+    assert places
+    for url in places:
+        with psycopg.connect(url) as conn:
+            names = [name for (name,) in conn.execute("SELECT datname FROM pg_database").fetchall()]
+        assert not [name for name in names if "scratch_dr" in name], names
+    scratch_server.stop()
+
+
+def test_a_real_run_that_comes_while_the_copy_is_made_is_given_way_to(stand: EngineStand) -> None:
+    start = started(stand)
+    walk = Walk(stand.ledger, stand.settings, stand.target, start.id, ANA)
+    seen: list[str] = []
+
+    def told(event: Event) -> None:
+        seen.append(event.data.get("step") or event.kind)
+        if event.data.get("step") == "fresh backup":
+            stand.desk.ask(Request("latest"), stand.target, ANA)
+        if event.kind == "drill_waits":
+            stand.desk.withdraw(event.data["for"], ANA)
+
+    walk.told, walk.looked = told, 0.0
+    real = walk.look
+    walk.look = lambda: (setattr(walk, "looked", 0.0), real())[1]  # type: ignore[method-assign]  # no half second between two looks
+    end = walk.walk()
+    assert end.kind == "drill_passed", end.data
+    assert seen[:4] == ["fresh backup", "drill_waits", "copy", "identify"], "the backup is not taken twice"
+
+
+def test_what_cuts_the_drill_short_on_the_copy_says_nothing_about_the_scripts(stand: EngineStand) -> None:
+    start, ending = started(stand), threading.Event()
+    walk = Walk(stand.ledger, stand.settings, stand.target, start.id, ANA, ending.is_set)
+    walk.told = lambda event: (
+        ending.set() if (event.data.get("kind"), event.data.get("step")) == ("restore", "prepare") else None
+    )
+    end = walk.walk()
+    assert (end.kind, end.data["code"], end.data["kind"]) == ("drill_failed", "E-STOPPED", "restore")
+
+
+def test_the_hourly_clean_up_takes_nothing_from_a_drill(stand: EngineStand) -> None:
+    stand.rolled_back()
+    start, over = started(stand), threading.Event()
+    walk = Walk(stand.ledger, stand.settings, stand.target, start.id, ANA)
+
+    def sweeping() -> None:
+        while not over.wait(0.005):
+            keeping.clean(stand.ledger, stand.settings)
+
+    with ThreadPoolExecutor(1) as pool:
+        cleaning = pool.submit(sweeping)
+        end = walk.walk()
+        over.set()
+        cleaning.result(10)
+    assert end.kind == "drill_passed", end.data
+
+
+def test_a_drill_whose_process_died_before_its_first_step_is_not_begun_again(stand: EngineStand) -> None:
+    start = started(stand)
+    (stand.settings.backup_dir / f"drill-{start.id}").mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        Driller(stand.ledger, stand.settings, pool, lambda: False).look()
+    assert [event.data["code"] for event in stand.ledger.apart(["drill_failed"])] == ["E-STOPPED"]
+    assert not drill.abandoned(stand.settings)
+
+
+def test_leftovers_of_a_drill_that_ended_and_of_a_target_that_is_gone_are_removed(stand: EngineStand) -> None:
+    gone = stand.ledger.append("drill_started", {"target": "of-before", "due": None})
+    end = walked(stand, started(stand))
+    for number in (gone.id, end.data["drill"]):
+        (stand.settings.backup_dir / f"drill-{number}").mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        Driller(stand.ledger, stand.settings, pool, lambda: False).look()
+    assert not drill.abandoned(stand.settings)
+    assert stand.ledger.apart(["drill_failed"]) == []
+
+
+def test_a_drill_that_has_ended_since_it_was_seen_is_not_ended_again(stand: EngineStand) -> None:
+    start = started(stand)
+    with ThreadPoolExecutor(1) as pool:
+        driller = Driller(stand.ledger, stand.settings, pool, lambda: False)
+        ask, calls = driller.open, iter((start,))
+        driller.open = lambda target: next(calls, None) or ask(target)  # type: ignore[method-assign]
+        walked(stand, start)
+        driller.look()
+    assert [event.kind for event in stand.ledger.apart(["drill_passed", "drill_failed"])] == ["drill_passed"]

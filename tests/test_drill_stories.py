@@ -22,9 +22,9 @@ Stage = Callable[..., Play]
 
 @pytest.fixture
 def drilled(stage: Stage, tmp_path: Path) -> Callable[..., Play]:
-    def start(more: str = "", **others: Any) -> Play:
+    def start(more: str = "", extra: str = "") -> Play:
         owe_a_drill(tmp_path / "bench")
-        play = stage(DAILY.format(more), **others)
+        play = stage(DAILY.format(more) + extra)
         button(play, "drill.start")
         return play
 
@@ -163,6 +163,29 @@ def test_the_shell_follows_the_drill_that_the_bot_walks_and_walks_it_itself_with
     assert (nothing.returncode, "E-CLOSED" in nothing.stderr) == (3, True)
     agreed = play.bench.shell("drill", "agree")
     assert (agreed.returncode, "E-SHELL-APPROVE" in agreed.stderr) == (3, True)
+
+
+def test_who_may_not_starts_puts_off_skips_and_agrees_to_nothing(drilled: Callable[..., Play]) -> None:
+    play = drilled(", second_person = true", extra='requesters = ["U0BOB"]\n')
+    for action in ("drill.start", "drill.skip"):
+        clicks(play, action, DEE)
+        play.hears("E-NOT-ALLOWED", DEE)
+        play.slack.state.messages[CHANNEL] = [m for m in play.everything() if not m.ephemeral_for]
+    menu = button(play, "drill.snooze")
+    play.slack.click(DEE, CHANNEL, menu.ts, "drill.snooze", selected=chosen(menu, "Tomorrow"))
+    play.hears("E-NOT-ALLOWED", DEE)
+    assert [event.kind for event in play.ledger.apart(drills.KINDS)] == ["drill_due"]
+    clicks(play, "drill.start", CHEN)  # whose turn it is, though no requester
+    clicks(play, "drill.agree", DEE)
+    play.hears("E-NOT-APPROVER", DEE)
+    play.types("drill agree", DEE)
+    play.types("drill stop", DEE)
+    assert play.ledger.apart(["drill_agreed", "drill_stopped"]) == []
+    play.types("drill stop", CHEN)
+    assert ended(play).data["message"] == "Chen Wu stopped it."
+    first = button(play, "drill.start")
+    clicks(play, "drill.start", CHEN)
+    play.slack.wait_for(lambda: "started again since" in str(button_less(play, first.ts).blocks), 20)
 
 
 def button_less(play: Play, ts: str) -> Message:

@@ -34,7 +34,14 @@ class Trail:
 
     def due(self, **more: object) -> Event:
         at = self.clock.now
-        data = {"target": "production", "due": stamp(at), "next": stamp(at + 4 * WEEK), "again": False}
+        streak = 0 if self.now.due else self.now.streak
+        data = {
+            "target": "production",
+            "due": stamp(at),
+            "next": stamp(at + 4 * WEEK),
+            "again": False,
+            "streak": streak,
+        }
         return self.ledger.append("drill_due", {**data, **more})
 
     def ends(self, kind: str) -> Event:
@@ -143,11 +150,14 @@ def test_only_somebody_else_agrees_and_only_while_it_is_asked(trail: Trail) -> N
         trail.drills.agree("production", BOB)
     assert code(no) == "E-CLOSED"
     start = trail.drills.start("production", ANA)
-    trail.ledger.append("drill_asks", {"target": "production", "drill": start.id})
+    asks = trail.ledger.append("drill_asks", {"target": "production", "drill": start.id, "digest": "3f9a"})
     with pytest.raises(Refused) as no:
         trail.drills.agree("production", ANA)
     assert code(no) == "E-SELF"
-    trail.drills.agree("production", BOB)
+    with pytest.raises(Refused) as no:
+        trail.drills.agree("production", BOB, question=asks.id - 1)
+    assert code(no) == "E-CLOSED", "the button of an earlier question"
+    assert trail.drills.agree("production", BOB, question=asks.id).data["digest"] == "3f9a"
     with pytest.raises(Refused) as no:
         trail.drills.agree("production", BOB)
     assert code(no) == "E-CLOSED"
@@ -170,3 +180,13 @@ def test_the_last_drill_is_told_in_words(trail: Trail) -> None:
     trail.ends("drill_passed")
     said = [told_last(trail.now, at + timedelta(days=days)) for days in (0, 1, 35)]
     assert said == ["today, 3 min 40 s, passed", "yesterday, 3 min 40 s, passed", "35 days ago, 3 min 40 s, passed"]
+
+
+def test_a_long_history_is_not_read_again_for_each_question(trail: Trail) -> None:
+    for _ in range(60):
+        trail.due()
+        trail.ends("drill_passed")
+        trail.clock.now += 4 * WEEK
+    assert trail.now.streak == 60
+    trail.due(missed=["Mon 1 Nov 2031"])
+    assert trail.now.streak == 0, "one that the bot was not there for ends the row"

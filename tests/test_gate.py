@@ -252,6 +252,23 @@ def test_a_plan_that_was_only_shown_is_its_readers_alone(gate: Gate) -> None:
         gate.decisions.clicked(theirs)
 
 
+def test_a_button_of_no_run_counts_only_on_the_message_that_tells_its_event(gate: Gate) -> None:
+    good = gate.good()["drill drill.start"]
+    assert gate.sent(good)[0]
+    for value, ts in (
+        ("drill-2", "9.9"),
+        ("drill-1", "1.2"),
+        ("drill-3", "1.2"),
+        ("drill-2.x", "1.2"),
+        ("drill-02", "1.2"),
+        ("due-2", "1.2"),
+    ):
+        refused(gate, bodies.click("drill.start", value, ts), f"{value} at {ts}", "E-STALE")
+    shown = bodies.click("drill.start", "drill-2", "1.2")
+    shown["container"]["is_ephemeral"] = True
+    refused(gate, shown, "an answer that only one person sees", "E-STALE")
+
+
 def test_these_are_all_the_buttons_that_answers_and_the_home_tab_have(gate: Gate) -> None:
     def buttons(payload: Any) -> set[str]:
         return {line.split('"')[0] for line in json.dumps(payload).split('"action_id": "')[1:]} - {"v"}

@@ -243,7 +243,7 @@ def test_a_drill_reminder_that_was_missed_is_posted_once_also_after_a_restart(st
     folder = tmp_path / "bench" / "state" / "rollback-bot"
     ledger = Ledger(folder / "ledger.db")
     with ledger.transaction() as t:
-        t.claim("drill production", stamp(now() - timedelta(days=9)))
+        t.claim("drill production by daily 10:00 Europe/Berlin", stamp(now() - timedelta(days=9)))
     ledger.close()
     play = stage('drill = { schedule = "daily 10:00", timezone = "Europe/Berlin", owners = ["U0CHEN"] }\n')
     play.slack.wait_for(lambda: any(event.kind == "drill_due" for event in play.ledger.events()))

@@ -26,9 +26,11 @@ from bot.messages.text import (
 )
 from core.drills import Standing, told_last
 from core.grammar import SHORTEST_REASON
-from core.model import Event, Json, Person
+from core.model import STEPS, Event, Json, Person
 from core.transcript import NAMES
 
+OF_THE_DRILL = ("E-STOPPED", "E-BUG", "E-SCRATCH", "E-DB", "E-DISK")
+"""What says nothing about the way back: the drill's own surroundings."""
 SNOOZES = (("Tomorrow", 1), ("In 3 days", 3), ("In a week", 7))
 COPY = "It runs on a copy restored from the newest backup"
 OF = {"rollback": "", "reapply": "re-apply: ", "restore": "restore: "}
@@ -176,9 +178,11 @@ def drill_agreed(event: Event) -> Message:
     )
 
 
-def drill_ended(event: Event, owner: DrillOwner, now: Standing, started: Event | None) -> Message:
-    """How it went, with every time that was measured. `now`: as it stands after it."""
-    return passed(event, now, started) if event.kind == "drill_passed" else failed(event, owner)
+def drill_ended(
+    event: Event, owner: DrillOwner, now: Standing, started: Event | None, *, over: bool = False
+) -> Message:
+    """How it went, with every time that was measured. `now`: as it stands after it; `over`: it was started again since."""
+    return passed(event, now, started) if event.kind == "drill_passed" else failed(event, owner, over)
 
 
 def passed(event: Event, now: Standing, started: Event | None) -> Message:
@@ -244,22 +248,20 @@ def backup(told: Json) -> str:
     )
 
 
-def failed(event: Event, owner: DrillOwner) -> Message:
+def failed(event: Event, owner: DrillOwner, over: bool = False) -> Message:
+    """What failed, what to mend, and who is called."""
     told, on = event.data, data(event.data["target"], 60)
-    step = NAMES.get(told["step"]) or str(told["step"])
+    step = f"{OF[told['kind']]}{NAMES.get(told['step']) or told['step']}"
     what = told["message"].rstrip(".")
     text = f"The drill for {on} failed at {data(step, 40)}: {bare(what, 200)}. {owner.called}, please look. {on} is not touched."
-    # what stops the drill by its own surroundings would not stop a real run
-    too = " A real rollback would have stopped here too." if told["code"] not in ("E-STOPPED", "E-BUG") else ""
-    rich = (
-        f":x: {owner.mark} *Drill for {on} failed at {data(step, 40)}:* {prose(what, 900)}.{too} {on} is not touched."
-    )
-    small = context(
-        f"{prose(told['hint'], 300)} Then start the drill again." if told["hint"] else "",
-        f"after {duration(told['seconds'])}",
-        mark(event),
-    )
-    return message(text, [section(rich), small, actions(f"drill:{event.id}", start(event))], run="", event=event)
+    # what only a drill needs, or only its surroundings lacked, would not stop a real run
+    too = told["kind"] == "rollback" and told["step"] in STEPS["rollback"] and told["code"] not in OF_THE_DRILL
+    rich = f":x: {owner.mark} *Drill for {on} failed at {data(step, 40)}:* {prose(what, 900)}."
+    rich += f"{' A real rollback would have stopped here too.' if too else ''} {on} is not touched."
+    hint = told["hint"] if "start" in told["hint"].lower() else f"{told['hint']} Then start the drill again.".strip()
+    small = context(prose(hint, 400), f"after {duration(told['seconds'])}", mark(event))
+    tail = [section("It was started again since.")] if over else [actions(f"drill:{event.id}", start(event))]
+    return message(text, [section(rich), small, *tail], run="", event=event)
 
 
 def drill_skip(event: Event) -> Json:

@@ -111,7 +111,9 @@ class Archive:
 
         Its name is new each time: what outlived a killed bot may still write to an old one.
         """
-        with tempfile.TemporaryDirectory(prefix=f"{self.run}.", suffix=PARTIAL, dir=self.place or self.folder) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=f"{self.run}.", suffix=PARTIAL, dir=self.place or self.folder
+        ) as folder:
             yield Path(folder)
 
     def prepare(self) -> None:
