@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from core.chain import Rows
 
-EXACT = ("thread", "call", "drill", "witness", "witness root")
-"""Places (`posts.place`) whose message shows the digest of just the event that their row names."""
+EXACT = ("thread", "call", "drill", "due", "witness", "witness root")
+"""Places (`posts.place`) whose message shows the digest of just the event that their row names; `due` until it is edited, then it counts no more."""
 MOST = 20  # sentences of each sort
 
 

@@ -57,6 +57,14 @@ def test_random_tamperings_are_all_found(world: World) -> None:
     assert any("rebuild" in kind for kind in only) and any("older copy" in kind for kind in only)
 
 
+def test_a_post_said_to_be_older_than_all_that_stands_is_beyond_the_witness_and_hides_nothing(world: World) -> None:
+    with forged(world) as db:
+        event, run, ts = db.execute("SELECT event, run, min(ts) FROM posts WHERE channel = ?", [CHANNEL]).fetchone()
+        row = (event, "call more", CHANNEL, f"{float(ts) - 0.01:.6f}", run)
+        db.execute("INSERT INTO posts (event, place, channel, ts, run) VALUES (?, ?, ?, ?, ?)", row)
+        assert held(db, world.said).faults == ()
+
+
 def test_a_ledger_that_was_left_alone_agrees_up_to_its_head(world: World) -> None:
     with forged(world) as db:
         found = held(db, world.said)
@@ -115,7 +123,7 @@ def test_a_line_that_stands_twice_is_nothing_and_one_that_was_deleted_is_missed(
         assert first.text == second.text and faults() == ()
         office.people.client.chat_delete(channel=CHANNEL, ts=second.ts)
         unknown, missing = faults()
-        assert f"event 1 (drill) in {CHANNEL} at {second.ts}, where none of ours stands" in unknown
+        assert f"event 1 (due) in {CHANNEL} at {second.ts}, where none of ours stands" in unknown
         assert "event 1 was posted, but `posts` has no row for it" in missing
         office.ledger.close()
 
