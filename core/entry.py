@@ -160,10 +160,11 @@ class Transaction:
         self._db.conn.execute("DELETE FROM posts WHERE event = ? AND place = ?", [event, place])
 
     def keep(self, data: bytes) -> str:
-        """Keep the bytes of a script; their SHA-256, under which they are found."""
+        """Keep the bytes of a script; their SHA-256, under which they are found. Other bytes that stand there are replaced."""
         digest = hashlib.sha256(data).hexdigest()
         self._db.conn.execute(
-            "INSERT INTO scripts (sha256, bytes, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO scripts (sha256, bytes, at) VALUES (?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
+            "SET bytes = excluded.bytes, at = excluded.at WHERE bytes IS NOT excluded.bytes",
             [digest, data, stamp(self.now)],
         )
         return digest

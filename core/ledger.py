@@ -228,10 +228,10 @@ class Ledger(Holds):
         row = self.conn.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
         return fold.moment(row[0]) if row else None
 
-    def verify(self) -> chain.Verdict:
-        """Walk the chain, as it is at one moment."""
+    def verify(self, scripts: bool = True) -> chain.Verdict:
+        """Walk the chain, as it is at one moment; `scripts`: and hold the kept scripts against it."""
         with self._still():
-            return chain.verify(self.conn)
+            return chain.verify(self.conn, scripts)
 
     def held_against(self, said: witness.Posted) -> witness.Held:
         """Hold what was posted in the channel against it."""

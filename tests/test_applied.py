@@ -332,6 +332,27 @@ def test_bytes_that_are_not_those_of_the_event_are_not_used_and_the_audit_says_s
     assert watched.applied() == SEVEN
 
 
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM scripts WHERE sha256 = ?", "UPDATE scripts SET bytes = 'x' WHERE sha256 = ?"]
+)
+def test_lost_bytes_stop_no_rollback_that_does_without_them_and_are_kept_anew_from_the_folder(
+    watched: Watched, change: str
+) -> None:
+    watched.looks()
+    told = seen.of(watched.ledger, "production").applied["001"].data["forward"]
+    watched.ledger.db.execute(change, [told["sha256"]])
+    file = watched.target.migrations / told["file"]
+    data = file.read_bytes()
+    file.unlink()
+    run = watched.walk(watched.desk.ask(Request("from", "012"), watched.target, ANA))
+    assert run.state is State.REFUSED
+    file.write_bytes(data)
+    assert watched.rolled_back("012").state is State.DONE
+    assert any(f"`{told['file']}`" in fault for fault in watched.ledger.verify().faults)
+    assert kinds(watched.looks()) == ["unapplied"]
+    assert watched.ledger.verify().unbroken and watched.ledger.script(told["sha256"]) == data
+
+
 def test_a_script_with_a_password_of_ours_is_not_kept(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.redact import Redactor, SecretStr, install
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import psycopg
+import structlog
 
 from core import layouts, postgres
 from core.applied import seen, stored
@@ -16,6 +17,7 @@ from core.model import Json, Run, State
 from core.redact import holds_secret, pg_error
 from core.settings import Settings, Target
 
+log = structlog.get_logger()
 CHANGING = frozenset({State.EXECUTING, State.NEEDS_A_PERSON})
 """States of a run in which the table may be changed and the audit trail not yet say so."""
 TOOK_OUT = """
@@ -24,6 +26,7 @@ TOOK_OUT = """
        AND run IN (SELECT id FROM rollbacks WHERE target = ? AND what <> 'reapply')
      GROUP BY run ORDER BY 2 DESC"""
 """Runs that have changed a target's history, wholly or left half done, and with which event this was known."""
+KEPT = "SELECT 1 FROM scripts WHERE sha256 = ? AND bytes = ?"
 
 
 def look(ledger: Ledger, settings: Settings, name: str) -> None:
@@ -43,6 +46,7 @@ def look(ledger: Ledger, settings: Settings, name: str) -> None:
         note_gone(t, ledger, target, before, history)
         note_new(t, target, before, history, files)
         note_edits(t, target, before, history, files)
+        put_back(t, ledger, target, before, files)
 
 
 def read(layout: layouts.Layout, target: Target) -> History:
@@ -123,6 +127,17 @@ def note_edits(t: Transaction, target: Target, before: Seen, history: History, f
                 edit = {"name": part.file, "is": stored.digest(part.data)}
                 if (edit["name"], edit["is"]) not in before.edits:
                     t.append(None, "script_edited", {"target": target.name, "was": part.was, **edit})
+
+
+def put_back(t: Transaction, ledger: Ledger, target: Target, before: Seen, files: Sequence[Migration]) -> None:
+    """Keep again what was kept, where the audit trail has lost the bytes or has others, and the folder has them."""
+    events = [*before.kept.values(), *(event for event, _ in before.gone.values())]
+    named = {told["sha256"] for event in events for told in (event.data["forward"], event.data["rollback"]) if told}
+    for part in (part for one in files for _, part in sides(one) if part and not part.stored):
+        digest = stored.digest(part.data)
+        if digest in named and not ledger.look(KEPT, digest, part.data):
+            t.keep(part.data)
+            log.warning("the bytes of a script were put back", target=target.name, file=part.file, sha256=digest)
 
 
 # -- what is gone --------------------------------------------------------------------------------------------
