@@ -190,6 +190,9 @@ def test_what_a_restore_brings_back_is_laid_to_it(watched: Watched) -> None:
     gone, back = watched.looks()
     assert (gone.data["versions"], gone.data["by"]) == (["013"], restore.id)
     assert back.data["version"] == "012"
+    watched.sql("DELETE FROM schema_migrations WHERE version IN ('003', '012')")
+    (by_hand,) = watched.looks()
+    assert (by_hand.data["versions"], by_hand.data["by"]) == (["003", "012"], None)
     watched.drop_others()
 
 

@@ -165,4 +165,6 @@ def note_gone(t: Transaction, ledger: Ledger, target: Target, before: Seen, hist
 
 def took_out(run: Run, version: str) -> bool:
     """May it be this run that took the version out? A restore puts another history in the place of this one."""
-    return run.kind == "restore" or version in [item["version"] for item in run.going]
+    if run.kind == "restore":
+        return version not in run.evidence["identify"]["will_apply"]
+    return version in [item["version"] for item in run.going]
