@@ -360,7 +360,7 @@ class Engine:
         return True
 
     def _still_given(self, given: Approval | Broken, run: Run, target: Target) -> None:
-        """Raises Refused where it was given too long ago, or by somebody who may no longer."""
+        """Raises Refused where it was given too long ago, by somebody who may no longer, or before staging that is asked for."""
         since = given.starts_at if isinstance(given, Broken) else given.at
         if self.ledger.age(given, since) > target.approval_valid:
             raise Refused("E-EXPIRED", "It was given too long ago to start on.", "Approve again.")
@@ -370,6 +370,8 @@ class Engine:
             self.rights.may_break(given.person, target)
         else:
             self.rights.may_approve(given.person, run, target)
+            if not run.without_second:  # who broke the glass has answered for that too
+                staging.may_approve(self.ledger, self.settings, run)
 
     def _closed(self, run: Run) -> bool:
         """Was the rollback closed or replanned while a proof was running?"""

@@ -133,6 +133,22 @@ def test_where_break_glass_is_possible_the_plan_opens_and_only_that_can_start_it
     assert both.desk.approve(run.id, BOB, run.revision, run.digest).state is State.APPROVED
 
 
+def test_it_is_looked_up_again_right_before_execute_and_an_approval_from_before_it_was_required_is_void(
+    both: Both,
+) -> None:
+    both.set(approvals=1, break_glass=GLASS)
+    run = both.ask()
+    assert both.desk.approve(run.id, BOB, run.revision, run.digest).state is State.APPROVED
+    both.set(require="staging")  # another start of the bot
+    run = both.walk(run)
+    assert run.state is State.WAITING and both.kinds(run)[-1] == "unapproved" and not run.approvals
+    (void,) = [event for event in both.ledger.events(run.id) if event.kind == "unapproved"]
+    assert "has not run on *staging* to a verified end" in void.data["why"] and "click" not in void.data["why"]
+    both.ask("012", both.staging)
+    both.desk.approve(run.id, BOB, run.revision, run.digest)
+    assert both.walk(run).state is State.DONE
+
+
 def test_a_way_back_needs_no_staging(both: Both) -> None:
     rollback = both.ask()
     both.set(require="staging", approvals=1, break_glass=GLASS)
