@@ -137,6 +137,17 @@ def test_what_was_applied_by_hand_and_what_has_no_script_is_said_after_a_minute(
     assert watched.tries() == [("way_back_works", "013")]
 
 
+def test_a_lock_that_stops_the_trial_is_not_laid_to_the_script(watched: Watched) -> None:
+    watched.set(statement_timeout=timedelta(seconds=1))
+    watched.looks()
+    watched.deploys("013_plans", PLANS, "DROP TABLE plans;\n")
+    watched.looks()
+    with psycopg.connect(watched.url) as migrating:
+        migrating.execute("LOCK profiles IN ACCESS EXCLUSIVE MODE")
+        assert watched.tries() == []
+    assert watched.tries() == [("way_back_works", "013")]
+
+
 def test_a_script_that_is_still_missing_is_told_by_its_name(watched: Watched) -> None:
     watched.looks()
     watched.deploys("013_plans", PLANS, None)

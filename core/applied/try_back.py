@@ -16,14 +16,12 @@ from core.layouts import Migration
 from core.ledger import Ledger
 from core.model import Event, Json, Request, Run, State
 from core.pgtools import Cancelled
+from core.readiness import blamed
 from core.runbook import Work
 from core.settings import Settings, Target
-from core.steps.rehearse import NOT_LOOKED
 
 PATIENCE = timedelta(minutes=1)
 """How long the folder may lag behind the table: a deploy brings both, and not at the same moment."""
-ITS_OWN = frozenset({"E-NO-SCRIPT", "E-SCRIPT", "E-NO-TX", "E-FILE-MISSING", "E-REHEARSAL"})
-"""Codes that say something about the migration. All others do about the servers or the settings: it is tried again later."""
 
 
 def try_back(ledger: Ledger, settings: Settings, name: str, ending: Callable[[], bool] = lambda: False) -> bool:
@@ -91,7 +89,7 @@ class Trial:
         return turns.given_up(self.ledger, self.target.name, self.ending)()
 
     def tried(self, version: str, one: Migration | None) -> Json:
-        """Data of the event. Raises Problem where nothing can be told now."""
+        """Data of the event. Raises Problem where servers or settings are to blame: it is tried again later."""
         told: Json = {"version": version, "name": one.name if one else None}
         if one is None:
             return {**told, "code": "E-FILE-MISSING", "why": "The folder of the migrations holds no file of it."}
@@ -101,8 +99,7 @@ class Trial:
             work = Work(like, self.target, self.settings, turns.given_up(self.ledger, self.target.name, self.ending))
             run = survey.preview(request, self.target, self.settings, BOT, at, work)
         except Problem as problem:
-            if problem.code not in ITS_OWN or problem.message.startswith(NOT_LOOKED):
-                raise
+            blamed(problem)
             return {**told, "code": problem.code, "why": problem.message}
         return {**told, **outcome(run)}
 

@@ -23,9 +23,6 @@ from core.scratch_server import Fit
 from core.trial_parts import for_real
 from core.usage import Usage
 
-NOT_LOOKED = "I could not look at"
-"""So it begins where the target, and not the script, is the reason why a rehearsal fails."""
-
 
 def rehearse(work: Work) -> Json:
     """What would happen: changes, losses, locks, and whether the schema from before the migration comes back."""
@@ -58,7 +55,7 @@ def looking(work: Work) -> Iterator[None]:
     except psycopg.Error as error:
         raise StepFailed(
             "E-REHEARSAL",
-            f"{NOT_LOOKED} *{work.target.name}*: {pg_error(error)}.",
+            f"I could not look at *{work.target.name}*: {pg_error(error)}.",
             "Production was not changed. Ask again when the lock or the right is there.",
         ) from None
 
