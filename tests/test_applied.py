@@ -123,6 +123,18 @@ def test_a_file_that_comes_a_little_later_than_its_row_is_waited_for(watched: Wa
     assert watched.tries() == [("way_back_works", "013")] and watched.looks() == []
 
 
+def test_while_a_file_is_waited_for_no_older_migration_is_condemned_for_it(watched: Watched) -> None:
+    watched.looks()
+    watched.deploys("013_plans", PLANS, "DROP TABLE plans;\n")
+    more = ("014_more", "CREATE TABLE more (id int);\n", "DROP TABLE more;\n")
+    watched.sql(more[1], "INSERT INTO schema_migrations VALUES ('014', now())")
+    watched.looks()
+    assert watched.tries(30) == []
+    watched.writes(*more)
+    watched.looks()
+    assert watched.tries(30) == [("way_back_works", "014"), ("way_back_works", "013")]
+
+
 def test_what_was_applied_by_hand_and_what_has_no_script_is_said_after_a_minute(watched: Watched) -> None:
     watched.looks()
     watched.deploys("013_plans", PLANS, None)

@@ -30,10 +30,9 @@ def try_back(ledger: Ledger, settings: Settings, name: str, ending: Callable[[],
     A real rollback comes first: while the target has an open run nothing is begun, and what is under way is given up.
     `ending`: the process ends. Raises Refused(E-LEDGER).
     """
-    known = seen.of(ledger, name)
-    ready = [e for e in known.untried.values() if whole(e.data) or ledger.clock() - e.at >= PATIENCE]
-    if not ready:
-        return True
+    ready = list(seen.of(ledger, name).untried.values())
+    if not ready or any(not whole(e.data) and ledger.clock() - e.at < PATIENCE for e in ready):
+        return True  # one that is waited for would be undone with those before it
     target = stored.into(ledger, settings.target(name))
     try:
         todo = in_order(target, {event.data["version"]: event for event in ready})
