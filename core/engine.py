@@ -11,14 +11,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
 import psycopg
 import structlog
 
-from core import keeping, postgres, staging
+from core import git_folder, keeping, postgres, staging
 from core.applied import stored
 from core.backups import dump
 from core.errors import NeedsAPerson, PlanChanged, Problem, Refused
@@ -159,7 +159,8 @@ class Engine:
     def _work(self, run: Run, target: Target) -> Work:
         origin = self.ledger.run(run.request.origin) if run.request.origin else None
         between = self.ledger.run(origin.way_back) if origin and origin.way_back else None
-        target = stored.into(self.ledger, target, origin)
+        # one step reads one commit, and asks git for it before it locks anything
+        target = replace(stored.into(self.ledger, target, origin), migrations=git_folder.once(target.migrations))
         closed, say = partial(self._closed, run), partial(self._say, run)
         return Work(
             run,

@@ -69,11 +69,15 @@ def checkout(wanted: GitFolder) -> tuple[Path, str]:
 
 
 def commit_of(wanted: GitFolder) -> str:
-    """What the branch, the tag or the commit is now. Raises Refused."""
+    """What the branch, the tag or the commit is now, or was when it was resolved once. Raises Refused."""
+    if wanted.held:
+        return wanted.held[0]
     done = git(wanted, "rev-parse", "--verify", "--quiet", f"{wanted.ref}^{{commit}}")
     commit = done.stdout.decode("ascii", "replace").strip()
     if done.returncode or len(commit) not in (40, 64) or not commit.isalnum():
         raise Refused("E-FILE-MISSING", f"The repository of `migrations` knows no commit `{wanted.ref[:60]}`.", FETCH)
+    if wanted.held is not None:
+        wanted.held.append(commit)
     return commit
 
 

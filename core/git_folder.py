@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 BEGINS = "git:"
@@ -14,12 +14,16 @@ SAYS = "a folder, or `git:PATH@REF:folder` with a branch, a tag or a commit for 
 
 @dataclass(frozen=True)
 class GitFolder:
-    """`ref`: branch, tag or commit; `folder`: below the repository's root, `.` for the root; `state`: where commits are read into."""
+    """`ref`: branch, tag or commit; `folder`: below the repository's root, `.` for the root; `state`: where commits are read into.
+
+    `held`: where it is a list, `ref` is resolved once, and the commit is kept in it.
+    """
 
     repository: Path
     ref: str
     folder: str
     state: Path = Path(".git-folders")
+    held: list[str] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{BEGINS}{self.repository}@{self.ref}:{self.folder}"
@@ -37,3 +41,8 @@ def read(text: str) -> GitFolder:
     if inside.is_absolute() or ".." in inside.parts:
         raise ValueError("must name a folder inside the repository after the last `:`")
     return GitFolder(Path(path).expanduser(), ref, str(inside))
+
+
+def once(folder: Path | GitFolder) -> Path | GitFolder:
+    """The same; a branch is resolved where its files are read first, and then stays what it was."""
+    return replace(folder, held=[]) if isinstance(folder, GitFolder) else folder

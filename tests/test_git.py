@@ -6,10 +6,12 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from core import config, git, git_folder, layouts
@@ -20,6 +22,7 @@ from core.model import Request, State
 from demo.app import sample
 from demo.postgres import Server
 from tests.engine_stand import ANA, EngineStand
+from tests.layout_projects import PROJECTS, Project
 
 WHO = ("-c", "user.name=Dee", "-c", "user.email=dee@example.org", "-c", "commit.gpgsign=false")
 FOLDER = "apps/api/migrations"
@@ -258,6 +261,48 @@ def test_a_rollback_from_a_commit_says_which_and_a_moved_branch_makes_a_new_plan
     assert done.evidence["identify"]["commit"] == second
     back = stand.goes_back("reapply", done)
     assert back.state is State.DONE and back.evidence["identify"]["commit"] == second
+
+
+WATCHED_GIT = """#!{python}
+import os, sys, psycopg
+with psycopg.connect({url!r}) as conn:
+    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    held = f"SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND {{here}}"
+    locks = conn.execute(held).fetchone()[0]
+with open({log!r}, "a") as out:
+    print(locks, *[word for word in sys.argv if word in ("rev-parse", "ls-tree", "cat-file")], file=out)
+os.execv({git!r}, sys.argv)
+"""
+
+
+@pytest.mark.parametrize("project", [one for one in PROJECTS if one.layout in ("golang-migrate", "dbmate")])
+def test_git_is_asked_once_in_each_step_and_never_while_tables_of_the_target_are_locked(
+    project: Project,
+    repository: Repository,
+    at: Callable[..., GitFolder],
+    server: Server,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with psycopg.connect(database, autocommit=True) as conn:
+        project.migrate(conn)
+    project.write(repository.place / "db")
+    repository.commits("its migrations")
+    stand = EngineStand(server, database, tmp_path / "stand", layout=project.layout)
+    stand.set(migrations=at(folder="db"))
+    log, shim = tmp_path / "asked", tmp_path / "bin/git"
+    shim.parent.mkdir()
+    told = {"python": sys.executable, "url": database, "log": str(log), "git": shutil.which("git")}
+    shim.write_text(WATCHED_GIT.format(**told))
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    done = stand.rolled_back(project.names[2])
+    assert stand.goes_back("reapply", done).state is State.DONE
+    asked = log.read_text().splitlines()
+    steps = [event.data["step"] for event in stand.ledger.events() if event.kind == "step_started"]
+    assert {line.split()[0] for line in asked} == {"0"}
+    assert 0 < sum("rev-parse" in line for line in asked) <= len(steps)
 
 
 def test_check_reads_the_commit_that_the_settings_name(repository: Repository, server: Server, tmp_path: Path) -> None:
