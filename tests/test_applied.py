@@ -189,6 +189,21 @@ def test_an_older_migration_that_is_applied_after_newer_ones_is_out_of_order(wat
     assert [(e.data["version"], e.data["out_of_order"]) for e in watched.looks()] == [("005", True), ("013", False)]
 
 
+def test_what_a_re_apply_brings_back_below_newer_ones_is_not_told_as_out_of_order_and_what_a_deploy_does_is(
+    watched: Watched,
+) -> None:
+    watched.looks()
+    rollback = watched.rolled_back("012")
+    watched.deploys("013_plans", PLANS, "DROP TABLE plans;\n")
+    watched.looks()
+    assert watched.goes_back("reapply", rollback).state is State.DONE
+    assert [(e.data["version"], e.data["out_of_order"]) for e in watched.looks()] == [("012", False)]
+    watched.rolled_back("012", only=True)
+    watched.looks()
+    watched.sql("INSERT INTO schema_migrations VALUES ('012', now())")
+    assert [(e.data["version"], e.data["out_of_order"]) for e in watched.looks()] == [("012", True)]
+
+
 def test_what_a_run_of_ours_took_out_is_laid_to_it_and_what_it_put_back_is_tried_anew(watched: Watched) -> None:
     watched.looks()
     rollback = watched.rolled_back("011")

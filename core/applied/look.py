@@ -44,7 +44,7 @@ def look(ledger: Ledger, settings: Settings, name: str) -> None:
         if not before.looked:
             t.append(None, "history_seen", {"target": name, "versions": [row.version for row in history.applied]})
         note_gone(t, ledger, target, before, history)
-        note_new(t, target, before, history, files)
+        note_new(t, ledger, target, before, history, files)
         note_edits(t, target, before, history, files)
         put_back(t, ledger, target, before, files)
 
@@ -62,7 +62,9 @@ def read(layout: layouts.Layout, target: Target) -> History:
 # -- what is new ---------------------------------------------------------------------------------------------
 
 
-def note_new(t: Transaction, target: Target, before: Seen, history: History, files: Sequence[Migration]) -> None:
+def note_new(
+    t: Transaction, ledger: Ledger, target: Target, before: Seen, history: History, files: Sequence[Migration]
+) -> None:
     """Each migration that was not there, and each that lacked a script which the folder has by now."""
     places = {one.name: place for place, one in enumerate(files)}
     found = [(row, layouts.find(files, row.version)) for row in history.applied]
@@ -71,7 +73,13 @@ def note_new(t: Transaction, target: Target, before: Seen, history: History, fil
         known = before.applied.get(row.version)
         if known is None or lacks(known.data, one):
             late = known is None and before.looked and one is not None and places[one.name] < newest
-            note(t, target, row, one, late)
+            note(t, target, row, one, late and not put_in_again(ledger, before, row.version))
+
+
+def put_in_again(ledger: Ledger, before: Seen, version: str) -> bool:
+    """Has a way back of ours applied it again? That run has told of it."""
+    _, by = before.gone.get(version, (None, None))
+    return by is not None and ledger.run(by).state in stored.UNDONE
 
 
 def lacks(known: Json, one: Migration | None) -> bool:
