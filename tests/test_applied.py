@@ -22,7 +22,7 @@ from core.model import Event, Request, State
 from demo.postgres import Server
 from tests.bench_fixtures import copied
 from tests.engine_stand import ANA, EngineStand
-from tests.layout_projects import PROJECTS, Project
+from tests.layout_projects import PROJECTS, Project, files
 
 SEVEN = ["001", "002", "003", "004", "010", "011", "012"]
 PLANS = "CREATE TABLE plans (id int PRIMARY KEY);\n"
@@ -308,6 +308,23 @@ def every(request: pytest.FixtureRequest, server: Server, database: str, tmp_pat
     stand = Watched(server, database, tmp_path / "state", project.write(tmp_path / "m"), layout=project.layout)
     stand.looks()
     return project, stand
+
+
+def test_where_the_table_names_the_newest_alone_an_older_file_that_is_added_is_not_taken_for_applied(
+    server: Server, database: str, tmp_path: Path
+) -> None:
+    (project,) = [one for one in PROJECTS if one.one_row]
+    with psycopg.connect(database, autocommit=True) as conn:
+        project.migrate(conn)
+    folder, added = project.write(tmp_path / "m"), files(project.layout, project.names[1], "SELECT 1;", "SELECT 1;")
+    for file in added:
+        (folder / file).unlink()
+    stand = Watched(server, database, tmp_path / "state", folder, layout=project.layout)
+    first, *noted = stand.looks()
+    assert first.data["versions"] == [event.data["version"] for event in noted] == ["1", "10"]
+    for file, text in added.items():
+        (folder / file).write_text(text)
+    assert stand.looks() == [] and stand.tries() == []
 
 
 def test_each_layout_rolls_back_and_re_applies_from_the_audit_trail_where_the_folder_was_emptied(

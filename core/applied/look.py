@@ -44,7 +44,7 @@ def look(ledger: Ledger, settings: Settings, name: str) -> None:
         if not before.looked:
             t.append(None, "history_seen", {"target": name, "versions": [row.version for row in history.applied]})
         note_gone(t, ledger, target, before, history)
-        note_new(t, ledger, target, before, history, files)
+        note_new(t, ledger, target, before, history, files, layout.row_each)
         note_edits(t, target, before, history, files)
         put_back(t, ledger, target, before, files)
 
@@ -63,16 +63,27 @@ def read(layout: layouts.Layout, target: Target) -> History:
 
 
 def note_new(
-    t: Transaction, ledger: Ledger, target: Target, before: Seen, history: History, files: Sequence[Migration]
+    t: Transaction,
+    ledger: Ledger,
+    target: Target,
+    before: Seen,
+    history: History,
+    files: Sequence[Migration],
+    row_each: bool,
 ) -> None:
-    """Each migration that was not there, and each that lacked a script which the folder has by now."""
+    """Each migration that was not there, and each that lacked a script which the folder has by now.
+
+    `row_each`: as the layout says. Where the table names the newest one alone, an older one is new in the folder only.
+    """
     places = {one.name: place for place, one in enumerate(files)}
     found = [(row, layouts.find(files, row.version)) for row in history.applied]
     newest = max((places[one.name] for row, one in found if one and row.version in before.applied), default=-1)
     for row, one in found:
         known = before.applied.get(row.version)
+        late = known is None and before.looked and one is not None and places[one.name] < newest
+        if late and not row_each:
+            continue
         if known is None or lacks(known.data, one):
-            late = known is None and before.looked and one is not None and places[one.name] < newest
             note(t, target, row, one, late and not put_in_again(ledger, before, row.version))
 
 
