@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ PATIENCE = 30.0  # seconds for one command
 LARGEST = 200_000_000  # bytes of a folder
 KEPT = 5  # commits, besides those that were used within the last hour
 IN_USE = 3600.0  # seconds
+GONE = ".gone-"
 NOTHING = "Nothing was started."
 FETCH = f"Fetch there (`git fetch --all --tags`), or correct the REF of `migrations`. {NOTHING}"
 ENVIRONMENT = {
@@ -185,8 +187,22 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def tidy(state: Path) -> None:
-    """Remove what was not used for long, apart from the newest few. Raises OSError."""
-    found = sorted((one for one in state.iterdir()), key=lambda one: one.stat().st_mtime, reverse=True)
-    for old in found[KEPT:]:
-        if time.time() - old.stat().st_mtime > IN_USE:
-            shutil.rmtree(old, ignore_errors=True)
+    """Remove what was not used for long, apart from the newest few. Other processes may do the same. Raises OSError."""
+    used = {one: at for one in state.iterdir() if (at := last_use(one)) is not None}
+    commits = sorted((one for one in used if not one.name.startswith(".")), key=used.__getitem__, reverse=True)
+    for old in commits[KEPT:]:
+        if time.time() - used[old] > IN_USE:
+            # it loses its name before its first file: who dies here leaves no commit that is not whole
+            with suppress(FileNotFoundError):
+                old.rename(Path(tempfile.mkdtemp(prefix=GONE, dir=state)) / old.name)
+    for left in state.glob(".*"):
+        if left.name.startswith(GONE) or time.time() - used.get(left, time.time()) > IN_USE:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def last_use(place: Path) -> float | None:
+    """Seconds since the epoch; None where it has gone."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return None

@@ -216,6 +216,32 @@ def test_old_commits_are_removed_and_those_in_use_stay(repository: Repository, a
     assert newest.exists() and made[3].exists() and made[7].exists() and not made[4].exists()
 
 
+def test_a_process_that_dies_while_it_removes_an_old_commit_leaves_none_that_is_not_whole(
+    repository: Repository, at: Callable[..., GitFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dies(BaseException):
+        pass
+
+    def dies(place: Path, **how: object) -> None:
+        for one in Path(place).rglob("*.sql"):
+            one.unlink()
+            raise Dies
+
+    old = git.checkout(at())[0]
+    os.utime(old, (time.time() - 7200,) * 2)
+    for number in range(git.KEPT - 1):
+        repository.writes("README", f"{number}")
+        repository.commits(f"commit {number}")
+        git.checkout(at())
+    with monkeypatch.context() as here:
+        here.setattr(shutil, "rmtree", dies)
+        with pytest.raises(Dies):
+            git.checkout(at(folder="."))
+    assert contents(git.checkout(at("main~4"))[0]) == contents(sample.MIGRATIONS)
+    git.checkout(at("main~1", folder="."))
+    assert not [one for one in old.parent.iterdir() if one.name.startswith(git.GONE)]
+
+
 def test_settings_name_a_repository_a_commit_and_a_folder(tmp_path: Path) -> None:
     file = tmp_path / "rollback.toml"
 
