@@ -55,19 +55,27 @@ def checkout(wanted: GitFolder) -> tuple[Path, str]:
     commit = commit_of(wanted)
     key = hashlib.sha256(f"{wanted.repository.resolve()}\n{wanted.folder}".encode()).hexdigest()[:12]
     place = wanted.state / f"{key}-{commit}"
-    if place.is_dir():
-        os.utime(place)
-        return place, commit
-    found = list(files(wanted, commit))
-    if not found:
-        return place, commit
     try:
-        write(wanted, found, place)
-        tidy(wanted.state)
+        if used(place):
+            return place, commit
+        found = list(files(wanted, commit))
+        if found:
+            write(wanted, found, place)
+            tidy(wanted.state)
     except OSError as error:
         why = (error.strerror or "not possible").lower()
-        raise Refused("E-DISK", f"I cannot keep the migrations of a commit: {why}.", f"Make room. {NOTHING}") from None
+        hint = f"Make room, or give the folder `git` beside the ledger to the account that the bot runs as. {NOTHING}"
+        raise Refused("E-DISK", f"I cannot keep the migrations of a commit: {why}.", hint) from None
     return place, commit
+
+
+def used(place: Path) -> bool:
+    """Is it there? Then it is in use from now on. Raises OSError."""
+    try:
+        os.utime(place)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def commit_of(wanted: GitFolder) -> str:
@@ -188,15 +196,15 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 
 def tidy(state: Path) -> None:
     """Remove what was not used for long, apart from the newest few. Other processes may do the same. Raises OSError."""
-    used = {one: at for one in state.iterdir() if (at := last_use(one)) is not None}
-    commits = sorted((one for one in used if not one.name.startswith(".")), key=used.__getitem__, reverse=True)
+    uses = {one: at for one in state.iterdir() if (at := last_use(one)) is not None}
+    commits = sorted((one for one in uses if not one.name.startswith(".")), key=uses.__getitem__, reverse=True)
     for old in commits[KEPT:]:
-        if time.time() - used[old] > IN_USE:
+        if time.time() - uses[old] > IN_USE:
             # it loses its name before its first file: who dies here leaves no commit that is not whole
             with suppress(FileNotFoundError):
                 old.rename(Path(tempfile.mkdtemp(prefix=GONE, dir=state)) / old.name)
     for left in state.glob(".*"):
-        if left.name.startswith(GONE) or time.time() - used.get(left, time.time()) > IN_USE:
+        if left.name.startswith(GONE) or time.time() - uses.get(left, time.time()) > IN_USE:
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -23,6 +23,7 @@ from demo.app import sample
 from demo.postgres import Server
 from tests.engine_stand import ANA, EngineStand
 from tests.layout_projects import PROJECTS, Project
+from tests.test_ledger import as_nobody
 
 WHO = ("-c", "user.name=Dee", "-c", "user.email=dee@example.org", "-c", "commit.gpgsign=false")
 FOLDER = "apps/api/migrations"
@@ -240,6 +241,21 @@ def test_a_process_that_dies_while_it_removes_an_old_commit_leaves_none_that_is_
     assert contents(git.checkout(at("main~4"))[0]) == contents(sample.MIGRATIONS)
     git.checkout(at("main~1", folder="."))
     assert not [one for one in old.parent.iterdir() if one.name.startswith(git.GONE)]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_folder_that_another_account_has_made_is_told_with_what_to_do() -> None:
+    state = Path(f"/tmp/rollback-git-{os.getpid()}")
+    state.mkdir(mode=0o700 if os.geteuid() == 0 else 0o000)  # as `sudo rollback doctor` leaves it
+
+    def as_the_bot() -> None:
+        no = refused(GitFolder(Path("/srv/app"), "main", FOLDER, state, held=["f" * 40]))
+        assert no.code == "E-DISK" and "permission denied" in no.message and "`git` beside the ledger" in no.hint
+
+    try:
+        assert as_nobody(as_the_bot) == 0
+    finally:
+        state.rmdir()
 
 
 def test_settings_name_a_repository_a_commit_and_a_folder(tmp_path: Path) -> None:
