@@ -50,16 +50,23 @@ class AppliedWatch:
             for name in self.settings.targets:
                 if self.ending():
                     return
-                try:
-                    task(name)
-                except Problem as problem:
-                    self.say(f"{lane} {name}", problem.code)
-                else:
-                    self.said.pop(f"{lane} {name}", None)
-        except Exception as error:
-            log.exception("bug", error=type(error).__name__)
+                self.one(lane, name, task)
         finally:
             self.lanes[lane].release()
+
+    def one(self, lane: str, name: str, task: Callable[[str], None]) -> None:
+        """One target; whatever is wrong with it, the others are looked at too."""
+        what = f"{lane} {name}"
+        try:
+            task(name)
+        except Problem as problem:
+            if self.new(what, problem.code):
+                log.info("not watched now", what=what, problem=problem.code)
+        except Exception as error:
+            if self.new(what, type(error).__name__):
+                log.exception("bug", what=what, error=type(error).__name__)
+        else:
+            self.said.pop(what, None)
 
     def look(self, name: str) -> None:
         """Note what has changed, where no other process does so now."""
@@ -78,8 +85,8 @@ class AppliedWatch:
                 if not try_back(self.ledger, self.settings, name, self.ending):
                     self.after[name] = time.monotonic() + AGAIN
 
-    def say(self, what: str, problem: str) -> None:
-        """Once for each problem."""
-        if self.said.get(what) != problem:
-            self.said[what] = problem
-            log.info("not watched now", what=what, problem=problem)
+    def new(self, what: str, problem: str) -> bool:
+        """Is it another problem than was logged last?"""
+        before = self.said.get(what)
+        self.said[what] = problem
+        return before != problem
