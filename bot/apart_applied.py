@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from bot import messages
 from bot.delivery import Delivery
 from bot.people import People
-from core.ledger import Ledger
+from core.ledger import Ledger, stamp
 from core.model import Event
 from core.settings import Target
+
+AT_ONCE = "run IS NULL AND kind = ? AND at = ? AND json_extract(data, '$.target') = ?"
 
 
 def together(event: Event, ledger: Ledger, which: Callable[[Event], bool]) -> list[Event]:
     """All that was noted with this event, where it is the last of them; else nothing: the last one tells of all."""
-    found = [one for one in ledger.apart([event.kind], event.data["target"]) if one.at == event.at and which(one)]
+    values = [event.kind, stamp(event.at), event.data["target"]]
+    found = [one for one in ledger.told(AT_ONCE, values) if which(one)]
     return found[::-1] if found and found[0].id == event.id else []
 
 
@@ -31,7 +34,8 @@ def no_way_back(event: Event, target: Target, people: People, ledger: Ledger) ->
 
 def applied(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """Only those that came out of order; of the others nothing is said."""
-    if events := together(event, ledger, lambda one: bool(one.data["out_of_order"])):
+    # the first look notes hundreds: nothing is read for what says nothing
+    if event.data["out_of_order"] and (events := together(event, ledger, lambda one: bool(one.data["out_of_order"]))):
         yield from call(target, people, messages.out_of_order(events))
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from bot.applied import AppliedWatch
 from core.applied import seen
 from core.redact import SecretStr
 from demo.postgres import Server
+from demo.workspace import Workspace
 from tests.engine_stand import EngineStand
+from tests.test_announcer import CHANNEL, Office
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with Workspace() as running:
+        yield Office(tmp_path, running)
 
 
 def test_one_target_that_breaks_the_look_does_not_end_that_of_the_others_and_is_logged_once(
@@ -31,3 +41,24 @@ def test_one_target_that_breaks_the_look_does_not_end_that_of_the_others_and_is_
             watch.through("look", watch.look)
     assert seen.of(stand.ledger, "production").looked
     assert [(one["event"], one["what"]) for one in logged] == [("bug", "look broken"), ("not watched now", "look away")]
+
+
+def test_what_the_first_look_notes_is_told_without_reading_all_of_it_again_for_each(office: Office) -> None:
+    def applied(version: int, late: bool = False) -> dict[str, object]:
+        name = f"{version:03}_m"
+        return {"target": "production", "version": f"{version:03}", "name": name, "out_of_order": late}
+
+    with office.ledger.transaction() as t:
+        for version in range(50):
+            t.append(None, "applied", applied(version))
+    asked: list[str] = []
+    office.ledger.conn.set_trace_callback(asked.append)
+    office.announcer.catch_up()
+    office.ledger.conn.set_trace_callback(None)
+    assert asked and not [one for one in asked if "kind = 'applied'" in one]
+    with office.ledger.transaction() as t:
+        for version in (60, 61, 62):
+            t.append(None, "applied", applied(version, late=version != 61))
+    office.announcer.catch_up()
+    (told,) = office.new(CHANNEL)
+    assert "2 migrations are applied out of order" in told.text
