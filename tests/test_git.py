@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from core import config, git, git_folder, layouts
+from core.applied.look import look
 from core.check import command
 from core.errors import Refused
 from core.git_folder import GitFolder
@@ -184,6 +185,17 @@ def test_a_commit_without_the_folder_is_told_where_the_files_are_read(at: Callab
     with pytest.raises(Refused) as caught:
         layouts.layout_for(at(folder="db/nothing")).migrations()
     assert caught.value.code == "E-FILE-MISSING" and "has no such folder" in caught.value.message
+
+
+def test_a_wrong_folder_of_a_commit_is_refused_also_where_the_audit_trail_has_all_scripts(
+    at: Callable[..., GitFolder], server: Server, app: str, tmp_path: Path
+) -> None:
+    stand = EngineStand(server, app, tmp_path / "stand")
+    look(stand.ledger, stand.settings, "production")
+    stand.set(migrations=at(folder="db/nothing"))
+    run = stand.walk(stand.desk.ask(Request("latest"), stand.target, ANA))
+    assert run.state is State.REFUSED and run.ending and run.ending.data["code"] == "E-FILE-MISSING"
+    assert "has no such folder" in run.ending.data["message"]
 
 
 def test_it_is_read_whole_or_not_at_all(

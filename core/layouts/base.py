@@ -69,7 +69,7 @@ class Adapter(ABC):
 
     def _of_the_folder(self) -> list[Migration]:
         if not self.folder.is_dir():
-            if self.stored:
+            if self.stored and not self.commit:  # a folder may be gone; of a commit, another one was meant
                 return []
             lacks = (
                 f"Commit `{self.commit[:12]}` has no such folder"
