@@ -33,11 +33,11 @@ def no_way_back(events: Sequence[Event]) -> Message:
         *in_batches([head, *at_most(lines, 30, REST, 8000)]),
         *in_batches([f"*What to do*: {prose(one)}" for one in todo]),
         context(
-            f"*{on} was not changed*", ", ".join(dict.fromkeys(str(one.data["code"]) for one in events)), audit(last)
+            f"*{on} was only read*", ", ".join(dict.fromkeys(str(one.data["code"]) for one in events)), audit(last)
         ),
     ]
     names = ", ".join(data(str(one.data["name"] or one.data["version"]), 80) for one in events)
-    text = say(f"No way back from {_what(events)} applied on {on}:", names, "Nothing was changed.")
+    text = say(f"No way back from {_what(events)} applied on {on}:", names, f"{on} was only read.")
     return message(text, blocks, run="", event=last)
 
 
