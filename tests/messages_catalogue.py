@@ -561,6 +561,10 @@ ANSWERS: Mapping[str, Callable[[], m.Message]] = {
     "history_emptied": lambda: m.history_emptied(
         s.event(2151, "history_emptied", 0, target="production", versions=["010", "011", "012"]), "<!subteam^S0DB>"
     ),
+    "history_gone": lambda: m.history_emptied(
+        s.event(2151, "history_emptied", 0, target="production", versions=["010", "011"], no_table=True),
+        "<!subteam^S0DB>",
+    ),
     "error_ambiguous": lambda: m.refusal(AMBIGUOUS),
     "error_self": lambda: m.refusal(SELF),
     "error_only_depends": lambda: m.refusal(DEPENDS),

@@ -248,6 +248,19 @@ def test_an_emptied_table_is_told_once_and_nothing_is_forgotten(watched: Watched
     assert [event.data["version"] for event in watched.looks()] == SEVEN
 
 
+def test_a_table_that_is_gone_is_told_once_like_an_emptied_one(watched: Watched) -> None:
+    from core.errors import Refused
+
+    watched.looks()
+    watched.sql("ALTER TABLE schema_migrations RENAME TO was")
+    (event,) = watched.looks()
+    assert (event.kind, event.data["versions"], event.data["no_table"]) == ("history_emptied", SEVEN, True)
+    with pytest.raises(Refused, match="There is no table `schema_migrations`"):
+        watched.looks()
+    watched.sql("ALTER TABLE was RENAME TO schema_migrations")
+    assert [event.data["version"] for event in watched.looks()] == SEVEN
+
+
 def test_while_a_run_changes_the_target_nothing_is_taken_for_somebody_elses_work(watched: Watched) -> None:
     watched.looks()
     run = watched.desk.ask(Request("latest"), watched.target, ANA)

@@ -65,16 +65,19 @@ def unapplied(event: Event) -> Message:
 
 
 def history_emptied(event: Event, approvers: str) -> Message:
-    """The whole table is empty. `approvers`: their mention, Slack's markup."""
+    """The whole table is empty, or not there. `approvers`: their mention, Slack's markup."""
     on, many = data(str(event.data["target"]), 60), plural(len(event.data["versions"]), "migration")
+    gone = bool(event.data.get("no_table"))
+    state, back = ("is gone", "the table") if gone else ("is empty", "the rows")
+    who = "Find out who did it, or whether it is another database than before" if gone else "Find out who did it"
     rich = (
-        f":rotating_light: {approvers} *The history table of {on} is empty*, and not by me. {many} stood there before. "
+        f":rotating_light: {approvers} *The history table of {on} {state}*, and not by me. {many} stood there before. "
         "I cannot undo what it does not name. Nothing is forgotten: the audit trail has every version and its scripts.\n"
-        "*What to do*: let nothing deploy there now, since a migration tool would apply everything again. Find out who did it, and "
-        "put the rows back from a backup."
+        "*What to do*: let nothing deploy there now, since a migration tool would apply everything again. "
+        f"{who}, and put {back} back from a backup."
     )
     text = (
-        f"The history table of {on} is empty, and not by me. {many} stood there before. Let nothing deploy there now; put the rows "
+        f"The history table of {on} {state}, and not by me. {many} stood there before. Let nothing deploy there now; put {back} "
         "back from a backup. The audit trail has every version and its scripts."
     )
     return message(text, [*in_batches([rich]), context(audit(event))], run="", event=event)

@@ -12,6 +12,7 @@ from core.applied import seen, stored
 from core.applied.seen import Seen
 from core.errors import Refused
 from core.layouts import Applied, History, Migration, Part
+from core.layouts.table import Missing
 from core.ledger import Ledger, Transaction, stamp
 from core.model import Json, Run, State
 from core.redact import holds_secret, pg_error
@@ -36,14 +37,19 @@ def look(ledger: Ledger, settings: Settings, name: str) -> None:
     """
     target = stored.into(ledger, settings.target(name))
     layout, before = layouts.of(target), seen.of(ledger, name)
-    history = read(layout, target)
-    files = layout.migrations()
+    try:
+        history, gone = read(layout, target), False
+    except Missing:
+        if not before.applied:
+            raise
+        history, gone = History("", "", "", ()), True
+    files = [] if gone else layout.migrations()
     if any(run.target == name and run.state in CHANGING for run in ledger.open_runs()):
         return  # read before: what it has changed by now may be in no event yet
     with ledger.transaction() as t:
         if not before.looked:
             t.append(None, "history_seen", {"target": name, "versions": [row.version for row in history.applied]})
-        note_gone(t, ledger, target, before, history)
+        note_gone(t, ledger, target, before, history, gone)
         note_new(t, ledger, target, before, history, files, layout.row_each)
         note_edits(t, target, before, history, files)
         put_back(t, ledger, target, before, files)
@@ -162,8 +168,8 @@ def put_back(t: Transaction, ledger: Ledger, target: Target, before: Seen, files
 # -- what is gone --------------------------------------------------------------------------------------------
 
 
-def note_gone(t: Transaction, ledger: Ledger, target: Target, before: Seen, history: History) -> None:
-    """What was applied and is no longer there: by which run of ours, or by hand. An empty table is something else."""
+def note_gone(t: Transaction, ledger: Ledger, target: Target, before: Seen, history: History, no_table: bool) -> None:
+    """What was applied and is no longer there: by which run of ours, or by hand. No row at all is something else, and no table."""
     there = {row.version for row in history.applied}
     gone: dict[str | None, list[str]] = {}
     runs = (
@@ -177,7 +183,7 @@ def note_gone(t: Transaction, ledger: Ledger, target: Target, before: Seen, hist
             gone.setdefault(by, []).append(version)
     for run, versions in gone.items():
         if run is None and not there:
-            t.append(None, "history_emptied", {"target": target.name, "versions": versions})
+            t.append(None, "history_emptied", {"target": target.name, "versions": versions, "no_table": no_table})
         else:
             t.append(None, "unapplied", {"target": target.name, "versions": versions, "by": run})
 

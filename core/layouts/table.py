@@ -57,6 +57,10 @@ COLUMNS: LiteralString = """
      ORDER BY n.nspname, c.relname, a.attnum"""
 
 
+class Missing(Refused):
+    """E-HISTORY: there is no table of that name."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table or view. `quoted`: its qualified name, as the catalogs write it; `columns`: name -> type, in their order."""
@@ -118,15 +122,15 @@ def _named(conn: Connection, names: Sequence[str]) -> list[Table]:
     return [Table(*key, columns) for key, columns in found.items()]
 
 
-def _missing(layout: str, name: str, others: Sequence[Table]) -> Refused:
+def _missing(layout: str, name: str, others: Sequence[Table]) -> Missing:
     """There is no table of that name; there may be another tool's."""
     message = f"There is no table `{name}` in this database."
     told = next((table for table in others if table.whose()), None)
     if told is None:
-        return Refused(
+        return Missing(
             "E-HISTORY", message, f"Is it the right database? The layout `{layout}` needs that table. {HINT}"
         )
-    return Refused("E-HISTORY", f"{message} There is `{told.plain}`, which is {told.whose()}'s.", _set(layout, told))
+    return Missing("E-HISTORY", f"{message} There is `{told.plain}`, which is {told.whose()}'s.", _set(layout, told))
 
 
 def _unfit(layout: str, name: str, needs: Needs, found: Sequence[Table]) -> Refused:
