@@ -36,13 +36,16 @@ class AppliedWatch:
         clock.add_job(self.turn, "interval", seconds=EVERY, id="applied", next_run_time=datetime.now(UTC))
 
     def turn(self) -> None:
-        """What the clock calls."""
-        for lane, task in (("look", self.look), ("try", self.attempt)):
-            if not self.ending() and self.lanes[lane].acquire(blocking=False):
-                try:
-                    self.pool.submit(self.through, lane, task)
-                except RuntimeError:  # the pool was closed in this very moment
-                    self.lanes[lane].release()
+        """What the clock calls. What a look finds is tried right after it."""
+        self.enter("look", self.look)
+
+    def enter(self, lane: str, task: Callable[[str], None]) -> None:
+        """Begin a task, where it is not under way."""
+        if not self.ending() and self.lanes[lane].acquire(blocking=False):
+            try:
+                self.pool.submit(self.through, lane, task)
+            except RuntimeError:  # the pool was closed in this very moment
+                self.lanes[lane].release()
 
     def through(self, lane: str, task: Callable[[str], None]) -> None:
         """All targets, one after the other. One that cannot be read now is found at a later turn, without noise."""
@@ -53,6 +56,8 @@ class AppliedWatch:
                 self.one(lane, name, task)
         finally:
             self.lanes[lane].release()
+        if lane == "look":
+            self.enter("try", self.attempt)
 
     def one(self, lane: str, name: str, task: Callable[[str], None]) -> None:
         """One target; whatever is wrong with it, the others are looked at too."""
