@@ -14,6 +14,8 @@ from core import __version__
 
 MACHINE = "__complete"
 """The first word of a completion script's question; no verb, and nothing that anybody types."""
+DASHES = ("-", "–", "—")
+"""What a flag begins with: a phone makes one long dash of two."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -54,7 +56,26 @@ def parted(argv: list[str]) -> tuple[list[str], list[str] | None]:
 
 def first_of(argv: list[str]) -> str:
     """The verb, as far as it was typed."""
-    return next((word.lower() for word in argv if word != "--json"), "")
+    words = [word.lower() for word in argv if word != "--json"]
+    first = words[0] if words else ""
+    return "guard" if "guard" in words and guards(words) else first
+
+
+def guards(words: list[str]) -> bool:
+    """Is `guard` the verb of these? Flags and their values may stand before it."""
+    from core.grammar import KNOWN_FLAGS, SWITCHES, TEXT_FLAGS
+
+    while (word := words.pop(0)).startswith(DASHES):
+        name, equals, _ = word.lstrip("".join(DASHES)).partition("=")
+        if name not in KNOWN_FLAGS:  # it will be refused; what stands behind it may be somebody's command all the same
+            return True
+        while name in TEXT_FLAGS and words and not words[0].startswith(DASHES):  # runs to the next flag
+            words.pop(0)
+        if name not in SWITCHES | TEXT_FLAGS and not equals:
+            del words[:1]
+        if "guard" not in words:
+            return False
+    return word == "guard"
 
 
 def run(argv: list[str], guarded: list[str] | None = None) -> int:

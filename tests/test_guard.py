@@ -119,10 +119,25 @@ def test_a_signal_is_passed_on_and_its_end_is_ours(play: Play, number: signal.Si
 
 
 def test_a_forgotten_dash_says_what_to_type_and_repeats_no_word(play: Play) -> None:
-    for words in (("guard",), ("guard", "--"), ("guard", "--on", SECRET, "psql", SECRET), ("guard", "psql", "--json")):
+    on = ("--on", "production")
+    for words in (
+        ("guard",),
+        ("guard", "--"),
+        ("guard", "--on", SECRET, "psql", SECRET),
+        ("guard", "psql", "--json"),
+        (*on, "guard", SECRET),
+        ("--on=production", "--json", "Guard", "psql", SECRET),
+        ("—on", "production", "guard", SECRET),
+    ):
         done = play.bench.shell(*words)
         assert (done.returncode, SECRET in done.stderr + done.stdout) == (2, False), done
         assert "after `--`" in done.stderr + done.stdout
+    for words in ((*on, "--html", "guard", "--", SECRET), ("--reson", "x", "guard", "--", f"--help={SECRET}")):
+        done = play.bench.shell(*words)
+        assert (done.returncode, SECRET in done.stderr + done.stdout) == (2, False), done
+    assert play.bench.shell("--on", "guard", "latest").returncode == 2  # a target's name, and no such target
     assert play.bench.shell("guard", "--help").stdout.startswith("rollback guard: run a command")
     assert play.bench.shell("guard", "--on", "prod", "--", "true").returncode == 2
     assert "in the shell only" in str(play.types("guard")) and not play.ledger.apart(["backup_taken"])
+    done = play.bench.shell(*on, "guard", "--", "echo", SECRET)
+    assert (done.returncode, done.stdout) == (0, f"{SECRET}\n"), done.stderr
