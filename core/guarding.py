@@ -134,7 +134,10 @@ def run(words: Sequence[str]) -> Child:
 
 @contextmanager
 def passed_on(ended: Child) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """While the block lasts, signals go to the processes of the list, and do not end us."""
+    """While the block lasts, signals go to the processes of the list, and do not end us.
+
+    One that is ignored stays so, for the command too: `nohup` and the like have asked for that, and a handler would be the default there.
+    """
     to: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, _: object) -> None:
@@ -143,7 +146,8 @@ def passed_on(ended: Child) -> Iterator[list[subprocess.Popen[bytes]]]:
             if not (number in (signal.SIGINT, signal.SIGQUIT) and at_the_terminal()):
                 child.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    heard = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         yield to
     finally:

@@ -118,6 +118,15 @@ def test_a_signal_is_passed_on_and_its_end_is_ours(play: Play, number: signal.Si
     assert (shell.returncode, out) == (7, "got it\n") and "signal was passed on" in err
 
 
+def test_a_signal_that_is_ignored_is_ignored_by_the_command_too(play: Play) -> None:
+    """As `nohup rollback guard -- make migrate` in a session that ends."""
+    deploy = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    guard = [sys.executable, "-m", "core", "guard", "--", sys.executable, "-c", deploy]
+    words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *guard]
+    done = subprocess.run(words, cwd=ROOT, env=play.bench.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 def test_a_forgotten_dash_says_what_to_type_and_repeats_no_word(play: Play) -> None:
     on = ("--on", "production")
     for words in (
