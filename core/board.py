@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from core.errors import Problem
 from core.ledger import Ledger, Transaction
 from core.model import Event, Json, Person
-from core.readiness_words import changed
+from core.readiness_words import changed, remembered
 from core.settings import Settings, Target
 
 
@@ -54,6 +54,7 @@ def keep(
             found = {**found, "migrations": both[: max(len(mine), len(earlier))]}
         if period and not t.claim(f"readiness {target}", period):
             return None
+        found = {**found, "migrations": remembered(before, found["migrations"])}
         return t.append(None, "readiness", {**found, "changed": changed(before, found)}, who)
 
 

@@ -43,7 +43,8 @@ def listed(names: Sequence[str]) -> str:
 def changed(before: Json | None, now: Json) -> list[str]:
     """What the channel is told, one sentence each: what has no working way back, and had one, or has one again.
 
-    `before`: the board of the last time. That something could only be rehearsed is not told, but that there is no backup is.
+    `before`: the board of the last time; `now`: with what is `remembered` of it. That something could only be rehearsed is not told,
+    but that there is no backup is.
     """
     earlier = {one["name"]: one for one in before["migrations"]} if before else {}
     told = [sentence for one in now["migrations"] if (sentence := _changed(earlier.get(one["name"]), one))]
@@ -55,8 +56,20 @@ def changed(before: Json | None, now: Json) -> list[str]:
     return told
 
 
+def remembered(before: Json | None, lines: Sequence[Json]) -> list[Json]:
+    """The lines of a new board: `was` tells how it stood when it was last known, where there was no working way back and now nobody knows."""
+    bad = {one["name"]: was for one in (before or {}).get("migrations", ()) if (was := known(one)) in BAD}
+    dark = {one["name"] for one in lines if one["state"] == "not tried"} & bad.keys()
+    return [{**one, "was": bad[one["name"]]} if one["name"] in dark else one for one in lines]
+
+
+def known(one: Json | None) -> str:
+    """How a migration stood when that was last known."""
+    return str(one.get("was", one["state"])) if one else ""
+
+
 def _changed(before: Json | None, one: Json) -> str:
-    was, is_ = before["state"] if before else "", one["state"]
+    was, is_ = known(before), known(one)
     if is_ in BAD and is_ != was:
         said = words(one)
         return f"`{one['name']}`: {said}{'' if said.endswith(('.', '…')) else '.'}"

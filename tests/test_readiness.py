@@ -233,6 +233,24 @@ def test_the_channel_hears_of_a_change_only() -> None:
     assert changed(of(fine, backup=False), of(fine, backup=False)) == []
 
 
+def test_what_could_not_be_tried_meanwhile_is_told_neither_as_mended_nor_twice(ready: Ready) -> None:
+    def told(*lines: Json) -> list[str]:
+        event = board.keep(ready.ledger, "production", of(*lines))
+        assert event
+        return list(event.data["changed"])
+
+    fine, bad, untried = (
+        line("011", "ready"),
+        line("011", "fails", "The script fails: 42P01."),
+        line("011", "not tried"),
+    )
+    assert told(bad) == ["`011`: script fails: 42P01."]
+    assert [told(untried), told(untried), told(bad), told(untried)] == [[], [], [], []]
+    assert told(line("011", "no script")) == ["`011`: no rollback script."] and told(untried) == []
+    assert told(fine) == ["`011` can be undone again: ready, 9 s, loses 25,000 rows."]
+    assert told(untried) == [] and told(bad) == ["`011`: script fails: 42P01."]
+
+
 def test_an_old_backup_is_told_of_once_for_each_newest_one(ready: Ready) -> None:
     def told() -> list[Json]:
         board.alarm(ready.ledger, ready.settings, ready.target)
