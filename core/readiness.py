@@ -23,7 +23,7 @@ from core.pgtools import Cancelled
 from core.readiness_words import BAD, NO_BACKUP, listed, words
 from core.redact import pg_error
 from core.runbook import Work
-from core.scratch_copy import emptied, full, own_name
+from core.scratch_copy import at_fault, emptied, full, own_name
 from core.settings import Readiness, Settings, Target
 from core.steps import rehearse, trial_restore
 from core.survey import MigrationNow
@@ -144,8 +144,10 @@ class Looking:
                 kept.fits(newest, deepest.evidence["identify"]["database"])
                 self.on_a_copy(newest, deepest, found)
         except Problem as problem:
-            if problem.code not in ("E-BACKUP", "E-NO-BACKUP") or full(problem):
+            if problem.code not in ("E-BACKUP", "E-NO-BACKUP"):
                 raise
+            if other := at_fault(problem):
+                raise other from None
             why = f"the newest backup cannot be used: {problem.message}"
         for one in found if why else ():
             one.why = one.why or why
@@ -187,8 +189,8 @@ class Looking:
                 try:
                     rehearse.apply(conn, migration)
                 except StepFailed as problem:
-                    if full(problem):
-                        raise
+                    if other := at_fault(problem):
+                        raise other from None
                     said = problem.message.replace("an empty database", "the restored copy")
                     return names, f"the newest backup is from before {listed([migration.name])}, and {said}"
         return names, ""
@@ -199,9 +201,11 @@ class Looking:
         try:
             done = trial_restore.in_parts(work, url)
         except StepFailed as problem:
-            if problem.code != "E-TRIAL-RUN" or full(problem):
+            if problem.code != "E-TRIAL-RUN":
                 raise
-            one.state, one.why = "fails", problem.message
+            if other := at_fault(problem):
+                raise other from None
+            one.state, one.why = "fails", limited(problem.message)
             return
         one.seconds = round(done.seconds, 3)
         try:
@@ -236,6 +240,13 @@ def blamed(problem: Problem) -> str:
     by_script = problem.code in OF_THE_SCRIPT or (
         problem.code == "E-REHEARSAL" and "I could not" not in problem.message
     )
-    if not by_script or full(problem):
+    if not by_script:
         raise problem
+    if other := at_fault(problem):
+        raise other
     return "fails"
+
+
+def limited(why: str) -> str:
+    """Of a statement that took too long (SQLSTATE 57014), also that this is the script's own matter."""
+    return f"{why} The same `statement_timeout` would stop a real run." if " 57014 " in why else why

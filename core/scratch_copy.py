@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -12,6 +13,13 @@ from core.pgtools import Tools
 from core.runbook import Work
 from core.scratch_server import Fit
 from core.settings import Settings, Target
+
+BROKE_OFF = re.compile(
+    r" (?:(?:08|53)[0-9A-Z]{3}|57P0[0-9]) |: (?:the connection is (?:closed|lost)|server closed the connection)"
+    r"|terminating connection due to"
+)
+"""SQLSTATEs of a server that goes down, or lacks what it needs, and what is said where nobody is there to give one.
+Source: PostgreSQL, Appendix A, classes 08, 53 and 57."""
 
 
 def target(work: Work) -> AbstractContextManager[postgres.Connection]:
@@ -54,6 +62,19 @@ def full(problem: Problem) -> StepFailed | None:
         "The disk of the scratch server is full, so the proof could not be made. What was begun there is removed.",
         "Make room there for one whole copy of the database, or point `scratch_url` to a server that has it. "
         "Production was not changed.",
+    )
+
+
+def at_fault(problem: Problem) -> StepFailed | None:
+    """The answer where the scratch server, and not a script or a backup, is why something failed there; None where it is not."""
+    if found := full(problem):
+        return found
+    if not BROKE_OFF.search(problem.message):
+        return None
+    return StepFailed(
+        "E-SCRATCH",
+        f"The scratch server broke off: {problem.message}",
+        "Ask again once it is back. Production was not changed.",
     )
 
 

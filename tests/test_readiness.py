@@ -180,6 +180,41 @@ def test_a_full_scratch_server_is_nobodys_fault_among_the_migrations(ready: Read
     assert caught.value.code == "E-SCRATCH" and ready.scratch() == []
 
 
+BREAKS = {
+    "57P01": "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);",
+    "08006": "RAISE EXCEPTION 'connection failure' USING ERRCODE = '08006';",
+    "53200": "RAISE EXCEPTION 'out of memory' USING ERRCODE = '53200';",
+}
+
+
+@pytest.mark.parametrize("state", BREAKS)
+def test_a_scratch_server_that_breaks_off_is_nobodys_fault_among_the_migrations(ready: Ready, state: str) -> None:
+    on_the_copy = f"DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN {BREAKS[state]} END IF; END $$;\n"
+    ready.takes()
+    (ready.files / UNDO_012).write_text(on_the_copy + SCRIPT_012)
+    with pytest.raises(Problem, match=f"The scratch server broke off: .*{state}") as caught:
+        ready.looks(["012"])
+    assert caught.value.code == "E-SCRATCH" and ready.scratch() == []
+    (ready.files / UNDO_012).write_text(f"DO $$ BEGIN {BREAKS[state]} END $$;\n{SCRIPT_012}")
+    with pytest.raises(Problem, match=f"The scratch server broke off: .*empty copy.*{state}"):
+        ready.looks(["012"])
+    (ready.files / UNDO_012).write_text(SCRIPT_012)
+    (ready.files / "013_plans.sql").write_text(f"CREATE TABLE plans (name text);\n{on_the_copy}")
+    (ready.files / "rollback" / "013_plans.sql").write_text("DROP TABLE plans;\n")
+    ready.stand.sql("CREATE TABLE plans (name text)", "INSERT INTO schema_migrations (version) VALUES ('013')")
+    with pytest.raises(Problem, match=f"The scratch server broke off: .*013_plans.*{state}"):
+        ready.looks()
+
+
+def test_a_script_that_takes_too_long_fails_as_it_would_for_real(ready: Ready) -> None:
+    ready.use(migrations=ready.files, statement_timeout=timedelta(seconds=1))
+    ready.takes()
+    slow = "DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN PERFORM pg_sleep(30); END IF; END $$;\n"
+    (ready.files / UNDO_012).write_text(slow + SCRIPT_012)
+    (one,) = ready.looks(["012"])["migrations"]
+    assert one["state"] == "fails" and "57014" in one["why"] and "would stop a real run" in one["why"]
+
+
 def test_a_rollback_comes_first_and_one_looks_at_a_time(ready: Ready) -> None:
     run = ready.desk.ask(LATEST, ready.target, ANA)
     with pytest.raises(Refused, match=run.id) as caught:
