@@ -88,6 +88,19 @@ def test_a_backup_by_programs_of_ones_own_is_verified_by_them(trip: Trip, tmp_pa
     assert last and last.id == made.kept.id
 
 
+def test_what_a_rollback_had_taken_elsewhere_and_nothing_verified_is_not_proven(trip: Trip, tmp_path: Path) -> None:
+    own = Backup(kind="command", take=(str(program(tmp_path / "take", 'echo "nightly-7 $RB_RUN"')),))
+    trip.use(backup=own)
+    run = trip.roll_back()
+    assert run.evidence["test restore"]["verified"] is False
+    assert kept.last_proven(trip.ledger, trip.settings, trip.target) is None
+    trip.back("reapply", run)
+    trip.use(backup=replace(own, verify=("true",)))
+    run = trip.roll_back()
+    last = kept.last_proven(trip.ledger, trip.settings, trip.target)
+    assert run.evidence["test restore"]["verified"] is True and last and last.id == run.id and last.proven_at
+
+
 def test_what_could_not_be_proven_is_refused_before_anything_is_taken(trip: Trip, tmp_path: Path) -> None:
     for backup, code, words in (
         (Backup(kind="scoped", verified=("true",)), "E-NO-BACKUP", "without a plan there is nothing to take"),

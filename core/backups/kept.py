@@ -88,8 +88,10 @@ def of_runs(ledger: Ledger, target: Target, names: Iterable[str]) -> list[tuple[
 
 
 def of_run(ledger: Ledger, run: Run) -> Kept:
-    """The backup that a run has taken."""
-    proofs = ledger.told("run = ? AND kind = 'step_done'", [run.id]) if "test restore" in run.evidence else []
+    """The backup that a run has taken. Of one that the team's own program has taken, only its verification is a proof."""
+    tested = run.evidence.get("test restore")
+    proves = tested is not None and (run.evidence["backup"]["format"] != "command" or tested.get("verified", False))
+    proofs = ledger.told("run = ? AND kind = 'step_done'", [run.id]) if proves else []
     at = next((event.at for event in proofs if event.data["step"] == "test restore"), None)
     return Kept(run.id, run.target, run.evidence["backup"], run.evidence["identify"]["database"], at)
 

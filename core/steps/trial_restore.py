@@ -33,6 +33,7 @@ def trial_restore(work: Work) -> Json:
     return {
         "tables": len(copy.tables),
         "equal": len(copy.tables),  # else it would have failed
+        "verified": backup["format"] != "command" or bool(work.target.backup.verify),
         "trial_seconds": round(done.seconds, 3),
         "rows_deleted": gone(work.run.evidence["rehearse"], copy.tables, done),
         "touched": {name: list(counts) for name, counts in sorted(done.touched.items())},
