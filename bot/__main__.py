@@ -312,7 +312,7 @@ class Bot:
         self.worker.stop.set()
         drain = Drain(self.ledger, self.settings, self.worker, self.cut)
         drain.walks()
-        drain.until(lambda: not self.driller.busy(), PROOFS)
+        drain.until(lambda: not (self.driller.busy() or self.nightly.busy()), PROOFS)
         clock.shutdown(wait=False)
         drain.telling(self.announcer, threads[0])
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)

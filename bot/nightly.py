@@ -25,6 +25,10 @@ class Nightly:
         self.ledger, self.settings, self.pool, self.ending = ledger, settings, pool, ending
         self.idle = threading.Lock()
 
+    def busy(self) -> bool:
+        """Does somebody look just now?"""
+        return self.idle.locked()
+
     def turn(self) -> None:
         """Begin what is due; returns at once. Ask it once a minute. Raises Refused(E-LEDGER)."""
         if not self.ledger.passing.settled():

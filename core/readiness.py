@@ -26,6 +26,7 @@ from core.runbook import Work
 from core.scratch_copy import at_fault, emptied, full, own_name
 from core.settings import Readiness, Settings, Target
 from core.steps import rehearse, trial_restore
+from core.stopping import stoppable
 from core.survey import MigrationNow
 from core.watched import UNWATCHED, Watch
 
@@ -108,6 +109,7 @@ class Looking:
         self.backup = kept.newest(self.ledger, self.settings, self.target)
         if rehearsed := [one for one in found if one.run]:
             self.tried(rehearsed)
+        self.go_on()
         return found
 
     def work(self, run: Run, meter: Meter) -> Work:
@@ -177,8 +179,9 @@ class Looking:
     def up_to_date(self, work: Work, url: str) -> tuple[list[str], str]:
         """Apply to the copy what was applied since the backup: these names, and why the scripts cannot be tried there, or nothing."""
         layout = layouts.of(self.target)
-        with postgres.connect(url, f"rollback-bot {self.name}", "the scratch server") as conn:
+        with postgres.connect(url, f"rollback-bot {self.name}", "the scratch server") as conn, ExitStack() as ending:
             rehearse.timeout(conn, work)
+            ending.enter_context(stoppable(conn, self.cancelled))
             there = [row.version for row in layout.history(conn).applied]
             now = work.run.evidence["identify"]["applied"]
             if gone := [version for version in there if version not in now]:

@@ -23,6 +23,7 @@ from core.runbook import Work
 from core.save.inventory import Destroyed, Inventory, destroyed, inventory
 from core.save.links import settle
 from core.schema import Change
+from core.stopping import stoppable
 
 LOCKS: LiteralString = """
     SELECT relation::bigint, mode FROM pg_catalog.pg_locks
@@ -116,7 +117,7 @@ def run(
 ) -> Done:
     """Run the statements (file and statement) on `url`, then the `forward` scripts, and take everything back.
 
-    `forward` is a text where it is known that they cannot be run. Raises StepFailed(code).
+    `forward` is a text where it is known that they cannot be run. Raises StepFailed(code), Cancelled.
     """
     try:
         return _run(work, url, todo, code, sentence, forward)
@@ -134,7 +135,7 @@ def _run(
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         limit = int(work.target.statement_timeout.total_seconds() * 1000)
         conn.execute(f"SET statement_timeout = {limit}".encode())
-        with conn.transaction(force_rollback=True):
+        with stoppable(conn, work.cancelled), conn.transaction(force_rollback=True):
             postgres.make_room(conn)
             before = schema.snapshot(conn)
             done = effects(conn, todo, code, sentence)

@@ -15,6 +15,7 @@ from core.parts import Part
 from core.runbook import Work
 from core.save.inventory import destroyed, inventory
 from core.save.sequences import STEERS
+from core.stopping import stoppable
 
 
 def for_real(
@@ -24,7 +25,7 @@ def for_real(
 
     That may be more: a partition that is detached concurrently gets a constraint. And of each part {"about", "locks",
     "writes", "saves", "effect", "seconds"}; `saves`: it destroys or changes what must be saved first. Raises
-    StepFailed(code); Refused(E-NO-TX) where several parts must save, since one save belongs to one transaction.
+    StepFailed(code), Cancelled; Refused(E-NO-TX) where several parts must save, since one save belongs to one transaction.
     """
     shown: list[Json] = []
     for part in parts:
@@ -33,7 +34,8 @@ def for_real(
                 f"SET statement_timeout = {int(work.target.statement_timeout.total_seconds() * 1000)}".encode()
             )
             started = time.monotonic()
-            found = alone(conn, part, code, sentence) if part.alone else together(conn, part, code, sentence)
+            with stoppable(conn, work.cancelled):
+                found = alone(conn, part, code, sentence) if part.alone else together(conn, part, code, sentence)
             shown.append({"about": str(part), **found, "seconds": round(time.monotonic() - started, 3)})
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         after = schema.snapshot(conn)

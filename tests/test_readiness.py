@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -234,6 +235,29 @@ def test_a_rollback_comes_first_and_one_looks_at_a_time(ready: Ready) -> None:
     ready.desk.stop(begun[0], ANA)
     with turns.alone(ready.ledger, "readiness", "production"), pytest.raises(Refused, match="under way"):
         ready.looks()
+
+
+@pytest.mark.parametrize("where", [UNDO_012, "013_plans.sql"])
+def test_a_look_gives_way_while_a_script_runs(ready: Ready, where: str) -> None:
+    (ready.files / "013_plans.sql").write_text("CREATE TABLE plans (name text);\n")
+    (ready.files / "rollback" / "013_plans.sql").write_text("DROP TABLE plans;\n")
+    ready.takes()
+    ready.stand.sql("CREATE TABLE plans (name text)", "INSERT INTO schema_migrations (version) VALUES ('013')")
+    sleeps = "DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN PERFORM pg_sleep(25); END IF; END $$;\n"
+    (ready.files / where).write_text(sleeps + (ready.files / where).read_text())
+    begun: list[float] = []
+
+    def ending() -> bool:
+        with psycopg.connect(ready.stand.server.url()) as conn:
+            query = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE '%ready%' AND wait_event = 'PgSleep'"
+            if not begun and conn.execute(query).fetchone():
+                ready.desk.ask(LATEST, ready.target, ANA)
+                begun.append(time.monotonic())
+        return False
+
+    with pytest.raises(Refused, match="a rollback has begun there"):
+        ready.looks(ending=ending)
+    assert time.monotonic() - begun[0] < 15 and ready.scratch() == []
 
 
 def test_of_a_part_the_rest_of_the_board_still_stands(ready: Ready) -> None:

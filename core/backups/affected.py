@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO
 
-import psycopg
 from psycopg import sql
 
 from core import postgres
 from core.backups.fingerprints import Marks, mark, tables
 from core.meter import Phase
 from core.model import Json
-from core.pgtools import Cancelled
 from core.runbook import Work
 from core.save.archive import Writer
 from core.save.inventory import inventory
@@ -52,31 +48,6 @@ def write(conn: postgres.Connection, work: Work, found: Sequence[Item], out: IO[
     counters = standing(conn, found, gone, ())
     manifest = {"run": work.run.id, "sequences": counters, "definitions": [], "rights": []}
     writer.close(manifest, by_hand(counters))
-
-
-@contextmanager
-def stoppable(conn: postgres.Connection, cancelled: Callable[[], bool]) -> Iterator[None]:
-    """What the connection does in the block is ended where the rollback was closed meanwhile. Raises Cancelled."""
-    over, closed = threading.Event(), threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.2):
-            if cancelled():
-                closed.set()
-                with suppress(psycopg.Error):  # the connection is gone, so is what it did
-                    conn.cancel_safe(timeout=5)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield
-    except psycopg.errors.QueryCanceled:
-        if not closed.is_set():
-            raise
-        raise Cancelled from None
-    finally:
-        over.set()
-        watcher.join()
 
 
 def marks(conn: postgres.Connection, work: Work, found: Sequence[Item]) -> Marks:

@@ -24,6 +24,7 @@ from core.model import Json
 from core.redact import pg_error
 from core.runbook import Work
 from core.settings import Target
+from core.stopping import stoppable
 
 
 class Scoped:
@@ -58,7 +59,7 @@ class Scoped:
     def take(self, work: Work, archive: Archive) -> Json:
         started, url = time.monotonic(), work.target.database_url.get_secret_value()
         whole, file = self.elsewhere(work), archive.backup(self.name)
-        with postgres.target(url, work.run.id, work.target.name) as conn, affected.stoppable(conn, work.cancelled):
+        with postgres.target(url, work.run.id, work.target.name) as conn, stoppable(conn, work.cancelled):
             fingerprints.patient(conn)
             conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             seen, at = postgres.scalar(conn, "SELECT pg_current_snapshot()::text"), now()

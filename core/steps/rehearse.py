@@ -20,6 +20,7 @@ from core.redact import pg_error
 from core.runbook import Work
 from core.scratch_copy import copy, scratch, target
 from core.scratch_server import Fit
+from core.stopping import stoppable
 from core.trial_parts import for_real
 from core.usage import Usage
 
@@ -192,14 +193,16 @@ def built(work: Work, url: str) -> tuple[schema.Snapshot, schema.Snapshot]:
     applied = layouts.forward_of(layout, work.run.evidence["identify"]["applied"])
     with postgres.connect(url, f"rollback-bot {work.run.id}", "the scratch server") as conn:
         timeout(conn, work)
-        for migration in applied:
-            if migration.name not in undo:
-                apply(conn, migration)
-        before = schema.snapshot(conn)
-        for migration in applied:
-            if migration.name in undo:
-                apply(conn, migration)
-        return before, schema.snapshot(conn)
+        with stoppable(conn, work.cancelled):
+            for migration in applied:
+                if migration.name not in undo:
+                    apply(conn, migration)
+            before = schema.snapshot(conn)
+            for migration in applied:
+                if migration.name in undo:
+                    apply(conn, migration)
+            after = schema.snapshot(conn)
+        return before, after
 
 
 def apply(conn: postgres.Connection, migration: layouts.Migration) -> None:
