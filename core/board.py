@@ -90,10 +90,22 @@ def newest_proven(ledger: Ledger, settings: Settings, target: Target) -> Aged | 
     return Aged(found.id, found.taken_at, max(ledger.clock() - found.taken_at, timedelta())) if found else None
 
 
+def last_proof(ledger: Ledger, target: str) -> int:
+    """The event that last proved a backup of everything of the target, whether or not it is still there; 0 where none did."""
+    query = """
+        SELECT coalesce(max(e.id), 0) FROM events e LEFT JOIN rollbacks r ON r.id = e.run
+         WHERE (e.run IS NULL AND e.kind = 'backup_proven' AND json_extract(e.data, '$.target') = ?)
+            OR (r.target = ? AND e.kind = 'step_done' AND json_extract(e.data, '$.step') = 'test restore'
+                AND json_extract(e.data, '$.evidence.verified') AND EXISTS (
+                SELECT 1 FROM events b WHERE b.run = e.run AND b.kind = 'step_done'
+                   AND json_extract(b.data, '$.step') = 'backup' AND json_extract(b.data, '$.evidence.format') <> 'scoped'))"""
+    return int(ledger.look(query, target, target)[0][0])
+
+
 def alarm(ledger: Ledger, settings: Settings, target: Target) -> None:
     """Write down that the newest proven backup is older than it may be: once for each, also where there are two bots.
 
-    Raises OSError, Refused(E-LEDGER).
+    And again after a newer proof: the newest one may be none, or one that was told of before. Raises OSError, Refused(E-LEDGER).
     """
     limit = target.backup.alarm
     if limit is None or not ledger.passing.settled():
@@ -101,7 +113,8 @@ def alarm(ledger: Ledger, settings: Settings, target: Target) -> None:
     newest = newest_proven(ledger, settings, target)
     if newest and newest.age <= limit:
         return
-    name, period = f"backup alarm {target.name}", newest.id if newest else "none"
+    name = f"backup alarm {target.name}"
+    period = f"{newest.id if newest else 'none'} {last_proof(ledger, target.name)}"
     if any(row["period"] == period for row in ledger.reminders(name)):
         return
     with ledger.transaction() as t:

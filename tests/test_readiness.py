@@ -327,4 +327,13 @@ def test_an_old_backup_is_told_of_once_for_each_newest_one(ready: Ready) -> None
     assert [one["newest"] for one in told()] == [first, None] and told()[0]["age_seconds"] > 93600
     second = ready.takes()
     (ready.settings.backup_dir / f"{second}.dump").unlink()
-    assert [one["newest"] for one in told()] == [first, None]  # the older one again: told already
+    assert [one["newest"] for one in told()] == [first, first, None]  # the older one again, after a newer one
+    (ready.settings.backup_dir / f"{first}.dump").unlink()
+    assert [one["newest"] for one in told()] == [None, first, first, None]
+    third = ready.roll_back().id
+    assert [one["newest"] for one in told()][:2] == [third, None]  # its data is from before the clock leapt
+    (ready.settings.backup_dir / f"{third}.dump").unlink()
+    assert [one["newest"] for one in told()][:2] == [None, third] and len(told()) == 6
+    ready.use(migrations=ready.files, backup=Backup(kind="scoped", verified=("echo", "60"), alarm=timedelta(hours=26)))
+    ready.back("reapply", ready.ledger.run(third))
+    assert "test restore" in ready.roll_back().evidence and len(told()) == 6  # of a part: it proves nothing of the rest
