@@ -22,7 +22,7 @@ def clean(ledger: Ledger, settings: Settings) -> list[str]:
         gone.setdefault(run, []).append(file)
     for run, files in gone.items():
         with ledger.transaction() as t:
-            event = taken(ledger, run) if run.startswith("BK-") else None
+            event = by_itself(ledger, run) if run.startswith("BK-") else None
             if event:
                 t.append(None, "backup_removed", {"target": event.data["target"], "backup": run, "files": files})
             else:
@@ -31,16 +31,16 @@ def clean(ledger: Ledger, settings: Settings) -> list[str]:
 
 
 def begun_and_over(ledger: Ledger, name: str) -> bool:
-    """Has the run ended? Of a backup by itself: is none being taken?"""
+    """Has the run of this ledger ended? Of a backup by itself: is it of this ledger, and none being taken?"""
     if name.startswith("BK-"):
-        return not any(map(ledger.held, ledger.left("backup ")))
+        return by_itself(ledger, name) is not None and not any(map(ledger.held, ledger.left("backup ")))
     return any(not one.is_open for one in ledger.runs("id = ?", (name,)))
 
 
 def outlived(ledger: Ledger, settings: Settings, run_id: str) -> bool:
     """Of this ledger, ended longer ago than its target keeps backups, and no way back needs them; in doubt they are kept."""
     if run_id.startswith("BK-"):
-        event = taken(ledger, run_id)
+        event = by_itself(ledger, run_id)
         return event is not None and outlived_itself(ledger, settings, event)
     for run in ledger.runs("id = ?", (run_id,)):
         target = settings.targets.get(run.target)
@@ -51,7 +51,10 @@ def outlived(ledger: Ledger, settings: Settings, run_id: str) -> bool:
 
 
 def outlived_itself(ledger: Ledger, settings: Settings, event: Event) -> bool:
-    """Was a backup by itself taken longer ago than its target keeps backups? The newest proven one stays for ever."""
+    """Was a backup by itself taken, or begun and not written down, longer ago than its target keeps backups?
+
+    The newest proven one stays for ever.
+    """
     target = settings.targets.get(event.data["target"])
     proven = ledger.apart(["backup_proven"], event.data["target"])
     if target is None or (proven and proven[0].data["backup"] == event.data["backup"]):
@@ -59,6 +62,7 @@ def outlived_itself(ledger: Ledger, settings: Settings, event: Event) -> bool:
     return ledger.clock() - event.at > target.keep
 
 
-def taken(ledger: Ledger, name: str) -> Event | None:
-    """The event that tells of a backup by itself; None where this ledger does not know it."""
-    return next((event for event in ledger.apart(["backup_taken"]) if event.data["backup"] == name), None)
+def by_itself(ledger: Ledger, name: str) -> Event | None:
+    """The newest event that tells of a backup by itself, which may have come to nothing; None where this ledger does not know it."""
+    kinds = ["backup_begun", "backup_taken"]
+    return next((event for event in ledger.apart(kinds) if event.data["backup"] == name), None)

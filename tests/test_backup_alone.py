@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from core.errors import Refused, StepFailed
 from core.model import Json
 from core.redact import SecretStr
 from core.settings import Backup
+from core.watched import Nobody, Step
 from demo.postgres import Server
 from tests.backup_worlds import Trip, program
 from tests.execute_stand import ANA, LATEST
@@ -54,8 +57,9 @@ def test_a_backup_is_taken_proven_and_written_down(trip: Trip, form: str) -> Non
     made = take(trip)
     name, ending = made.kept.id, {"custom": "dump", "directory": "dir"}[form]
     assert name.startswith("BK-") and files(trip) == [f"{name}.{ending}", f"{name}.json"]
-    (first, taken), (second, proof) = told(trip)
-    assert (first, second) == ("backup_taken", "backup_proven")
+    (begun, about), (first, taken), (second, proof) = told(trip)
+    assert (begun, first, second) == ("backup_begun", "backup_taken", "backup_proven")
+    assert about == {"target": "production", "backup": name}
     assert set(taken) == {"target", "backup", "evidence", "database", "seconds"} and taken["backup"] == name
     assert proof == {"target": "production", "backup": name, "tables": made.tables, "seconds": proof["seconds"]}
     assert made.tables == taken["evidence"]["tables"] > 5 and scratch(trip) == []
@@ -195,6 +199,7 @@ def test_they_are_kept_as_long_as_the_target_says_and_the_newest_proven_one_for_
     first, second = take(trip).kept.id, take(trip).kept.id
     folder = trip.settings.backup_dir
     (folder / "BK-2222.dump").write_text("of another ledger")
+    (folder / "BK-2223.dump.partial").write_text("of another ledger, which takes it just now")
     (folder / f"{first}.dir.partial").write_text("never finished")
     trip.clock.now += timedelta(days=29)
     with turns.alone(trip.ledger, "backup", "staging"):
@@ -204,8 +209,46 @@ def test_they_are_kept_as_long_as_the_target_says_and_the_newest_proven_one_for_
     gone = [f"{first}.dump", f"{first}.json"]
     assert keeping.clean(trip.ledger, trip.settings) == gone
     assert told(trip)[-1] == ("backup_removed", {"target": "production", "backup": first, "files": gone})
-    assert files(trip) == sorted(["BK-2222.dump", f"{second}.dump", f"{second}.json"])
+    assert files(trip) == sorted(["BK-2222.dump", "BK-2223.dump.partial", f"{second}.dump", f"{second}.json"])
     trip.clock.now += timedelta(days=400)
     assert keeping.clean(trip.ledger, trip.settings) == []
     other = replace(trip.settings, targets={})
     assert keeping.clean(trip.ledger, other) == []  # its target has left the settings: in doubt it is kept
+
+
+class Interrupted(Step):
+    """Somebody presses Ctrl-C when the backup is on disk, and nowhere written down."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "found" and value:
+            raise KeyboardInterrupt
+        super().__setattr__(name, value)
+
+
+class Interrupting(Nobody):
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        yield Interrupted()
+
+
+def test_a_backup_that_was_never_written_down_is_not_kept_for_ever(trip: Trip) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        take(trip, watch=Interrupting())
+    ((kind, begun),) = told(trip)
+    gone = [f"{begun['backup']}.dump", f"{begun['backup']}.json"]
+    assert kind == "backup_begun" and files(trip) == gone
+    trip.clock.now += timedelta(days=29)
+    assert keeping.clean(trip.ledger, trip.settings) == []
+    trip.clock.now += timedelta(days=2)
+    assert keeping.clean(trip.ledger, trip.settings) == gone and files(trip) == []
+    assert told(trip)[-1] == ("backup_removed", {**begun, "files": gone})
+
+
+def test_where_it_cannot_be_written_down_no_files_stay(trip: Trip) -> None:
+    trip.ledger.conn.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.kind = 'backup_taken' "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    )
+    with pytest.raises((Refused, sqlite3.Error)):
+        take(trip)
+    assert files(trip) == []

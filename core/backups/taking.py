@@ -52,7 +52,7 @@ def take(
     watch: Watch = UNWATCHED,
     ending: Callable[[], bool] = lambda: False,
 ) -> Proven:
-    """Take one and prove it; `backup_taken`, then `backup_proven` or `backup_failed` stand in the ledger.
+    """Take one and prove it; `backup_begun`, `backup_taken`, then `backup_proven` or `backup_failed` stand in the ledger.
 
     `ending`: the process ends, so give it up. Raises Refused where nothing was started (E-BUSY, E-NO-BACKUP, E-BACKUP, E-DB, …),
     StepFailed where it came to nothing: then there is no backup, or one that is not proven, and the message says which.
@@ -66,6 +66,8 @@ def take(
         run = Run(new_id(ledger, settings), 1, State.PLANNING, target.name, Request("latest"), who, ledger.clock())
         run = replace(run, evidence={"identify": {"database": database, "undo": []}})
         work = Work(run, target, settings, cancelled, partial(keeping.clean, ledger, settings))
+        # before there is any file: else nobody would know whose it is, once this process is killed
+        ledger.append("backup_begun", {"target": target.name, "backup": run.id}, who)
         with written_down(ledger, target, who):
             made, spent = taken(ledger, work, who, watch)
             return proven(ledger, made, work, who, watch, spent)
@@ -90,7 +92,7 @@ def possible(target: Target) -> None:
 
 def new_id(ledger: Ledger, settings: Settings) -> str:
     """`BK-` and four symbols, as those of runs."""
-    there = {event.data["backup"] for event in ledger.apart(["backup_taken"])}
+    there = {event.data["backup"] for event in ledger.apart(["backup_begun"])}
 
     def used(run: str) -> bool:
         name = f"BK-{run[3:]}"
@@ -137,7 +139,8 @@ def taken(ledger: Ledger, work: Work, who: Person, watch: Watch) -> tuple[Kept, 
         seconds = round(time.monotonic() - started, 3)
         made = Kept(work.run.id, work.target.name, evidence, work.run.evidence["identify"]["database"], None)
         data = {"target": made.target, "backup": made.id, "evidence": evidence, "database": made.database}
-        ledger.append("backup_taken", {**data, "seconds": seconds}, who)
+        with dump.or_nothing(dump.archive_of(work)):
+            ledger.append("backup_taken", {**data, "seconds": seconds}, who)
     return made, seconds
 
 
