@@ -20,7 +20,7 @@ from bot.clock import next_drill
 from bot.people import AWAY, People
 from core import board, drills, glass, survey
 from core.desk import Desk
-from core.errors import Problem, Refused
+from core.errors import Problem, Refused, StepFailed
 from core.model import Json, Person, Run, State
 from core.settings import Target
 
@@ -147,7 +147,7 @@ class Homes:
     def _ready(self, target: Target) -> str:
         """What could be undone there; empty where nobody has looked and no backup was proven."""
         ledger, aged = self.desk.ledger, None
-        with suppress(OSError):  # the backup folder cannot be read
+        with suppress(StepFailed):  # the backup folder cannot be read
             aged = board.newest_proven(ledger, self.desk.settings, target)
         now = board.board(ledger, target.name)
         return messages.readiness_line(target.name, now, aged, ledger.clock()) if now or aged else ""

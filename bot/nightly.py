@@ -11,7 +11,7 @@ import structlog
 
 from bot.clock import newest_due
 from core import board, readiness
-from core.errors import Problem
+from core.errors import Problem, StepFailed
 from core.ledger import Ledger, stamp
 from core.settings import Drill, Readiness, Settings, Target
 
@@ -37,8 +37,8 @@ class Nightly:
         for target in self.settings.targets.values():
             try:
                 board.alarm(self.ledger, self.settings, target)
-            except OSError as error:
-                log.warning("backup folder", problem=error.strerror)
+            except StepFailed as problem:
+                log.warning("backup folder", problem=problem.message)
         if due and self.idle.acquire(blocking=False):
             try:
                 self.pool.submit(self.look, due)

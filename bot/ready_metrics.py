@@ -8,6 +8,7 @@ from contextlib import suppress
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from core import board
+from core.errors import StepFailed
 from core.ledger import Ledger
 from core.readiness_words import ready
 from core.settings import Settings
@@ -20,7 +21,7 @@ def readiness(ledger: Ledger, settings: Settings) -> Iterator[Metric]:
     of = GaugeMetricFamily("rollback_readiness_of", "Newest migrations that were looked at", labels=["target"])
     looked = GaugeMetricFamily("rollback_readiness_age_seconds", "Time since they were looked at", labels=["target"])
     for target in settings.targets.values():
-        with suppress(OSError):  # the backup folder cannot be read: no line says so
+        with suppress(StepFailed):  # the backup folder cannot be read: no line says so
             newest = board.newest_proven(ledger, settings, target)
             if newest:
                 age.add_metric([target.name], newest.age.total_seconds())

@@ -83,7 +83,7 @@ class Aged:
 
 
 def newest_proven(ledger: Ledger, settings: Settings, target: Target) -> Aged | None:
-    """None where none is kept. Raises OSError, Refused(E-LEDGER)."""
+    """None where none is kept. Raises StepFailed(E-BACKUP), Refused(E-LEDGER)."""
     from core.backups import kept
 
     found = kept.last_proven(ledger, settings, target)
@@ -105,7 +105,7 @@ def last_proof(ledger: Ledger, target: str) -> int:
 def alarm(ledger: Ledger, settings: Settings, target: Target) -> None:
     """Write down that the newest proven backup is older than it may be: once for each, also where there are two bots.
 
-    And again after a newer proof: the newest one may be none, or one that was told of before. Raises OSError, Refused(E-LEDGER).
+    And again after a newer proof: the newest one may be none, or one that was told of before. Raises StepFailed(E-BACKUP), Refused(E-LEDGER).
     """
     limit = target.backup.alarm
     if limit is None or not ledger.passing.settled():

@@ -147,7 +147,7 @@ def drill(target: Target, settings: Settings) -> str:
 
 
 def ready(target: Target, settings: Settings) -> str:
-    """Could the newest migrations be undone, as it was last looked at? Raises Refused: E-NO-BACKUP, E-TRIAL-RUN, E-LEDGER."""
+    """Could the newest migrations be undone, as it was last looked at? Raises Problem: E-NO-BACKUP, E-BACKUP, E-TRIAL-RUN, E-LEDGER."""
     trail = Ledger(settings.ledger)
     try:
         now, aged = board.board(trail, target.name), board.newest_proven(trail, settings, target)

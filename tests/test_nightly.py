@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from bot.nightly import Nightly
 from bot.ready_metrics import readiness as metrics
 from core import board, doctor, turns
-from core.errors import Refused
+from core.backups import kept
+from core.errors import Refused, StepFailed
 from core.model import Json
 from core.redact import SecretStr
 from core.settings import Backup, Readiness
@@ -131,6 +133,26 @@ def test_doctor_says_what_was_last_found_and_what_to_do(nights: Nights) -> None:
     with pytest.raises(Refused, match="The newest proven backup is 0 min old") as caught:
         says()
     assert caught.value.code == "E-NO-BACKUP" and "rollback backup" in caught.value.hint
+
+
+def test_a_backup_folder_that_cannot_be_read_is_said_and_stops_nothing_else(nights: Nights) -> None:
+    nights.takes()
+    board.keep(nights.ledger, "production", nights.looks())
+    nights.set(backup=Backup(alarm=timedelta(hours=1)))
+    nights.settings = replace(nights.settings, backup_dir=Path("/", "x" * 300))  # no system has such a name
+    for look in (
+        lambda: doctor.ready(nights.target, nights.settings),
+        lambda: kept.newest(nights.ledger, nights.settings, nights.target),
+    ):
+        with pytest.raises(StepFailed, match="The backup folder refuses: file name too long") as caught:
+            look()
+        assert caught.value.code == "E-BACKUP" and "backup_dir" in caught.value.hint
+    with pytest.raises(Refused, match="I cannot write to the backup folder"):
+        nights.looks()
+    assert "rollback_backup_age_seconds" not in nights.numbers() and nights.numbers()["rollback_ready"] == 2
+    nights.turn()
+    nights.passes(days=1)
+    assert nights.turn()[0]["code"] == "E-BACKUP"
 
 
 def test_the_channel_hears_of_a_change_and_whoever_asks_sees_the_board(stage: Stage, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from core.backups import strategies
-from core.backups.dump import Archive, ours
+from core.backups.dump import Archive, disk, ours
 from core.errors import Refused
 from core.fold import moment
 from core.ledger import Ledger, now
@@ -43,16 +44,19 @@ class Kept:
 def newest(ledger: Ledger, settings: Settings, target: Target, proven: bool = False) -> Kept | None:
     """The newest backup of everything of a target, by the moment whose data it holds; `proven`: of those that were proven.
 
-    Whether its files are unharmed is found when it is put back. None where there is none. Raises OSError, Refused(E-LEDGER).
+    Whether its files are unharmed is found when it is put back. None where there is none. Raises StepFailed(E-BACKUP) where the
+    folder cannot be read, Refused(E-LEDGER).
     """
     there = (one for one in all_known(ledger, settings, target) if whole(one, settings))
-    return next((one for one in there if one.proven_at or not proven), None)
+    with disk():
+        return next((one for one in there if one.proven_at or not proven), None)
 
 
 def last_proven(ledger: Ledger, settings: Settings, target: Target) -> Kept | None:
-    """The same of those that were proven, and of those that the team's own programs have taken and verified."""
+    """The same of those that were proven, and of those that the team's own programs have taken and verified. Raises as `newest`."""
     known = (one for one in all_known(ledger, settings, target) if one.proven_at)
-    return next((one for one in known if elsewhere(one) or whole(one, settings)), None)
+    with disk():
+        return next((one for one in known if elsewhere(one) or whole(one, settings)), None)
 
 
 def all_known(ledger: Ledger, settings: Settings, target: Target) -> Iterator[Kept]:
@@ -60,8 +64,9 @@ def all_known(ledger: Ledger, settings: Settings, target: Target) -> Iterator[Ke
 
     Raises OSError, Refused(E-LEDGER).
     """
-    folder = settings.backup_dir
-    names = {name for path, name in ours(folder) if path.name == f"{name}.json"} if folder.is_dir() else set()
+    names: set[str] = set()
+    with suppress(FileNotFoundError, NotADirectoryError):  # nothing was backed up yet
+        names |= {name for path, name in ours(settings.backup_dir) if path.name == f"{name}.json"}
     events = ledger.apart(["backup_taken", "backup_proven"], target.name)
     proofs = {event.data["backup"]: event.at for event in events if event.kind == "backup_proven"}
     alone = {

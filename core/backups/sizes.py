@@ -51,11 +51,8 @@ def weight(conn: postgres.Connection, items: Sequence[Item]) -> int:
 def last_of(work: Work, form: str) -> Json | None:
     """What the newest backup of this target and format took: `bytes`, `plain` (before compression), `size` (of the
     database), `seconds`. None where none is kept."""
-    folder = work.settings.backup_dir
-    if not folder.is_dir():
-        return None
-    manifests = [path for path, run in dump.ours(folder) if path.name == f"{run}.json"]
-    with suppress(OSError):  # old ones may be removed meanwhile
+    with suppress(OSError):  # there is no folder, it cannot be read, or old ones are removed meanwhile
+        manifests = [path for path, run in dump.ours(work.settings.backup_dir) if path.name == f"{run}.json"]
         for path in sorted(manifests, key=lambda one: -one.stat().st_mtime):
             with suppress(ValueError, KeyError, TypeError):  # what is no manifest tells nothing
                 manifest = json.loads(path.read_text())
@@ -67,8 +64,11 @@ def last_of(work: Work, form: str) -> Json | None:
 
 def usable(folder: Path) -> None:
     """Raises Refused(E-BACKUP) where nothing can be written into a folder, or it cannot be made."""
-    there = nearest(folder)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    fine = False
+    with suppress(OSError):  # one above it cannot be looked into
+        there = nearest(folder)
+        fine = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    if not fine:
         raise Refused("E-BACKUP", "I cannot write to the backup folder. Nothing was started.", "Check `backup_dir`.")
 
 
