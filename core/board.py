@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.errors import Problem
 from core.ledger import Ledger, Transaction
 from core.model import Event, Json, Person
-from core.readiness_words import changed, remembered
+from core.readiness_words import BAD, changed, listed, remembered
 from core.settings import Settings, Target
 
 
@@ -38,24 +38,49 @@ def keep(
     found: Json,
     who: Person | None = None,
     period: str = "",
-    applied: Collection[str] | None = None,
+    applied: Sequence[str] | None = None,
 ) -> Event | None:
     """Write a board down, with what is to be told of it. `found`: of `readiness.look`.
 
     `period`: the night that it is for, which counts once; None is returned where somebody was first. `applied`: the names of all
-    applied migrations, where only some were looked at: what was found of the others before still stands.
+    applied migrations, newest first, where only some were looked at: what was found of the others before still stands, as far
+    as it can with what is newer.
     """
     with ledger.transaction() as t:
         before = last(t, target)
         if applied is not None:
-            mine, earlier = {one["name"] for one in found["migrations"]}, before["migrations"] if before else []
-            left = [one for one in earlier if one["name"] in applied and one["name"] not in mine]
-            both = [*found["migrations"], *left]
-            found = {**found, "migrations": both[: max(len(mine), len(earlier))]}
+            earlier = before["migrations"] if before else []
+            both = beside(found["migrations"], earlier, {name: at for at, name in enumerate(applied)})
+            found = {**found, "migrations": both[: max(len(found["migrations"]), len(earlier))]}
         if period and not t.claim(f"readiness {target}", period):
             return None
         found = {**found, "migrations": remembered(before, found["migrations"])}
         return t.append(None, "readiness", {**found, "changed": changed(before, found)}, who)
+
+
+def beside(found: Sequence[Json], earlier: Sequence[Json], place: Mapping[str, int]) -> list[Json]:
+    """The lines of what was looked at, and those `earlier` ones that still stand; `place`: 0 for the newest applied migration.
+
+    To undo an older one undoes the newer ones too: it cannot stand better than these.
+    """
+    before, mine = {one["name"] for one in earlier}, {one["name"] for one in found}
+    both = list(found)
+    for one in earlier:
+        if one["name"] not in place or one["name"] in mine:
+            continue
+        newer = [other for other in found if place.get(other["name"], 0) < place[one["name"]]]
+        bad = [other for other in newer if other["state"] in BAD]
+        new = [other["name"] for other in newer if other["name"] not in before]
+        if one["state"] in BAD or not (bad or new):
+            both.append(one)
+        elif bad:
+            after = listed([other["name"] for other in bad])
+            why = f"{after} {'comes' if len(bad) == 1 else 'come'} after it"
+            both.append({**one, "state": bad[0]["state"], "why": why, "seconds": None, "rows": None})
+        else:
+            why = f"{listed(new)} {'was' if len(new) == 1 else 'were'} applied since"
+            both.append({**one, "state": "not tried", "why": why, "seconds": None, "rows": None})
+    return sorted(both, key=lambda one: place.get(one["name"], 0))
 
 
 def failed(ledger: Ledger, target: str, problem: Problem, who: Person | None = None, period: str = "") -> None:

@@ -95,7 +95,7 @@ def guard(
         done.applied = [row.name for row in rows if row.version not in before]
         if done.applied:
             found = readiness.look(ledger, settings, target, done.applied, watch, patience=PATIENCE)
-            board.keep(ledger, target.name, found, who, applied={row.name for row in rows})
+            board.keep(ledger, target.name, found, who, applied=[row.name for row in rows])
             done.found = found
     except Problem as problem:
         done.problem = problem

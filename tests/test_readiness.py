@@ -260,15 +260,43 @@ def test_a_look_gives_way_while_a_script_runs(ready: Ready, where: str) -> None:
     assert time.monotonic() - begun[0] < 15 and ready.scratch() == []
 
 
-def test_of_a_part_the_rest_of_the_board_still_stands(ready: Ready) -> None:
+def test_of_a_part_the_rest_of_the_board_stands_as_far_as_it_can(ready: Ready) -> None:
     board.keep(ready.ledger, "production", ready.looks())
     names = ["012_stripe_events", "011_subscriptions", "010_rate_limits"]
     (ready.files / UNDO_012).unlink()
     said = board.keep(ready.ledger, "production", ready.looks(["012"]), applied=names)
-    assert said and ready.states(said.data) == {"012": "no script", "011": "not tried", "010": "not tried"}
-    assert len(said.data["changed"]) == 1 and "no rollback script" in said.data["changed"][0]
+    assert said and ready.states(said.data) == dict.fromkeys(("012", "011", "010"), "no script")
+    assert len(said.data["changed"]) == 3 and "`012_stripe_events` comes after it" in said.data["changed"][2]
     said = board.keep(ready.ledger, "production", ready.looks(["011"]), applied=names[1:])
-    assert said and ready.states(said.data) == {"011": "no script", "010": "not tried"}
+    assert said and ready.states(said.data) == {"011": "no script", "010": "no script"}
+
+
+def test_what_was_applied_since_makes_what_is_below_it_no_better_than_itself(ready: Ready) -> None:
+    def told(applied: list[str], *lines: Json) -> list[tuple[str, str, str]]:
+        event = board.keep(ready.ledger, "production", of(*lines), applied=applied)
+        assert event
+        return [(one["name"], one["state"], one["why"]) for one in event.data["migrations"]]
+
+    board.keep(
+        ready.ledger, "production", of(line("012", "ready"), line("011", "ready"), line("010", "fails", "It does"))
+    )
+    first = told(["013", "012", "011", "010"], line("013", "ready"))
+    since = "`013` was applied since"
+    assert first == [("013", "ready", ""), ("012", "not tried", since), ("011", "not tried", since)]
+    board.keep(
+        ready.ledger, "production", of(line("012", "ready"), line("011", "ready"), line("010", "fails", "It does"))
+    )
+    assert told(["012", "011", "010"], line("011", "ready"))[0] == ("012", "ready", "")  # known before, and fine
+    assert told(["012", "0115", "011", "010"], line("0115", "fails", "No."))[:3] == [
+        ("012", "ready", ""),
+        ("0115", "fails", "No."),
+        ("011", "fails", "`0115` comes after it"),
+    ]
+    board.keep(
+        ready.ledger, "production", of(line("012", "ready"), line("011", "ready"), line("010", "fails", "It does"))
+    )
+    both = told(["014", "013", "012", "011", "010"], line("014", "ready"), line("013", "differs", "No."))
+    assert both == [("014", "ready", ""), ("013", "differs", "No."), ("012", "differs", "`013` comes after it")]
 
 
 def line(name: str, state: str, why: str = "") -> Json:
