@@ -10,7 +10,7 @@ from core.logs import set_up
 from core.model import Person
 from core.quantities import duration
 from core.readiness_words import BAD
-from core.screen import err
+from core.screen import aside
 from core.shell import Shell, put
 from core.watched import Onlooker
 
@@ -19,7 +19,7 @@ def backup(shell: Shell, command: Command) -> int:
     """Take one by the target's strategy, and prove it."""
     target = shell.settings.target(command.target)
     set_up(shell.settings)
-    made = taking.take(shell.ledger, shell.settings, target, account(shell), Onlooker(err()))
+    made = taking.take(shell.ledger, shell.settings, target, account(shell), Onlooker(aside()))
     line = f"{made.kept.id} is a backup of {target.name}, taken and proven in {duration(made.seconds)}."
     return shell.show([line], {"backup": made.told()})
 
@@ -32,7 +32,7 @@ def guard(shell: Shell, command: Command) -> int:
         raise Refused(
             "E-USAGE", "Say the command after `--`. Nothing was started.", "For example: rollback guard -- make migrate"
         )
-    target, done, screen = shell.settings.target(command.target), guarding.Guarded(), err()
+    target, done, screen = shell.settings.target(command.target), guarding.Guarded(), aside()
     set_up(shell.settings)
     guarding.guard(shell.ledger, shell.settings, target, account(shell), shell.guarded, Onlooker(screen), done)
     screen.tell(*printed_board.guarded(target.name, done))
@@ -48,7 +48,7 @@ def readiness(shell: Shell, command: Command) -> int:
         from core import readiness as looking
 
         set_up(shell.settings)
-        found = looking.look(shell.ledger, shell.settings, target, None, Onlooker(err()))
+        found = looking.look(shell.ledger, shell.settings, target, None, Onlooker(aside()))
         board.keep(shell.ledger, target.name, found, account(shell))
     now = board.board(shell.ledger, target.name)
     aged = board.newest_proven(shell.ledger, shell.settings, target)

@@ -73,6 +73,16 @@ class Screen:
         self.stream.flush()
 
 
+class Aside(Screen):
+    """For what is told beside the work itself: that nobody reads it any more is no reason to break off."""
+
+    def _write(self, text: str) -> None:
+        try:
+            super()._write(text)
+        except OSError:  # what is left in the buffer must go somewhere, or the interpreter's end changes the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+
 def forced(env: Mapping[str, str]) -> bool:
     """Are colours wanted off a terminal too? `0` says no."""
     return any(env.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
@@ -100,3 +110,8 @@ def out() -> Screen:
 def err() -> Screen:
     """Standard error: progress, questions, refusals."""
     return Screen(sys.stderr)
+
+
+def aside() -> Screen:
+    """Standard error, of work that must come to its end whoever looks on."""
+    return Aside(sys.stderr)

@@ -127,6 +127,23 @@ def test_a_signal_that_is_ignored_is_ignored_by_the_command_too(play: Play) -> N
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
+def test_the_code_of_the_command_stays_where_nobody_reads_what_we_say(play: Play) -> None:
+    words = [sys.executable, "-m", "core", "guard", "--", "sh", "-c", "echo ready; read -r line; exit 42"]
+    for when in ("before", "meanwhile"):
+        reader, writer = os.pipe()
+        if when == "before":
+            os.close(reader)
+        shell = subprocess.Popen(
+            words, cwd=ROOT, env=play.bench.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writer, text=True
+        )  # fmt: skip
+        os.close(writer)
+        assert shell.stdout and shell.stdout.readline() == "ready\n"
+        if when == "meanwhile":
+            os.close(reader)
+        shell.communicate("go on\n", timeout=60)
+        assert shell.returncode == 42
+
+
 def test_a_forgotten_dash_says_what_to_type_and_repeats_no_word(play: Play) -> None:
     on = ("--on", "production")
     for words in (
