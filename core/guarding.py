@@ -59,7 +59,7 @@ class Guarded:
         if self.child is None:
             return 1
         if self.child.code or self.child.signal:
-            return self.child.code or 128 + self.child.signal
+            return self.child.code  # 0 too: it has heard the signal, and came to its end all the same
         return self.problem.exit if self.problem else 3 if self.bad else 0
 
     def told(self) -> Json:
