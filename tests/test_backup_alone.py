@@ -137,6 +137,7 @@ def test_a_backup_that_is_not_the_original_when_put_back_is_not_proven(trip: Tri
         take(trip)
     (_, taken), (kind, failed) = told(trip)[-2:]
     assert kind == "backup_failed" and failed["code"] == caught.value.code == "E-BACKUP" and scratch(trip) == []
+    assert failed["backup"] == taken["backup"] and f"{taken['backup']} is there, and not proven." in failed["message"]
     assert "as it was" not in str(told(trip)) and f"{taken['backup']}.dump" in files(trip)
     newest = kept.newest(trip.ledger, trip.settings, trip.target)
     assert newest and (newest.id, newest.proven_at) == (taken["backup"], None)
@@ -184,7 +185,14 @@ def test_a_rollback_comes_first(trip: Trip) -> None:
 
     with pytest.raises(StepFailed, match="a rollback has begun there") as caught_too:
         take(trip, ending=ending)
-    assert caught_too.value.code == "E-STOPPED" and told(trip)[-1][0] == "backup_failed" and scratch(trip) == []
+    kind, failed = told(trip)[-1]
+    assert caught_too.value.code == "E-STOPPED" and kind == "backup_failed" and scratch(trip) == []
+    assert failed["backup"] is None and "is there" not in failed["message"]
+    trip.desk.stop(asked[0], ANA)
+    with pytest.raises(StepFailed, match=r"a rollback has begun there.* is there, and not proven") as caught_too:
+        take(trip, ending=lambda: told(trip)[-1][0] == "backup_taken")
+    name = told(trip)[-2][1]["backup"]
+    assert told(trip)[-1][1]["backup"] == name and f"{name}.dump" in files(trip) and name in caught_too.value.message
 
 
 def test_one_backup_of_a_target_at_a_time(trip: Trip) -> None:

@@ -68,8 +68,9 @@ def take(
         work = Work(run, target, settings, cancelled, partial(keeping.clean, ledger, settings))
         # before there is any file: else nobody would know whose it is, once this process is killed
         ledger.append("backup_begun", {"target": target.name, "backup": run.id}, who)
-        with written_down(ledger, target, who):
+        with written_down(ledger, target, who) as there:
             made, spent = taken(ledger, work, who, watch)
+            there.append(made.id)
             return proven(ledger, made, work, who, watch, spent)
 
 
@@ -102,10 +103,14 @@ def new_id(ledger: Ledger, settings: Settings) -> str:
 
 
 @contextmanager
-def written_down(ledger: Ledger, target: Target, who: Person) -> Iterator[None]:
-    """Why it came to nothing, in the ledger too. Raises StepFailed, Refused."""
+def written_down(ledger: Ledger, target: Target, who: Person) -> Iterator[list[str]]:
+    """Why it came to nothing, in the ledger too; the list is for the backup that stays though it is not proven.
+
+    Raises StepFailed, Refused.
+    """
+    there: list[str] = []
     try:
-        yield
+        yield there
     except Cancelled:
         problem: Problem = StepFailed(
             "E-STOPPED",
@@ -118,8 +123,11 @@ def written_down(ledger: Ledger, target: Target, who: Person) -> Iterator[None]:
         problem = full(found) or found
     else:
         return
+    if there:
+        stays = f"{problem.message} {there[0]} is there, and not proven."
+        problem = type(problem)(problem.code, stays, problem.hint, problem.options)
     told = {"code": problem.code, "message": problem.message, "hint": problem.hint}
-    ledger.append("backup_failed", {"target": target.name, **told}, who)
+    ledger.append("backup_failed", {"target": target.name, "backup": there[0] if there else None, **told}, who)
     raise problem from None
 
 
