@@ -124,13 +124,13 @@ def test_doctor_says_what_was_last_found_and_what_to_do(nights: Nights) -> None:
     assert says() == "nobody has looked yet; there is no proven backup"
     nights.takes()
     board.keep(nights.ledger, "production", nights.looks())
-    assert says() == "2 of the last 2 migrations ready; the newest proven backup is 0 min old"
+    assert says() == "2 of the last 2 migrations ready; the newest proven backup is less than a minute old"
     (nights.files / UNDO_012).unlink()
     board.keep(nights.ledger, "production", nights.looks())
     with pytest.raises(Refused, match="No working way back: `012_stripe_events` and `011_subscriptions`"):
         says()
     nights.set(backup=Backup(alarm=timedelta(milliseconds=1)))
-    with pytest.raises(Refused, match="The newest proven backup is 0 min old") as caught:
+    with pytest.raises(Refused, match="The newest proven backup is less than a minute old") as caught:
         says()
     assert caught.value.code == "E-NO-BACKUP" and "rollback backup" in caught.value.hint
 

@@ -100,8 +100,10 @@ def _moment(text: str, now: datetime) -> datetime | None:
 
 
 def old(age: timedelta) -> str:
-    """30 h, 12 min"""
+    """30 h, 12 min, less than a minute"""
     minutes = max(int(age.total_seconds() // 60), 0)
+    if minutes < 1:
+        return "less than a minute"
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 60 * 72 else f"{minutes // 1440} days"
