@@ -5,10 +5,12 @@ The target is only read. What comes of it is the board: one line for each migrat
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 
@@ -160,11 +162,12 @@ class Looking:
         run = replace(
             proof.run, evidence={**deepest.evidence, **proof.run.evidence, "identify": deepest.evidence["identify"]}
         )
-        with ExitStack() as ending:
+        with own_folder(self.settings.backup_dir / self.name.lower()) as place, ExitStack() as ending:
             with self.watch.step("put the backup back") as step:
                 proof = replace(self.work(run, step.meter))
                 strategy = strategies.named(newest.evidence["format"])
-                copy = ending.enter_context(strategy.proven(proof, dump.archive_of(proof, newest.id)))
+                archive = replace(dump.archive_of(proof, newest.id), place=place)
+                copy = ending.enter_context(strategy.proven(proof, archive))
                 step.meter.doing("bringing the copy up to date")
                 brought, lacks = self.up_to_date(proof, copy.url)
             for one in found:
@@ -226,6 +229,21 @@ class Looking:
         """Raises Cancelled where the process ends, or a rollback has begun on the target."""
         if self.cancelled():
             raise Cancelled
+
+
+@contextmanager
+def own_folder(place: Path) -> Iterator[Path]:
+    """For what the proof unpacks: among the backups the clean-up would take it for a leftover of the run that it is called after.
+
+    A look that was killed has left its own there. Raises StepFailed(E-DISK, E-BACKUP).
+    """
+    with dump.disk():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o700)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def chosen(rows: Sequence[MigrationNow], target: Target, only: Sequence[str] | None) -> list[MigrationNow]:

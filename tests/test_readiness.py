@@ -11,12 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from core import board, readiness, turns
+from core import board, keeping, readiness, turns
 from core.backups import taking
 from core.errors import Problem, Refused
 from core.model import Json
 from core.readiness_words import changed
 from core.redact import SecretStr
+from core.scratch_copy import own_name
 from core.settings import Backup, Readiness
 from demo.app import sample
 from demo.postgres import Server
@@ -139,6 +140,22 @@ def test_what_is_newer_than_the_backup_is_tried_after_its_forward_script_has_run
     )
     said = board.keep(ready.ledger, "production", found)
     assert said and said.data["changed"] == []  # that it could not be tried is no noise
+
+
+def test_the_clean_up_leaves_alone_what_a_look_has_unpacked_of_a_runs_backup(ready: Ready) -> None:
+    ready.back("reapply", ready.roll_back())
+    folder, seen = ready.settings.backup_dir, set[str]()
+    killed = folder / own_name("READY", ready.settings, ready.target).lower()
+    (killed / "RB-2222.abcdefgh.partial").mkdir(parents=True)
+
+    def ending() -> bool:
+        if not (killed / "RB-2222.abcdefgh.partial").exists():
+            seen.update(path.name for path in folder.glob("*/*.partial"))
+        keeping.clean(ready.ledger, ready.settings)
+        return False
+
+    assert ready.states(ready.looks(["012"], ending=ending)) == {"012": "ready"}
+    assert len(seen) == 1 and not killed.exists()
 
 
 def test_after_a_rollback_the_backup_of_before_is_no_ground_to_try_on(ready: Ready) -> None:
