@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 
 import structlog
 from slack_sdk import WebClient
@@ -78,16 +78,20 @@ class Homes:
 
     def _all(self) -> None:
         try:
-            drawn = [self.publish(user) for user in list(self._shown)]  # everybody's, also after one that failed
+            ready = cache(self.ready)  # the same for everybody, and each time a look at the backup folder
+            drawn = [self.publish(user, ready=ready) for user in list(self._shown)]  # also after one that failed
             if not all(drawn):
                 self._head = -1  # tried again at the next turn
         finally:
             self._idle.release()
 
-    def publish(self, user: str, *, anyway: bool = False) -> bool:
-        """Draw the tab of one person, where it shows something else than before, or `anyway`; False where that did not go."""
+    def publish(self, user: str, *, anyway: bool = False, ready: Callable[[], list[str]] | None = None) -> bool:
+        """Draw the tab of one person, where it shows something else than before, or `anyway`; False where that did not go.
+
+        `ready`: instead of `self.ready`.
+        """
         try:
-            view = messages.home(self.tab(self.people.person(user)))
+            view = messages.home(self.tab(self.people.person(user), (ready or self.ready)()))
             if view == self._shown.get(user) and not anyway:
                 return True
             self.client.views_publish(user_id=user, view=view)
@@ -111,7 +115,7 @@ class Homes:
                 self._shown.pop(next(iter(self._shown)))
         return True
 
-    def tab(self, person: Person) -> messages.Tab:
+    def tab(self, person: Person, ready: list[str]) -> messages.Tab:
         """What one person's tab shows now."""
         desk, people = self.desk, self.people
         targets = list(desk.settings.targets.values())
@@ -131,7 +135,7 @@ class Homes:
             alone=[one.name for one in targets if allowed(partial(people.may_break, person, one))],
             held=survey.held(desk.ledger),
             drills=[self._drill(one.name) for one in targets if one.drill],
-            ready=[line for one in targets if (line := self._ready(one))],
+            ready=ready,
             targets=self._targets[2],
             checked=self._targets[1],
             health=self.health(),
@@ -143,6 +147,10 @@ class Homes:
         """Can this person decide on it, and has not yet?"""
         mine = [run.requester, *(approval.person for approval in run.approvals)]
         return run.target in approve and not any(self.desk.same(one, person) for one in mine)
+
+    def ready(self) -> list[str]:
+        """A line for each target of which something is known. Raises Refused(E-LEDGER)."""
+        return [line for one in self.desk.settings.targets.values() if (line := self._ready(one))]
 
     def _ready(self, target: Target) -> str:
         """What could be undone there; empty where nobody has looked and no backup was proven."""

@@ -59,14 +59,14 @@ def test_a_tab_holds_what_the_ledger_and_the_settings_say(office: Office, homes:
         t.append(run.id, "step_done", {"step": "execute", "evidence": EXECUTE})
         t.move(t.run(run.id), State.VERIFYING, "verifying", {})
         t.move(t.run(run.id), State.DONE, "done", {})
-    tab = homes.tab(BOB)
+    tab = homes.tab(BOB, [])
     assert {name: [one.id for one in runs] for name, runs in tab.held.items()} == {"production": [run.id]}
     assert [one.target for one in tab.drills] == ["production"] and tab.drills[0].next
     assert (list(tab.ask), list(tab.approve), list(tab.alone)) == (["production"],) * 3
-    ana = homes.tab(run.requester)
+    ana = homes.tab(run.requester, [])
     assert (list(ana.ask), list(ana.approve), list(ana.alone)) == (["production"], [], [])
     office.desk.release(run.id, BOB)
-    assert not homes.tab(BOB).held
+    assert not homes.tab(BOB, []).held
 
 
 def test_a_tab_that_slack_did_not_take_is_drawn_at_the_next_turn(office: Office, homes: Homes) -> None:
@@ -110,3 +110,15 @@ def test_the_targets_are_asked_once_however_many_open_their_tabs(office: Office,
         homes.opened("U0DEE")
         assert len(mute.connections) == 1, "what was told is good for a minute"
         assert "could not be asked" in office.slack.view_text(office.slack.state.homes["U0DEE"])
+
+
+def test_backups_are_looked_for_once_however_many_tabs_are_drawn(office: Office, homes: Homes) -> None:
+    for user in ("U0ANA", "U0CHEN"):
+        homes.publish(user, anyway=True)
+    office.asked()
+    asked: list[str] = []
+    office.ledger.conn.set_trace_callback(asked.append)
+    homes.turn()
+    office.ledger.conn.set_trace_callback(None)
+    assert [drawn(office, user) for user in ("U0ANA", BOB.id, "U0CHEN")] == [2, 2, 2]
+    assert sum("$.evidence.taken_at" in query for query in asked) == 1
