@@ -104,6 +104,7 @@ class Bot:
         self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.vitals.ending.is_set, self.cut.is_set)
         self.pool = ThreadPoolExecutor(8, "work")
         self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
+        self.long = ThreadPoolExecutor(2, "long")  # answers that may take hours, away from the others
         self.slow = ThreadPoolExecutor(2, "slow")  # drills and the like: they keep neither waiting
         self.drills = ThreadPoolExecutor(
             max(1, len(settings.targets)), "drill"
@@ -282,7 +283,7 @@ class Bot:
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
         app = build_app(
             self.client, self.desk, self.engine, self.people, self.answers, self.vitals, secret,
-            self.homes, self.announcer.reading,
+            self.homes, self.announcer.reading, self.long,
         )  # fmt: skip
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port, self.ledger.first_time)
@@ -318,7 +319,7 @@ class Bot:
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
-        for pool in (self.pool, self.answers, self.slow, self.drills):
+        for pool in (self.pool, self.answers, self.long, self.slow, self.drills):
             pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + CLOSING
         for thread in (closing, *threads):

@@ -53,8 +53,9 @@ def build_app(
     signing_secret: str | None = None,
     homes: Homes | None = None,
     reading: Reading | None = None,
+    long: Executor | None = None,
 ) -> App:
-    """The Bolt app over one ledger. Asks Slack once who it is (auth.test)."""
+    """The Bolt app over one ledger; `long`: for what may take hours, instead of `pool`. Asks Slack once who it is (auth.test)."""
     homes = homes or Homes(client, desk, people, pool)
     me = client.auth_test()
     app = Steady(
@@ -71,7 +72,7 @@ def build_app(
     guard = Guard(people, desk.ledger, people.team_id, app_id, forms, vitals.ending.is_set)
     decisions = Decisions(desk, engine, people, pool)
     decisions.reading = reading or decisions.reading
-    commands = Commands(desk, people, pool, decisions)
+    commands = Commands(desk, people, pool, decisions, long)
     commands.glass.homes = homes
 
     @app.middleware

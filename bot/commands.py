@@ -30,14 +30,16 @@ from core.refusals import WayBack
 
 
 class Commands:
-    """One method per verb."""
+    """One method per verb. `long`: for what may take hours, instead of `pool`."""
 
-    def __init__(self, desk: Desk, people: People, pool: Executor, decisions: Decisions) -> None:
+    def __init__(
+        self, desk: Desk, people: People, pool: Executor, decisions: Decisions, long: Executor | None = None
+    ) -> None:
         self.desk, self.people, self.pool, self.decisions = desk, people, pool, decisions
         self.settings, self.ledger = desk.settings, desk.ledger
         self.glass, self.asking = Glass(decisions), Asking(decisions)
         self.do_request, self.drilling = self.asking.typed, Drilling(decisions)
-        preparing = Preparing(desk, people, decisions.engine, self.looking)
+        preparing = Preparing(desk, people, decisions.engine, long or pool)
         self.do_backup, self.do_readiness = preparing.backup, preparing.readiness
 
     def handle(self, body: Json, reply: Reply) -> BoltResponse:

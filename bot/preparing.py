@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from slack_bolt.response import BoltResponse
 
 from bot import messages
+from bot.answering import Answering
+from bot.guard import who
 from bot.people import People
 from bot.reply import Reply
 from core import board, readiness
@@ -17,15 +20,18 @@ from core.grammar import Command
 from core.model import Json, Person
 from core.settings import Target
 
-Looking = Callable[[Callable[[], messages.Message], Reply, str], BoltResponse]
-
 
 class Preparing:
-    """`looking`: does something after the acknowledgement, and answers with what comes of it."""
+    """`pool`: it may be filled for hours, so nothing else that people wait for is in it."""
 
-    def __init__(self, desk: Desk, people: People, engine: Engine, looking: Looking) -> None:
-        self.ledger, self.settings, self.people, self.looking = desk.ledger, desk.settings, people, looking
-        self.ending = engine.draining
+    def __init__(self, desk: Desk, people: People, engine: Engine, pool: Executor) -> None:
+        self.ledger, self.settings, self.people = desk.ledger, desk.settings, people
+        self.ending, self.answering = engine.draining, Answering(pool)
+
+    def looking(self, work: Callable[[], messages.Message], reply: Reply, meanwhile: str) -> BoltResponse:
+        """Acknowledge now, answer when it is done. Raises Refused(E-RATE)."""
+        self.answering.start(who(reply.body), work, reply.later, messages.refusal)
+        return reply.ack(text=meanwhile, response_type="ephemeral")
 
     def backup(self, command: Command, person: Person, body: Json, reply: Reply) -> BoltResponse:
         """Whoever may ask on the target may have it backed up. It may take longer than Slack keeps the way to answer open."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 from core.model import Event
+from demo.app import sample
+from demo.postgres import Server
+from tests.backup_worlds import program
 from tests.bench_fixtures import ANA, CHANNEL, CHEN, Play
 from tests.scenery import Stage
 
@@ -41,3 +46,23 @@ def test_a_backup_is_asked_for_at_both_doors_and_the_channel_hears_of_slacks(sta
     assert len(play.ledger.apart(["backup_taken"])) == 2 and not play.ledger.apart(["backup_failed"])
     play.types(f"stop {run.id}")
     assert CHANNEL in str(play.ledger.posts("event = ?", (second.id,)))
+
+
+def test_whoever_waits_for_backups_is_still_answered_what_takes_a_moment(
+    stage: Stage, server: Server, app: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "tape")
+    slow = program(tmp_path / "take", f'until read -r it < {tmp_path}/tape; do :; done; echo "$it"')
+    own = f'backup = {{ kind = "command", take = ["{slow}"], verify = ["/bin/true"] }}\n'
+    other = f'[targets.other]\ndatabase_url = "{app}"\nscratch_url = "{server.url()}"\nchannel = "#incidents"\n'
+    play = stage(f'{own}{other}approvers = ["@db-oncall"]\nmigrations = "{sample.MIGRATIONS}"\n{own}')
+    play.types("backup", ANA)
+    play.types("backup --on other", ANA)
+    play.slack.wait_for(lambda: len(play.ledger.apart(["backup_begun"])) == 2)
+    assert "E-RATE" in str(play.types("backup", ANA))
+    assert "E-RATE" not in str(play.types("migrations", ANA))
+    play.hears("012_stripe_events", ANA)
+    for _ in range(2):
+        (tmp_path / "tape").write_text("nightly-7\n")
+        play.slack.wait_for(lambda: newest(play, "backup_proven"))
+    play.slack.wait_for(lambda: len(play.ledger.apart(["backup_proven"])) == 2)
