@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from core import guarding
+from core.errors import Problem
 from demo.bench import ROOT
+from demo.postgres import Server
 from tests.bench_fixtures import Play, copied
+from tests.execute_stand import Stand
 from tests.scenery import Stage
 from tests.test_preparing import newest, said
 
@@ -52,6 +56,7 @@ def trail(play: Play) -> str:
 
 
 def test_a_deploy_is_guarded_from_the_backup_before_to_the_way_back_of_what_it_applied(play: Play) -> None:
+    assert play.bench.shell("readiness", "now").returncode == 0
     done = deploys(play, "013_plans", "--json", stdin="its own input")
     assert done.returncode == 0, done.stderr
     head, _, rest = done.stdout.partition("\n")
@@ -60,10 +65,12 @@ def test_a_deploy_is_guarded_from_the_backup_before_to_the_way_back_of_what_it_a
     (one,) = told["migrations"]
     assert (one["name"], one["state"]) == ("013_plans", "ready") and told["backup"]["id"] in done.stderr
     backup, board = newest(play, "backup_proven"), newest(play, "readiness")
-    assert backup and board and backup.id < board.id and board.data["migrations"] == [one]
+    assert backup and board and backup.id < board.id and board.data["migrations"][0] == one
+    below = [(line["name"], line["state"]) for line in board.data["migrations"][1:]]
+    assert below == [("012_stripe_events", "not tried"), ("011_subscriptions", "not tried")]
     again = play.bench.shell("guard", "--", "true")
     assert again.returncode == 0 and "No migration was applied on production" in again.stderr and again.stdout == ""
-    assert len(play.ledger.apart(["readiness"])) == 1 and len(play.ledger.apart(["backup_proven"])) == 2
+    assert len(play.ledger.apart(["readiness"])) == 2 and len(play.ledger.apart(["backup_proven"])) == 2
     assert SECRET not in trail(play) + done.stderr + done.stdout + play.bench.log.read_text()
 
 
@@ -142,6 +149,33 @@ def test_the_code_of_the_command_stays_where_nobody_reads_what_we_say(play: Play
             os.close(reader)
         shell.communicate("go on\n", timeout=60)
         assert shell.returncode == 42
+
+
+def test_keys_of_a_terminal_reach_the_command_once(play: Play) -> None:
+    """The terminal signals every process of its group: passed on, the second Ctrl-C would be one too many."""
+    leader, terminal = os.openpty()
+    ask = "from core.guarding import at_the_terminal; print(at_the_terminal())"
+    login = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {ask}"
+    try:
+        for stdin, code in ((terminal, login), (subprocess.DEVNULL, ask)):
+            done = subprocess.run(
+                [sys.executable, "-c", code], cwd=ROOT, env=play.bench.environment, start_new_session=True,
+                stdin=stdin, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert done.stdout == f"{stdin == terminal}\n"
+    finally:
+        os.close(leader)
+        os.close(terminal)
+
+
+def test_a_database_without_a_history_has_nothing_applied(server: Server, app: str, tmp_path: Path) -> None:
+    stand = Stand(server, app, tmp_path)
+    assert [row.version for row in guarding.applied(stand.target)][:1] == ["012"]
+    stand.sql("ALTER TABLE schema_migrations RENAME version TO other")
+    with pytest.raises(Problem, match="E-HISTORY"):
+        guarding.applied(stand.target)
+    stand.sql("DROP TABLE schema_migrations")
+    assert guarding.applied(stand.target) == []
 
 
 def test_a_forgotten_dash_says_what_to_type_and_repeats_no_word(play: Play) -> None:

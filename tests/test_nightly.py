@@ -79,6 +79,17 @@ def test_each_night_counts_once_and_a_new_schedule_owes_nothing(nights: Nights) 
     assert len(nights.turn()) == 2
 
 
+def test_a_clock_that_was_set_just_now_begins_no_night(nights: Nights) -> None:
+    nights.turn()
+    del nights.ledger.passing.settled  # as it is
+    nights.ledger.passing.tick()
+    nights.passes(days=1)
+    nights.ledger.passing.tick()
+    assert nights.turn() == []
+    nights.ledger.passing.settled = lambda: True  # type: ignore[method-assign]
+    assert len(nights.turn()) == 1
+
+
 def test_a_night_that_gives_way_or_is_cut_short_is_made_up_for(nights: Nights) -> None:
     nights.turn()
     nights.passes(days=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -156,6 +157,35 @@ def test_the_clean_up_leaves_alone_what_a_look_has_unpacked_of_a_runs_backup(rea
 
     assert ready.states(ready.looks(["012"], ending=ending)) == {"012": "ready"}
     assert len(seen) == 1 and not killed.exists()
+
+
+def test_on_a_copy_that_was_brought_up_to_date_a_surprise_is_not_held_against_the_script(ready: Ready) -> None:
+    more = "DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN CREATE TABLE surprise (n int); END IF; END $$;\n"
+    (ready.files / "013_plans.sql").write_text("CREATE TABLE plans (name text);\n")
+    (ready.files / "rollback" / "013_plans.sql").write_text(f"{more}DROP TABLE plans;\n")
+    ready.takes()
+    ready.stand.sql("CREATE TABLE plans (name text)", "INSERT INTO schema_migrations (version) VALUES ('013')")
+    (one,) = ready.looks(["013"])["migrations"]
+    assert one["state"] == "not tried" and "from before `013_plans`" in one["why"]
+    ready.takes()
+    (one,) = ready.looks(["013"])["migrations"]
+    assert one["state"] == "fails" and "something else than in the rehearsal" in one["why"]
+
+
+def test_whoever_has_patience_waits_for_another_look(ready: Ready) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def another() -> None:
+        with turns.alone(ready.ledger, "readiness", "production"):
+            held.set()
+            over.wait(30)
+
+    other = threading.Thread(target=another)
+    other.start()
+    held.wait(30)
+    threading.Timer(0.7, over.set).start()
+    assert ready.looks(["012"], patience=30)["migrations"]
+    other.join()
 
 
 def test_after_a_rollback_the_backup_of_before_is_no_ground_to_try_on(ready: Ready) -> None:
@@ -367,7 +397,10 @@ def test_an_old_backup_is_told_of_once_for_each_newest_one(ready: Ready) -> None
     first = ready.takes()
     aged = board.newest_proven(ready.ledger, ready.settings, ready.target)
     assert told() == [none] and aged and aged.id == first
+    ready.ledger.passing.tick()
     ready.clock.now += timedelta(hours=27)
+    ready.ledger.passing.tick()
+    assert told() == [none]  # the clock was set just now: nobody can say how old anything is
     ready.ledger.passing.settled = lambda: True  # type: ignore[method-assign]  # the test's own clock leaps
     assert [one["newest"] for one in told()] == [first, None] and told()[0]["age_seconds"] > 93600
     second = ready.takes()
