@@ -32,7 +32,7 @@ from core.pgtools import Cancelled
 from core.redact import SecretStr, pg_error
 from core.roll_back import RUNBOOKS
 from core.runbook import Work
-from core.scratch_copy import full, own_name, scratch
+from core.scratch_copy import at_fault, own_name, scratch
 from core.settings import Backup, BreakGlass, Drill, Services, Settings, Target
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ class Walk:
             told = f"{who} stopped it." if who else "I was told to end in the middle of it."
             problem = Problem("E-STOPPED", told, "Start it again.")
         except Problem as found:
-            problem = full(found) or found
+            problem = at_fault(found) or found
         except psycopg.Error as error:
             problem = Problem("E-DB", f"A database broke off: {pg_error(error)}.", "Start it again once it is back.")
         except Exception as error:

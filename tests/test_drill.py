@@ -200,7 +200,10 @@ def test_a_role_that_may_not_end_sessions_is_named_before_anything_is_copied(sta
 
 
 def test_the_next_real_run_foretells_its_steps_from_the_drill(stand: EngineStand) -> None:
-    end = walked(stand, started(stand))
+    took = {"backup": 41.0, "test restore": 58.0, "execute": 1.9}
+    steps = [{"kind": "rollback", "step": step, "seconds": seconds} for step, seconds in took.items()]
+    data = {"target": "production", "drill": started(stand).id, "due": None, "seconds": 192.0, "steps": steps}
+    end = stand.ledger.append("drill_passed", data)
     run = stand.planned(stand.desk.ask(Request("latest"), stand.target, ANA))
     told = {one["step"]: one["seconds"] for one in end.data["steps"] if one["kind"] == "rollback"}
     found = estimates(run, stand.ledger)
@@ -303,9 +306,10 @@ def test_a_drill_whose_process_died_before_its_first_step_is_not_begun_again(sta
 
 def test_leftovers_of_a_drill_that_ended_and_of_a_target_that_is_gone_are_removed(stand: EngineStand) -> None:
     gone = stand.ledger.append("drill_started", {"target": "of-before", "due": None})
-    end = walked(stand, started(stand))
-    for number in (gone.id, end.data["drill"]):
-        (stand.settings.backup_dir / f"drill-{number}").mkdir()
+    done = started(stand)
+    stand.ledger.append("drill_passed", {"target": "production", "drill": done.id, "due": None, "seconds": 1.0})
+    for number in (gone.id, done.id):
+        (stand.settings.backup_dir / f"drill-{number}").mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         Driller(stand.ledger, stand.settings, pool, lambda: False).look()
     assert not drill.abandoned(stand.settings)
@@ -318,6 +322,6 @@ def test_a_drill_that_has_ended_since_it_was_seen_is_not_ended_again(stand: Engi
         driller = Driller(stand.ledger, stand.settings, pool, lambda: False)
         ask, calls = driller.open, iter((start,))
         driller.open = lambda target: next(calls, None) or ask(target)  # type: ignore[method-assign]
-        walked(stand, start)
+        stand.ledger.append("drill_passed", {"target": "production", "drill": start.id, "due": None, "seconds": 1.0})
         driller.look()
     assert [event.kind for event in stand.ledger.apart(["drill_passed", "drill_failed"])] == ["drill_passed"]

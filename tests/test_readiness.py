@@ -14,10 +14,10 @@ import pytest
 
 from core import board, keeping, readiness, turns
 from core.backups import taking
-from core.errors import Problem, Refused
+from core.errors import Problem, Refused, StepFailed
 from core.model import Json
 from core.redact import SecretStr
-from core.scratch_copy import own_name
+from core.scratch_copy import at_fault, own_name
 from core.settings import Readiness
 from demo.app import sample
 from demo.postgres import Server
@@ -227,22 +227,26 @@ def test_a_full_scratch_server_is_nobodys_fault_among_the_migrations(ready: Read
     assert caught.value.code == "E-SCRATCH" and ready.scratch() == []
 
 
-BREAKS = {
-    "57P01": "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);",
-    "08006": "RAISE EXCEPTION 'connection failure' USING ERRCODE = '08006';",
-    "53200": "RAISE EXCEPTION 'out of memory' USING ERRCODE = '53200';",
-}
+@pytest.mark.parametrize("state", ["08006", "53200", "57P03"])
+def test_what_a_server_says_of_itself_is_no_scripts_fault(state: str) -> None:
+    said = StepFailed("E-TRIAL-RUN", f"The script fails on the restored copy: line 1: {state} it is so.")
+    found = at_fault(said)
+    assert found and found.code == "E-SCRATCH" and state in found.message
+    assert (
+        at_fault(StepFailed("E-TRIAL-RUN", "The script fails on the restored copy: line 1: 42P01 no such table."))
+        is None
+    )
 
 
-@pytest.mark.parametrize("state", BREAKS)
-def test_a_scratch_server_that_breaks_off_is_nobodys_fault_among_the_migrations(ready: Ready, state: str) -> None:
-    on_the_copy = f"DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN {BREAKS[state]} END IF; END $$;\n"
+def test_a_scratch_server_that_breaks_off_is_nobodys_fault_among_the_migrations(ready: Ready) -> None:
+    state, breaks = "57P01", "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);"
+    on_the_copy = f"DO $$ BEGIN IF EXISTS (SELECT FROM profiles) THEN {breaks} END IF; END $$;\n"
     ready.takes()
     (ready.files / UNDO_012).write_text(on_the_copy + SCRIPT_012)
     with pytest.raises(Problem, match=f"The scratch server broke off: .*{state}") as caught:
         ready.looks(["012"])
     assert caught.value.code == "E-SCRATCH" and ready.scratch() == []
-    (ready.files / UNDO_012).write_text(f"DO $$ BEGIN {BREAKS[state]} END $$;\n{SCRIPT_012}")
+    (ready.files / UNDO_012).write_text(f"DO $$ BEGIN {breaks} END $$;\n{SCRIPT_012}")
     with pytest.raises(Problem, match=f"The scratch server broke off: .*empty copy.*{state}"):
         ready.looks(["012"])
     (ready.files / UNDO_012).write_text(SCRIPT_012)
