@@ -102,15 +102,13 @@ class Bot:
         self.people = People(self.client, settings)
         self.desk = Desk(self.ledger, settings)
         self.engine = Engine(RUNBOOKS, self.ledger, settings, self.people, self.vitals.ending.is_set, self.cut.is_set)
-        self.pool = ThreadPoolExecutor(8, "work")
-        self.answers = ThreadPoolExecutor(8, "answer")  # what people look at keeps no rollback waiting
-        self.long = ThreadPoolExecutor(2, "long")  # answers that may take hours, away from the others
-        self.slow = ThreadPoolExecutor(2, "slow")  # drills and the like: they keep neither waiting
-        self.drills = ThreadPoolExecutor(
-            max(1, len(settings.targets)), "drill"
-        )  # one of a target at a time; it may wait for days
-        self.driller = Driller(self.ledger, settings, self.drills, self.vitals.ending.is_set)
-        self.nightly = Nightly(self.ledger, settings, self.slow, self.vitals.ending.is_set)
+        # each its own threads, so that none keeps another waiting: rollbacks; answers at once, and those that may take hours; nightly
+        # looks; what is applied; drills, one of a target at a time, which may wait for days
+        sizes = {"work": 8, "answer": 8, "long": 2, "slow": 2, "watch": 2, "drill": max(1, len(settings.targets))}
+        self.pools = {name: ThreadPoolExecutor(size, name) for name, size in sizes.items()}
+        self.pool, self.answers = self.pools["work"], self.pools["answer"]
+        self.driller = Driller(self.ledger, settings, self.pools["drill"], self.vitals.ending.is_set)
+        self.nightly = Nightly(self.ledger, settings, self.pools["slow"], self.vitals.ending.is_set)
         self.watchdog: Watchdog | None = None
         pace = Pace(settings.slack.post_every.total_seconds())
         self.announcer = Announcer(self.client, self.ledger, settings, self.people, pace)
@@ -131,7 +129,7 @@ class Bot:
         clock = scheduler(self.desk, self.people, self.beat, self.unheard, self.driller.look)
         turn, first = guarded(self.nightly.turn), datetime.now(UTC)
         clock.add_job(turn, "interval", minutes=1, id="nightly", next_run_time=first)
-        AppliedWatch(self.desk, self.pool, self.vitals.ending.is_set).begin(clock)
+        AppliedWatch(self.desk, self.pools["watch"], self.vitals.ending.is_set).begin(clock)
         threads = [
             threading.Thread(target=self.watched, args=(name, loop), name=name, daemon=True)
             for name, loop in parts.items()
@@ -283,7 +281,7 @@ class Bot:
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret and slack.mode == "http" else None
         app = build_app(
             self.client, self.desk, self.engine, self.people, self.answers, self.vitals, secret,
-            self.homes, self.announcer.reading, self.long,
+            self.homes, self.announcer.reading, self.pools["long"],
         )  # fmt: skip
         if secret:
             return HttpDoor(app, secret, slack.http_host, slack.http_port, self.ledger.first_time)
@@ -319,7 +317,7 @@ class Bot:
         closing = threading.Thread(target=door.close if door else lambda: None, daemon=True)
         closing.start()
         self.announcer.stop.set()
-        for pool in (self.pool, self.answers, self.long, self.slow, self.drills):
+        for pool in self.pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + CLOSING
         for thread in (closing, *threads):
