@@ -11,7 +11,6 @@ from bot.delivery import Delivery
 from bot.messages.blocks import Message
 from bot.people import People
 from core import drills
-from core.drill import drill_event
 from core.ledger import Ledger
 from core.model import Event
 from core.settings import Target
@@ -129,8 +128,8 @@ def reminded(due: int | None, target: str, people: People, ledger: Ledger) -> It
 
 def asked(event: Event, target: Target, people: People, ledger: Ledger) -> Iterator[Delivery]:
     """The question to a second person, brought up to date."""
-    question = drill_event(ledger, "drill_asks", target.name, event.data["drill"])
-    agreed = drill_event(ledger, "drill_agreed", target.name, event.data["drill"])
+    question = drills.drill_event(ledger, "drill_asks", target.name, event.data["drill"])
+    agreed = drills.drill_event(ledger, "drill_agreed", target.name, event.data["drill"])
     for post in ledger.posts(ITS, (question.id,)) if question else ():
         if question:
             message = messages.drill_asks(question, people.mention(target.approvers), agreed, over=True)

@@ -9,7 +9,7 @@ from typing import IO
 
 import structlog
 
-from core import drill
+from core import drill_leftovers as left
 from core.drill import Walk
 from core.errors import Problem
 from core.ledger import Ledger
@@ -47,9 +47,9 @@ class Driller:
             if now is None or now.id != start.id:  # it has ended, since we asked
                 lock.close()
                 continue
-            if drill.begun(self.ledger, self.settings, start):
-                drill.interrupted(self.ledger, start)
-                drill.sweep(self.settings, target, start.id)
+            if left.begun(self.ledger, self.settings, start):
+                left.interrupted(self.ledger, start)
+                left.sweep(self.settings, target, start.id)
                 lock.close()
                 continue
             with self._guard:
@@ -69,7 +69,7 @@ class Driller:
         if self._swept:
             return
         self._swept = True
-        for number in drill.abandoned(self.settings):
+        for number in left.abandoned(self.settings):
             for start in self.ledger.events(after=number - 1, limit=1):
                 name = str(start.data.get("target"))
                 target = self.settings.targets.get(name)
@@ -77,7 +77,7 @@ class Driller:
                 lock = self.ledger.hold(f"drill-{name}") if start.kind == "drill_started" else None
                 if lock:
                     if now is None or now.id != number:
-                        drill.sweep(self.settings, target, number)
+                        left.sweep(self.settings, target, number)
                     if target is None:
                         log.warning(
                             "a drill of a target that has left the settings", target=name, databases="may be left"

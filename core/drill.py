@@ -8,10 +8,9 @@ into the real trail, so that the channel hears of it and the next real run knows
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ import structlog
 from core import drills, postgres, survey, transcript
 from core.backups import dump, kept, strategies
 from core.desk import Desk
+from core.drill_leftovers import FOLDER, sweep
 from core.driving import Nobody
 from core.engine import Engine, problem_data
 from core.errors import Problem, Refused, StepFailed
@@ -38,7 +38,6 @@ from core.settings import Backup, BreakGlass, Drill, Services, Settings, Target
 log = structlog.get_logger()
 LOOK = 0.5  # seconds between two looks at whether somebody has agreed, or a real run has ended
 SETTLED = (State.INTERRUPTED, State.DECIDE, State.NEEDS_A_PERSON)
-FOLDER = "drill-"
 
 
 class Ended(Exception):
@@ -113,7 +112,7 @@ class Walk:
     def look(self) -> None:
         """Has somebody stopped the drill, and has a real run the target? Asked for each block of a backup."""
         if time.monotonic() - self.looked > LOOK:
-            stop = drill_event(self.ledger, "drill_stopped", self.target.name, self.number)
+            stop = drills.drill_event(self.ledger, "drill_stopped", self.target.name, self.number)
             self.stopped_by = (stop.actor.name if stop.actor else "somebody") if stop else ""
             self.held_by = next((run.id for run in self.ledger.open_runs() if run.target == self.target.name), "")
             self.looked = time.monotonic()
@@ -271,7 +270,7 @@ class Walk:
 
     def ask(self, desk: Desk, run: Run) -> None:
         """Has a second person agreed? Then the copy's own gate opens; else wait for a moment, for as long as a request may."""
-        agreed = drill_event(self.ledger, "drill_agreed", self.target.name, self.number)
+        agreed = drills.drill_event(self.ledger, "drill_agreed", self.target.name, self.number)
         if agreed and agreed.actor and agreed.data["digest"] == run.digest:
             waited = (agreed.at - (self.asked or agreed.at)).total_seconds()
             self.people.append(
@@ -374,79 +373,3 @@ def following(run: Run) -> str | None:
     return next(
         (part.name for part in RUNBOOKS[run.kind] if part.name != "approve" and part.name not in run.evidence), None
     )
-
-
-def drill_event(ledger: Ledger, kind: str, target: str, number: int) -> Event | None:
-    """The newest event of that kind of a drill."""
-    return next((event for event in ledger.apart([kind], target, 1) if event.data.get("drill") == number), None)
-
-
-# -- leftovers -------------------------------------------------------------------------------------------------
-
-
-def sweep(settings: Settings, target: Target | None, number: int, server: str = "") -> None:
-    """Remove what a drill has left: its databases and its folder.
-
-    `server`: the conninfo of the scratch server, where the process that walked it still runs; else that of `scratch_url`, since a
-    throw-away one has ended with its process. Without a target, which has left the settings, nobody knows where databases are.
-    """
-    folder = settings.backup_dir / f"{FOLDER}{number}"
-    server = server or (target.scratch_url.get_secret_value() if target and target.scratch_url else "")
-    names = [own_name("DR", settings, target)] if target else []
-    if (folder / "ledger.db").is_file():
-        with suppress(Refused):
-            trail = Ledger(folder / "ledger.db")
-            names += [run.id for run in trail.runs()]
-            trail.close()
-    try:
-        for name in names if server else []:
-            for left in postgres.leftovers(server, name):
-                postgres.drop(server, left)
-    except Problem as problem:
-        log.warning("scratch databases of a drill not tidied", drill=number, code=problem.code)
-        return  # the folder names them: the next sweep finds them
-    with suppress(OSError):
-        shutil.rmtree(folder)
-
-
-def abandoned(settings: Settings) -> list[int]:
-    """Drills whose folder is still there."""
-    with suppress(OSError):
-        names = [
-            path.name.removeprefix(FOLDER) for path in settings.backup_dir.iterdir() if path.name.startswith(FOLDER)
-        ]
-        return sorted(int(name) for name in names if name.isdecimal())
-    return []
-
-
-def begun(ledger: Ledger, settings: Settings, start: Event) -> bool:
-    """Has somebody begun to walk it? Then, where nobody holds it, whoever did has ended in the middle."""
-    if (settings.backup_dir / f"{FOLDER}{start.id}").exists():
-        return True
-    kinds = ["drill_step", "drill_waits", "drill_asks"]
-    return any(event.data.get("drill") == start.id for event in ledger.apart(kinds, start.data["target"], 1))
-
-
-def interrupted(ledger: Ledger, start: Event) -> Event:
-    """The end of a drill whose process has died."""
-    steps = [
-        {name: event.data[name] for name in ("kind", "step", "seconds")}
-        for event in reversed(ledger.apart(["drill_step"], start.data["target"]))
-        if event.data["drill"] == start.id
-    ]
-    data = {
-        "target": start.data["target"],
-        "drill": start.id,
-        "due": start.data["due"],
-        "seconds": round(max(0.0, (ledger.clock() - start.at).total_seconds()), 3),
-        "steps": steps,
-        "people": [],
-        "migrations": [],
-        "backup": None,
-        "before": None,
-        "kind": steps[-1]["kind"] if steps else "rollback",
-        "step": steps[-1]["step"] if steps else "copy",
-        **problem_data(Problem("E-STOPPED", "The process that walked it has ended in the middle.", "Start it again.")),
-    }
-    with ledger.transaction() as t:
-        return t.append(None, "drill_failed", data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import drill as drills
+from core import drill_leftovers as left
 from core import driving
 from core.drill import Walk
 from core.drills import KINDS, Drills, Standing, standing, told_last
@@ -62,18 +62,18 @@ def start(shell: Shell, target: Target, desk: Drills) -> int:
     if lock is None:
         raise Refused("E-BUSY", f"A drill of *{target.name}* is under way in another shell.", "Wait for its end.")
     with lock:
-        left = standing(ledger, target.name).running
-        if left:  # its process has died
-            drills.interrupted(ledger, left)
-            drills.sweep(shell.settings, target, left.id)
+        dead = standing(ledger, target.name).running
+        if dead:  # its process has died
+            left.interrupted(ledger, dead)
+            left.sweep(shell.settings, target, dead.id)
         begun = desk.start(target.name, shell.person)
         walk = Walk(ledger, shell.settings, target, begun.id, shell.person)
         walk.told = lambda event: err().tell(*lines(event))
         try:
             end = walk.walk()
         except KeyboardInterrupt:
-            drills.interrupted(ledger, begun)
-            drills.sweep(shell.settings, target, begun.id)
+            left.interrupted(ledger, begun)
+            left.sweep(shell.settings, target, begun.id, walk.server)
             raise
     return ended(shell, end)
 

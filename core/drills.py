@@ -208,3 +208,8 @@ def told_last(now: Standing, at: datetime) -> str:
     days = (at - now.last.at).days
     ago = "today" if days < 1 else "yesterday" if days == 1 else f"{days} days ago"
     return f"{ago}, {duration(now.last.data['seconds'])}, {now.last.kind.removeprefix('drill_')}"
+
+
+def drill_event(ledger: Ledger, kind: str, target: str, number: int) -> Event | None:
+    """The newest event of that kind of a drill."""
+    return next((event for event in ledger.apart([kind], target, 1) if event.data.get("drill") == number), None)

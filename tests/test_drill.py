@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from bot.driller import Driller
-from core import drill, drills, keeping, scratch_server
+from core import drill_leftovers, drills, keeping, scratch_server
 from core.desk import Desk
 from core.drill import Walk
 from core.errors import Refused
@@ -68,7 +68,7 @@ def test_a_drill_walks_the_runbook_and_both_ways_back_and_leaves_nothing(stand: 
     assert names(end) == ["rollback fresh backup", "rollback copy", *STEPS]
     assert end.data["migrations"] == ["012_stripe_events"] and end.data["seconds"] > 0
     assert stand.marks() == marks and databases(stand) == before
-    assert not drill.abandoned(stand.settings) and stand.ledger.runs() == []
+    assert not drill_leftovers.abandoned(stand.settings) and stand.ledger.runs() == []
     told = [event.data["told"] for event in reversed(stand.ledger.apart(["drill_step"], "production"))]
     assert len(told) == len(end.data["steps"]) and all(told)
     assert drills.standing(stand.ledger, "production").streak == 1
@@ -89,7 +89,7 @@ def failed(stand: EngineStand, **more: Any) -> tuple[str, str, str]:
     before = stand.marks()
     end = walked(stand, started(stand))
     assert end.kind == "drill_failed", end.data
-    assert stand.marks() == before and not drill.abandoned(stand.settings)
+    assert stand.marks() == before and not drill_leftovers.abandoned(stand.settings)
     assert drills.standing(stand.ledger, "production").running is None
     assert end.data["hint"], "it says what to do"
     return end.data["step"], end.data["code"], end.data["message"]
@@ -171,7 +171,7 @@ def test_a_process_that_is_told_to_end_ends_the_drill_and_leaves_nothing(stand: 
     walk.told = lambda event: ending.set() if event.data.get("step") == "backup" else None
     end = walk.walk()
     assert (end.kind, end.data["code"]) == ("drill_failed", "E-STOPPED")
-    assert databases(stand) == before and not drill.abandoned(stand.settings)
+    assert databases(stand) == before and not drill_leftovers.abandoned(stand.settings)
 
 
 def test_a_person_stops_a_drill_that_is_under_way(stand: EngineStand) -> None:
@@ -185,7 +185,7 @@ def test_a_person_stops_a_drill_that_is_under_way(stand: EngineStand) -> None:
         desk.stop("production", BOB)
         end = walk.result(60)
     assert (end.kind, end.data["code"], end.data["message"]) == ("drill_failed", "E-STOPPED", "Bob stopped it.")
-    assert databases(stand) == before and not drill.abandoned(stand.settings)
+    assert databases(stand) == before and not drill_leftovers.abandoned(stand.settings)
     with pytest.raises(Refused, match="is under way"):
         desk.stop("production", BOB)
 
@@ -301,7 +301,7 @@ def test_a_drill_whose_process_died_before_its_first_step_is_not_begun_again(sta
     with ThreadPoolExecutor(1) as pool:
         Driller(stand.ledger, stand.settings, pool, lambda: False).look()
     assert [event.data["code"] for event in stand.ledger.apart(["drill_failed"])] == ["E-STOPPED"]
-    assert not drill.abandoned(stand.settings)
+    assert not drill_leftovers.abandoned(stand.settings)
 
 
 def test_leftovers_of_a_drill_that_ended_and_of_a_target_that_is_gone_are_removed(stand: EngineStand) -> None:
@@ -312,7 +312,7 @@ def test_leftovers_of_a_drill_that_ended_and_of_a_target_that_is_gone_are_remove
         (stand.settings.backup_dir / f"drill-{number}").mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         Driller(stand.ledger, stand.settings, pool, lambda: False).look()
-    assert not drill.abandoned(stand.settings)
+    assert not drill_leftovers.abandoned(stand.settings)
     assert stand.ledger.apart(["drill_failed"]) == []
 
 

@@ -9,7 +9,7 @@ from bot.messages.text import code, data, plural, prose
 from core.model import Event
 
 REST = "all of them in the shell: `rollback audit export`"
-TODO = {
+REMEDIES = {
     "E-NO-SCRIPT": "Write the rollback script while somebody still knows how; `rollback check` tries it.",
     "E-SCRIPT": "Change the rollback script; `rollback check` tries it.",
     "E-NO-TX": "Change the rollback script; `rollback check` tries it.",
@@ -25,7 +25,7 @@ def no_way_back(events: Sequence[Event]) -> Message:
     """Newly applied, and it could not be undone: events `no_way_back` of one target, at least one."""
     last, on = events[-1], data(str(events[-1].data["target"]), 60)
     lines = [f"• {_name(one)}: {prose(str(one.data['why']), 400)}" for one in events]
-    todo = list(dict.fromkeys(TODO[one.data["code"]] for one in events))
+    todo = list(dict.fromkeys(REMEDIES[one.data["code"]] for one in events))
     head = (
         f":warning: *No way back from {_what(events)} on {on}*, found when what was applied there was tried on a copy"
     )
